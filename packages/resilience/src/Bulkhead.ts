@@ -1,0 +1,140 @@
+/**
+ * A bulkhead: how many calls of a service may run at the same time, in this process.
+ *
+ * One slow dependency cannot then take every connection and fiber of the application. A call that finds no slot is
+ * refused with `BulkheadFull`, or with `maxWait` waits its turn in a bounded queue, first come first served.
+ *
+ * **Example** (At most ten at once, and fifty in line)
+ *
+ * ```ts
+ * import { Bulkhead } from "effect-resilience"
+ *
+ * const reports = Bulkhead.policy({ maxConcurrent: 10, maxQueued: 50, maxWait: "2 seconds" })
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
+import { memory } from "./internal/memoryStore.ts"
+import { bare, type Pipeline, run } from "./internal/pipeline/Call.ts"
+import { SlotGate } from "./internal/SlotGate.ts"
+import { count, millis } from "./internal/validate.ts"
+import { type BulkheadFull, InvalidPolicyError } from "./Rejection.ts"
+
+/**
+ * A validated bulkhead. Times are milliseconds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Policy {
+  readonly _tag: "Bulkhead"
+  readonly maxConcurrent: number
+  readonly maxQueued: number
+  readonly maxWait: number
+}
+
+/**
+ * `maxConcurrent` calls run at once. `maxWait` (default 0: refuse at once) is how long one may wait for a slot, and
+ * `maxQueued` (default 1,000) how many may wait at the same time.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const policy = (options: {
+  readonly maxConcurrent: number
+  readonly maxQueued?: number | undefined
+  readonly maxWait?: Duration.Input | undefined
+}): Policy => {
+  const module = "Bulkhead.policy"
+  const maxWait = millis(module, "maxWait", options.maxWait ?? 0, 0)
+  if (options.maxQueued !== undefined && maxWait === 0) {
+    throw new InvalidPolicyError({ module, parameter: "maxQueued", value: options.maxQueued, reason: "does nothing without a maxWait" })
+  }
+  return {
+    _tag: "Bulkhead",
+    maxConcurrent: count(module, "maxConcurrent", options.maxConcurrent),
+    maxQueued: count(module, "maxQueued", options.maxQueued ?? 1_000),
+    maxWait
+  }
+}
+
+/** @category models @since 0.1.0 */
+export interface Inspection {
+  readonly running: number
+  readonly queued: number
+  readonly free: number
+}
+
+/**
+ * A bulkhead in use.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BulkheadService {
+  readonly inspect: Effect.Effect<Inspection>
+  /** Runs an effect in a slot. The key only names the call, in the error and in events. */
+  readonly execute: {
+    (key?: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | BulkheadFull, R>
+    <A, E, R>(self: Effect.Effect<A, E, R>, key?: string): Effect.Effect<A, E | BulkheadFull, R>
+  }
+  /** @internal */
+  readonly gate: SlotGate
+}
+
+/**
+ * The default bulkhead of an application. Where there are several, make named ones with `Service`.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Bulkhead extends Context.Service<Bulkhead, BulkheadService>()("effect-resilience/Bulkhead") {}
+
+/**
+ * A bulkhead with slots of its own.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (policy: Policy, id = "effect-resilience/Bulkhead"): Effect.Effect<BulkheadService> =>
+  Effect.sync(() => {
+    const gate = new SlotGate(policy)
+    const pipeline: Pipeline = { ...bare(id, memory), slots: gate }
+    const execute = <A, E, R>(self: Effect.Effect<A, E, R>, key: string = id): Effect.Effect<A, E | BulkheadFull, R> =>
+      run(pipeline, self, key, { cost: 1, maxWait: undefined, classify: undefined }) as Effect.Effect<A, E | BulkheadFull, R> // nothing else can refuse here
+    return {
+      inspect: Effect.sync(() => gate.inspect()),
+      execute: dual((args) => Effect.isEffect(args[0]), execute),
+      gate
+    }
+  })
+
+/**
+ * Provides the default bulkhead.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (policy: Policy): Layer.Layer<Bulkhead> => Layer.effect(Bulkhead, make(policy))
+
+/** @category models @since 0.1.0 */
+export interface ServiceClass<Self, Id extends string> extends Context.ServiceClass<Self, Id, BulkheadService> {
+  readonly policy: Policy
+  readonly layer: Layer.Layer<Self>
+}
+
+/**
+ * Makes a named bulkhead: a tag, a type and its layer in one declaration.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const Service = <Self>() => <const Id extends string>(id: Id, policy: Policy): ServiceClass<Self, Id> => {
+  const tag = Context.Service<Self, BulkheadService>()(id)
+  return Object.assign(tag, { policy, layer: Layer.effect(tag, make(policy, id)) })
+}

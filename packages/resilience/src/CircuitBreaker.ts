@@ -1,0 +1,363 @@
+/**
+ * A circuit breaker: stop calling what is failing, and find out gently when it works again.
+ *
+ * - `Closed`: calls pass, and their outcomes are counted. When the trip policy says so, the circuit opens.
+ * - `Open`: calls are refused with `CircuitOpen`, for `openDuration`.
+ * - `HalfOpen`: a few probes pass. `required` successes close the circuit; when they can no longer be reached, it opens again.
+ * - `Isolated`: somebody closed the door by hand. Nothing passes until `close` or `reset`.
+ *
+ * No timer moves a circuit: what is due by time happens when somebody asks. A permit carries the circuit's generation,
+ * so a late result decides nothing; a probe that hangs counts as failed when its lease ends, so it wedges nothing.
+ *
+ * **Example** (Five failures in a row)
+ *
+ * ```ts
+ * import { Backoff, CircuitBreaker } from "effect-resilience"
+ *
+ * const policy = CircuitBreaker.policy({
+ *   tripPolicy: CircuitBreaker.consecutive(5),
+ *   openDuration: Backoff.exponential({ base: "5 seconds", cap: "2 minutes", jitter: "equal" })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import type * as Exit from "effect/Exit"
+import * as Backoff from "./Backoff.ts"
+import type { CircuitState } from "./Event.ts"
+import * as circuit from "./internal/circuitService.ts"
+import type { CircuitSpec } from "./internal/CircuitGate.ts"
+import type { Key } from "./internal/key.ts"
+import { between, count, millis } from "./internal/validate.ts"
+import type { Trip as KernelTrip } from "./kernel/Breaker.ts"
+import type { Outcome } from "./Outcome.ts"
+import { type CircuitOpen, InvalidPolicyError } from "./Rejection.ts"
+import type { Store } from "./Store.ts"
+
+const TypeId = "~effect-resilience/CircuitBreaker"
+
+/**
+ * When a closed circuit opens.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TripPolicy {
+  readonly [TypeId]: "TripPolicy"
+  /** @internal */
+  readonly trips: ReadonlyArray<KernelTrip>
+}
+
+const trip = (...trips: ReadonlyArray<KernelTrip>): TripPolicy => ({ [TypeId]: "TripPolicy", trips })
+
+/**
+ * The last so many outcomes, or those of the last span of time (in ten slices).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Window = { readonly calls: number } | Duration.Input
+
+const isCalls = (window: Window): window is { readonly calls: number } =>
+  typeof window === "object" && window !== null && "calls" in window
+
+/**
+ * Opens after `failures` failures in a row, of which `within` (default: no bound) is the longest span. With a `within`
+ * a run of failures is forgotten in time, and so is the key of a circuit that nobody uses.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const consecutive = (failures: number, options?: { readonly within?: Duration.Input | undefined }): TripPolicy => {
+  const module = "CircuitBreaker.consecutive"
+  return trip({
+    kind: "consecutive",
+    failures: count(module, "failures", failures, 1, 1_000),
+    within: options?.within === undefined ? 0 : millis(module, "within", options.within)
+  })
+}
+
+const rate = (module: string, slowAfter: number, options: {
+  readonly threshold: number
+  readonly window: Window
+  readonly minimumCalls?: number | undefined
+}): TripPolicy => {
+  const threshold = between(module, "threshold", options.threshold, { above: 0, max: 1 })
+  const ppm = Math.max(1, Math.round(threshold * 1_000_000))
+  if (!isCalls(options.window)) {
+    const window = millis(module, "window", options.window)
+    const slices = Math.min(10, window)
+    const minimumCalls = count(module, "minimumCalls", options.minimumCalls ?? 20, 1, 1_000_000)
+    return trip({ kind: "rate", slowAfter, ppm, minimumCalls, calls: 0, slice: Math.ceil(window / slices), slices })
+  }
+  const calls = count(module, "window.calls", options.window.calls, 1, 10_000)
+  // a minimum that the window cannot hold would never be met
+  const minimumCalls = count(module, "minimumCalls", options.minimumCalls ?? Math.min(20, calls), 1, calls)
+  return trip({ kind: "rate", slowAfter, ppm, minimumCalls, calls, slice: 0, slices: 0 })
+}
+
+/**
+ * Opens when at least `threshold` (0.5: half) of the calls in the window failed, and there were at least `minimumCalls`
+ * (default 20). Only a failure opens; a success never does.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const failureRate = (options: {
+  readonly threshold: number
+  readonly window: Window
+  readonly minimumCalls?: number | undefined
+}): TripPolicy => rate("CircuitBreaker.failureRate", 0, options)
+
+/**
+ * Opens when at least `threshold` of the calls in the window took `slowAfter` or longer. A call counts as slow when the
+ * threshold passes, while it is still in flight, so hanging calls open the circuit before they end.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const slowCallRate = (options: {
+  readonly slowAfter: Duration.Input
+  readonly threshold: number
+  readonly window: Window
+  readonly minimumCalls?: number | undefined
+}): TripPolicy => {
+  const module = "CircuitBreaker.slowCallRate"
+  return rate(module, millis(module, "slowAfter", options.slowAfter), options)
+}
+
+/**
+ * Opens when any of the policies says so. Each keeps a window of its own.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const anyOf = (...policies: ReadonlyArray<TripPolicy>): TripPolicy => {
+  if (policies.length === 0) {
+    throw new InvalidPolicyError({ module: "CircuitBreaker.anyOf", parameter: "policies", value: policies, reason: "must name at least one trip policy" })
+  }
+  return trip(...policies.flatMap(({ trips }) => trips))
+}
+
+/**
+ * A validated circuit breaker. `By` is the dimension that has a circuit each; `never` for one circuit in all.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Policy<out By extends string = string> {
+  readonly [TypeId]: { readonly _By: (_: never) => By }
+  readonly _tag: "CircuitBreaker"
+  /** Milliseconds that a probe may take before it counts as failed; 0: the service's timeout, or the open time. */
+  readonly lease: number
+  /** @internal */
+  readonly spec: CircuitSpec
+}
+
+/** The dimensions that a policy's circuits are kept by. @category utility types @since 0.1.0 */
+export type ByOf<P> = P extends Policy<infer By> ? By : never
+
+/** @category models @since 0.1.0 */
+export interface Options {
+  readonly tripPolicy: TripPolicy
+  /** How long an opening lasts; with a `Backoff`, the n-th opening in a row lasts its n-th delay. */
+  readonly openDuration: Duration.Input | Backoff.Backoff
+  /** The longest opening, also when a failure's `retryAfter` asks for more. Default: "5 minutes", or the open time if longer. */
+  readonly maxOpenDuration?: Duration.Input | undefined
+  readonly probes?: {
+    /** Calls that pass while half-open. Default: 1, or `required`. */
+    readonly permitted?: number | undefined
+    /** Successes that close the circuit. Default: `permitted`. */
+    readonly required?: number | undefined
+    /** How long a probe may take before it counts as failed. Default: the service's timeout, or the open time, at least a minute. */
+    readonly lease?: Duration.Input | undefined
+  } | undefined
+  /** Reads from an error how long the dependency asks to be left alone: the opening lasts that long, up to `maxOpenDuration`. */
+  readonly retryAfter?: ((error: unknown) => Option.Option<Duration.Input>) | undefined
+  /** How many circuits may be remembered, where there is one for each key. Default: 100,000. */
+  readonly maxKeys?: number | undefined
+  /** When to forget a circuit that nobody asks and that no time would close. Default: never. */
+  readonly idleTimeToLive?: Duration.Input | undefined
+}
+
+const openings = (module: string, openDuration: Options["openDuration"]) => {
+  if (!Backoff.isBackoff(openDuration)) {
+    const open = millis(module, "openDuration", openDuration)
+    return { low: [open], high: [open], growth: 0, longest: open }
+  }
+  const low: Array<number> = []
+  const high: Array<number> = []
+  const growth = openDuration._tag === "Decorrelated" ? 3 : 0
+  for (let n = 1; n <= 64; n++) {
+    const [shortest, longest] = Backoff.range(openDuration, n)
+    if (n > 1 && shortest === low[n - 2] && longest === high[n - 2]) break
+    low.push(Math.max(1, shortest))
+    high.push(Math.max(1, longest))
+  }
+  return { low, high, growth, longest: Math.max(...high) }
+}
+
+/**
+ * A circuit breaker. By default one circuit for the service; `by: "key"` keeps one for each key, and the name of a
+ * dimension one for each value of it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const policy: {
+  <const By extends string>(options: Options & { readonly by: By }): Policy<By>
+  (options: Options): Policy<never>
+} = (options: Options & { readonly by?: string }): Policy<never> => {
+  const module = "CircuitBreaker.policy"
+  const open = openings(module, options.openDuration)
+  const { probes = {}, retryAfter } = options
+  const permitted = count(module, "probes.permitted", probes.permitted ?? probes.required ?? 1, 1, 1_000)
+  const required = count(module, "probes.required", probes.required ?? permitted, 1, permitted)
+  const lease = probes.lease === undefined ? 0 : millis(module, "probes.lease", probes.lease)
+  const cap = options.maxOpenDuration === undefined ? Math.max(open.longest, 300_000) : millis(module, "maxOpenDuration", options.maxOpenDuration)
+  if (cap < open.longest) {
+    throw new InvalidPolicyError({ module, parameter: "maxOpenDuration", value: options.maxOpenDuration, reason: "is shorter than the openDuration" })
+  }
+  if (options.by !== undefined && (typeof options.by !== "string" || options.by === "")) {
+    throw new InvalidPolicyError({ module, parameter: "by", value: options.by, reason: "must be \"key\" or the name of a dimension" })
+  }
+  return {
+    [TypeId]: { _By: (by: never) => by },
+    _tag: "CircuitBreaker",
+    lease,
+    spec: {
+      policy: {
+        trips: options.tripPolicy.trips,
+        openLow: open.low,
+        openHigh: open.high,
+        openGrowth: open.growth,
+        openCap: cap,
+        permitted,
+        required,
+        lease
+      },
+      by: options.by,
+      keys: {
+        maxKeys: options.by === undefined ? undefined : count(module, "maxKeys", options.maxKeys ?? 100_000),
+        overflow: "evict",
+        idleTimeToLive: options.idleTimeToLive === undefined ? Infinity : millis(module, "idleTimeToLive", options.idleTimeToLive)
+      },
+      hintOf: retryAfter === undefined ? undefined : (error) => {
+        const hint = retryAfter(error)
+        return hint._tag === "None" ? undefined : Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(hint.value)))
+      }
+    }
+  }
+}
+
+/**
+ * A circuit as it stands.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Inspection {
+  readonly state: CircuitState
+  /** Grows with each move. */
+  readonly generation: number
+  /** Milliseconds of the current opening; 0 unless open. */
+  readonly openForMillis: number
+  /** Milliseconds until a call would pass if nothing is reported: 0 when it would pass now, `undefined` when isolated. */
+  readonly retryAfterMillis: number | undefined
+  readonly probesInFlight: number
+  /** What each trip policy counts: calls in its window, and those that count against the dependency. */
+  readonly windows: ReadonlyArray<{ readonly calls: number; readonly bad: number }>
+}
+
+/** @category models @since 0.1.0 */
+export interface ExecuteOptions<in A = unknown, in E = unknown> {
+  /** What an exit says about the dependency. Default: `Outcome.fromExit`. */
+  readonly classify?: ((exit: Exit.Exit<A, E>) => Outcome) | undefined
+}
+
+/**
+ * A circuit breaker in use. Where there is one circuit, the key only names the call. `state`, `isolate`, `close` and
+ * `reset` may stand inside `Effect.tx`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CircuitBreakerService {
+  readonly state: (key?: Key) => Effect.Effect<Inspection>
+  /** Refuses everything, until `close` or `reset`. */
+  readonly isolate: (key?: Key) => Effect.Effect<void>
+  /** Closes the circuit, whatever it was. A closed one keeps its counts. */
+  readonly close: (key?: Key) => Effect.Effect<void>
+  /** Closes the circuit and forgets what it counted. */
+  readonly reset: (key?: Key) => Effect.Effect<void>
+  readonly execute: {
+    <A, E, R>(self: Effect.Effect<A, E, R>, key?: Key, options?: ExecuteOptions<A, E>): Effect.Effect<A, E | CircuitOpen, R>
+    <A, E, R>(key: Key, options: Required<ExecuteOptions<A, E>>): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R>
+    (key?: Key): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R>
+  }
+  /** @internal */
+  readonly gate: circuit.CircuitInternals
+}
+
+/**
+ * The default circuit breaker of an application. Where there are several, make named ones with `Service`.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class CircuitBreaker extends Context.Service<CircuitBreaker, CircuitBreakerService>()("effect-resilience/CircuitBreaker") {}
+
+/**
+ * A breaker with a memory of its own.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (policy: Policy, id = "effect-resilience/CircuitBreaker"): Effect.Effect<CircuitBreakerService> =>
+  circuit.make(id, policy.spec)
+
+/**
+ * Provides the default breaker.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (policy: Policy): Layer.Layer<CircuitBreaker> => Layer.effect(CircuitBreaker, make(policy))
+
+/**
+ * Provides the default breaker on a store that others share.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerFromStore = (policy: Policy): Layer.Layer<CircuitBreaker, never, Store> =>
+  Layer.effect(CircuitBreaker, circuit.makeFromStore("effect-resilience/CircuitBreaker", policy.spec))
+
+/** @category models @since 0.1.0 */
+export interface ServiceClass<Self, Id extends string> extends Context.ServiceClass<Self, Id, CircuitBreakerService> {
+  readonly policy: Policy
+  /** With a memory of its own. */
+  readonly layer: Layer.Layer<Self>
+  /** On a store that others share. */
+  readonly layerFromStore: Layer.Layer<Self, never, Store>
+}
+
+/**
+ * Makes a named breaker: a tag, a type and its layers in one declaration.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const Service = <Self>() => <const Id extends string>(id: Id, policy: Policy): ServiceClass<Self, Id> => {
+  const tag = Context.Service<Self, CircuitBreakerService>()(id)
+  return Object.assign(tag, {
+    policy,
+    layer: Layer.effect(tag, circuit.make(id, policy.spec)),
+    layerFromStore: Layer.effect(tag, circuit.makeFromStore(id, policy.spec))
+  })
+}

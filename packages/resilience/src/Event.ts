@@ -1,0 +1,118 @@
+/**
+ * What happened, as plain values, for whoever wants to see it.
+ *
+ * Policies emit one union of events to one sink. The default sink does nothing, and nothing is built for it.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Fiber from "effect/Fiber"
+import type { Outcome } from "./Outcome.ts"
+import type { Rejection } from "./Rejection.ts"
+
+interface Base {
+  /** The id of the service whose pipeline emitted it. */
+  readonly service: string
+  /** Whose call it was. Unbounded: never a metric label. */
+  readonly key: string
+}
+
+/** An admission took place, after `waited` milliseconds in a queue. `attempt` is above 1 where attempts are admitted one by one. */
+export interface Admitted extends Base {
+  readonly _tag: "Admitted"
+  readonly attempt: number
+  readonly waited: number
+}
+
+/** An admission was refused; nothing was spent. */
+export interface Rejected extends Base {
+  readonly _tag: "Rejected"
+  readonly attempt: number
+  readonly rejection: Rejection
+}
+
+/** A call began to wait in the queue of a limit or of the bulkhead. */
+export interface Queued extends Base {
+  readonly _tag: "Queued"
+  readonly policy: "rateLimiter" | "bulkhead"
+  /** The name of the limit; `"bulkhead"` there. */
+  readonly limit: string
+}
+
+/** One run of the wrapped effect ended. */
+export interface AttemptEnded extends Base {
+  readonly _tag: "AttemptEnded"
+  readonly attempt: number
+  readonly result: "success" | "failure" | "timeout" | "interrupt"
+  readonly duration: number
+}
+
+/** Another attempt follows after `delay` milliseconds. */
+export interface RetryScheduled extends Base {
+  readonly _tag: "RetryScheduled"
+  /** The attempt that failed. */
+  readonly attempt: number
+  readonly delay: number
+}
+
+/** A call that was admitted ended, after `attempts` runs. */
+export interface CallEnded extends Base {
+  readonly _tag: "CallEnded"
+  readonly outcome: Outcome
+  readonly attempts: number
+  readonly duration: number
+  /** Which timeout ended it, if one did. */
+  readonly timedOut: boolean
+}
+
+/** A circuit moved. `key` is the circuit's. */
+export interface CircuitTransition extends Base {
+  readonly _tag: "CircuitTransition"
+  readonly from: CircuitState
+  readonly to: CircuitState
+  readonly generation: number
+  /** When `to` is Open: for how many milliseconds. */
+  readonly openFor: number
+}
+
+/** The names of a circuit's states. */
+export type CircuitState = "Closed" | "Open" | "HalfOpen" | "Isolated"
+
+/** The store behind a service began to fail, or answered again. */
+export interface StoreFlipped extends Base {
+  readonly _tag: "StoreFlipped"
+  readonly available: boolean
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Event =
+  | Admitted
+  | Rejected
+  | Queued
+  | AttemptEnded
+  | RetryScheduled
+  | CallEnded
+  | CircuitTransition
+  | StoreFlipped
+
+/**
+ * Receives events, in the fiber in which they happened. It must not throw and must not block: it runs between two
+ * steps of a call.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Sink = (event: Event, fiber: Fiber.Fiber<unknown, unknown>) => void
+
+/**
+ * The sink in force. `undefined` by default: then no event is even built.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const EventSink = Context.Reference<Sink | undefined>("effect-resilience/EventSink", {
+  defaultValue: () => undefined
+})

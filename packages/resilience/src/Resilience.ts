@@ -1,0 +1,324 @@
+/**
+ * The pipeline: limits, circuit breaker, bulkhead, retries and timeouts around an effect, in one defined order.
+ *
+ *     call     timeout (whole call, waits and backoff included)
+ *              circuit breaker -> rate limiter -> bulkhead slot        one admission, all or nothing
+ *              retry loop with backoff
+ *     attempt  attemptTimeout -> the effect
+ *     call     record the outcome, once, in the breaker
+ *
+ * **Gotchas**
+ *
+ * A layer value is one state: provide it once, where the application starts (`ManagedRuntime.make(ResilienceLive)`). A
+ * layer that is provided anew for each request limits nothing.
+ *
+ * **Example** (A service for one upstream)
+ *
+ * ```ts
+ * import { Effect, pipe } from "effect"
+ * import { CircuitBreaker, RateLimiter, Resilience } from "effect-resilience"
+ *
+ * class Payments extends Resilience.Service<Payments>()("app/Payments", {
+ *   rateLimiter: RateLimiter.tokenBucket({ limit: 10, window: "1 second" }),
+ *   circuitBreaker: CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(5), openDuration: "30 seconds" })
+ * }) {}
+ *
+ * const program = pipe(Effect.succeed("paid"), Payments.resilient("user:1"))
+ *
+ * Effect.runPromise(program.pipe(Effect.provide(Payments.layer)))
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
+import type * as Bulkhead from "./Bulkhead.ts"
+import type * as CircuitBreaker from "./CircuitBreaker.ts"
+import type { Key } from "./internal/key.ts"
+import { compose, type Composed, composeServices, fromPolicies } from "./internal/pipeline/compose.ts"
+import { costOf } from "./internal/limiterService.ts"
+import { memory } from "./internal/memoryStore.ts"
+import type { Outcome } from "./Outcome.ts"
+import type { ErrorOf, KeyOf, Known, Policies, RetriedBy } from "./Policies.ts"
+import type * as RateLimiter from "./RateLimiter.ts"
+import type * as Retry from "./Retry.ts"
+import { Store } from "./Store.ts"
+
+/**
+ * What one call may say for itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CallOptions {
+  /** Units that the call takes from each limit: a whole number of at least 1. Default: 1. */
+  readonly cost?: number | undefined
+}
+
+/** @category models @since 0.1.0 */
+export interface ClassifyOptions<in A, in E> extends CallOptions {
+  /** What this call's exit says about the dependency. */
+  readonly classify: (exit: Exit.Exit<A, E>) => Outcome
+}
+
+/**
+ * Runs effects through a pipeline. Data-first, data-last, and data-last with a `classify` that sees the effect's types.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Resilient<P, Requires = never> {
+  <A, E extends RetriedBy<P>, R>(
+    self: Effect.Effect<A, E, R>,
+    key: KeyOf<P>,
+    options?: CallOptions & Partial<ClassifyOptions<A, E>>
+  ): Effect.Effect<A, ErrorOf<P, E>, R | Requires>
+  <A, E extends RetriedBy<P>, R>(
+    key: KeyOf<P>,
+    options: ClassifyOptions<A, E>
+  ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<P, E>, R | Requires>
+  (
+    key: KeyOf<P>,
+    options?: CallOptions
+  ): <A, E extends RetriedBy<P>, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<P, E>, R | Requires>
+}
+
+/**
+ * What a service's policies know of a key. A policy that is not configured is `undefined`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Inspection {
+  readonly rateLimiter: RateLimiter.Peek | undefined
+  readonly circuitBreaker: CircuitBreaker.Inspection | undefined
+  readonly bulkhead: Bulkhead.Inspection | undefined
+}
+
+/**
+ * A pipeline in use.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ResilienceService<P> {
+  readonly id: string
+  readonly resilient: Resilient<P>
+  readonly inspect: (key: KeyOf<P>) => Effect.Effect<Inspection>
+}
+
+/** Every policy, so that its errors are the union of all. @category utility types @since 0.1.0 */
+export interface AllPolicies {
+  readonly timeout: Duration.Input
+  readonly circuitBreaker: CircuitBreaker.Policy<never>
+  readonly rateLimiter: RateLimiter.Limit
+  readonly bulkhead: Bulkhead.Policy
+  readonly retry: Retry.Policy<unknown, Retry.OnExhausted>
+  readonly store: { readonly onError: "fail" }
+}
+
+/**
+ * The default pipeline: what `layer` provides, and the top-level `resilient` uses. Its policies are not known to the
+ * compiler, so its error is the union of all; where that matters, make a named service.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Resilience extends Context.Service<Resilience, DefaultService>()("effect-resilience/Resilience") {}
+
+/** @category models @since 0.1.0 */
+export interface DefaultService {
+  readonly id: string
+  readonly resilient: ResilientDefault
+  readonly inspect: (key: Key) => Effect.Effect<Inspection>
+}
+
+/** Like `Resilient`, for whatever policies and key the default layer has. @category models @since 0.1.0 */
+export interface ResilientDefault<Requires = never> {
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    key: Key,
+    options?: CallOptions & Partial<ClassifyOptions<A, E>>
+  ): Effect.Effect<A, ErrorOf<AllPolicies, E>, R | Requires>
+  <A, E, R>(
+    key: Key,
+    options: ClassifyOptions<A, E>
+  ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<AllPolicies, E>, R | Requires>
+  (
+    key: Key,
+    options?: CallOptions
+  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<AllPolicies, E>, R | Requires>
+}
+
+type AnyOptions = CallOptions & { readonly classify?: ((exit: never) => Outcome) | undefined }
+type AnyEffect = Effect.Effect<unknown, unknown, unknown>
+
+/**
+ * The three forms of `resilient` over one function. Options are validated where they are given, before anything runs.
+ * The engine is typed for every policy; which errors and keys are left of that is what `Policies` computes.
+ */
+const resilientWith = <F>(run: (self: AnyEffect, key: Key, options: AnyOptions) => AnyEffect): F =>
+  dual((args) => Effect.isEffect(args[0]), (self: AnyEffect, key: Key, options: AnyOptions = {}) => {
+    costOf("resilient", options.cost)
+    return run(self, key, options)
+  }) as F
+
+const serviceOf = <P>(composed: Composed): ResilienceService<P> => ({
+  id: composed.pipeline.id,
+  resilient: resilientWith((self, key, options) => composed.run(self, key, options)),
+  inspect: composed.inspect as ResilienceService<P>["inspect"] // keys of P are keys
+})
+
+interface AnyService {
+  readonly resilient: (self: AnyEffect, key: Key, options: AnyOptions) => AnyEffect
+}
+
+const throughTag = <F>(tag: Effect.Effect<AnyService, never, unknown>): F =>
+  resilientWith((self, key, options) => Effect.flatMap(tag, (service) => service.resilient(self, key, options)))
+
+/**
+ * A pipeline with a memory of its own, without a tag.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <const P extends Policies>(id: string, policies: P & Known<P>): Effect.Effect<ResilienceService<P>> =>
+  inMemory(id, policies)
+
+const inMemory = <P>(id: string, policies: Policies): Effect.Effect<ResilienceService<P>> => {
+  const parts = fromPolicies(id, policies)
+  return Effect.sync(() => serviceOf<P>(compose(parts, memory)))
+}
+
+/**
+ * A pipeline whose keyed state lives in the `Store` of the context.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeFromStore = <const P extends Policies>(id: string, policies: P & Known<P>): Effect.Effect<ResilienceService<P>, never, Store> =>
+  inStore(id, policies)
+
+const inStore = <P>(id: string, policies: Policies): Effect.Effect<ResilienceService<P>, never, Store> => {
+  const parts = fromPolicies(id, policies)
+  return Effect.map(Store, (store) => serviceOf<P>(compose(parts, store)))
+}
+
+const defaultId = "effect-resilience/Resilience"
+
+/** The default tag's service is the same value, seen with the union of all errors. */
+const asDefault = (service: ResilienceService<unknown>): DefaultService => service as unknown as DefaultService
+
+/**
+ * Provides the default pipeline, with a memory of its own.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <const P extends Policies>(policies: P & Known<P>): Layer.Layer<Resilience> =>
+  Layer.effect(Resilience, Effect.map(inMemory(defaultId, policies), asDefault))
+
+/**
+ * Provides the default pipeline on a store that others share. It requires the `Store`, so a forgotten one is a compile
+ * error.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerFromStore = <const P extends Policies>(policies: P & Known<P>): Layer.Layer<Resilience, never, Store> =>
+  Layer.effect(Resilience, Effect.map(inStore(defaultId, policies), asDefault))
+
+type PolicyService =
+  | RateLimiter.RateLimiterService<never>
+  | CircuitBreaker.CircuitBreakerService
+  | Bulkhead.BulkheadService
+  | Retry.RetryService<never, Retry.OnExhausted>
+
+type Tag = Context.Key<any, any> // any identifier; the service is checked by `PolicyTag`
+type PolicyTag<T> = T extends Context.Key<infer _Id, infer Service> ? Service extends PolicyService ? T : "not a policy service" : never
+
+/**
+ * Provides the default pipeline from policy services that are layers of their own, which a test can swap one by one.
+ * At most one of each kind.
+ *
+ * **Example** (Three layers)
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { CircuitBreaker, RateLimiter, Resilience, Retry } from "effect-resilience"
+ *
+ * const ResilienceLive = Resilience.layerFrom([RateLimiter.RateLimiter, CircuitBreaker.CircuitBreaker, Retry.Retry]).pipe(
+ *   Layer.provide([
+ *     RateLimiter.layer(RateLimiter.tokenBucket({ limit: 100, window: "1 minute" })),
+ *     CircuitBreaker.layer(CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(5), openDuration: "30 seconds" })),
+ *     Retry.layer(Retry.policy({ maxAttempts: 3 }))
+ *   ])
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerFrom = <const Tags extends ReadonlyArray<Tag>>(
+  tags: Tags & { readonly [I in keyof Tags]: PolicyTag<Tags[I]> },
+  options: Pick<Policies, "timeout" | "attemptTimeout" | "admission" | "classify"> = {}
+): Layer.Layer<Resilience, never, { readonly [I in keyof Tags]: Tags[I] extends Context.Key<infer Id, any> ? Id : never }[number]> =>
+  Layer.effect(
+    Resilience,
+    Effect.map(
+      // every tag is an Effect of its service; the tuple's type was checked by `PolicyTag`
+      Effect.all(tags as ReadonlyArray<unknown> as ReadonlyArray<Effect.Effect<PolicyService>>),
+      (services) => asDefault(serviceOf(composeServices(defaultId, services, options)))
+    )
+  )
+
+/**
+ * The class of a named service.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ServiceClass<Self, Id extends string, P extends Policies> extends Context.ServiceClass<Self, Id, ResilienceService<P>> {
+  readonly policies: P
+  /** With a memory of its own. */
+  readonly layer: Layer.Layer<Self>
+  /** On a store that others share. */
+  readonly layerFromStore: Layer.Layer<Self, never, Store>
+  readonly resilient: Resilient<P, Self>
+  /** What the policies know of a key now. */
+  readonly inspect: (key: KeyOf<P>) => Effect.Effect<Inspection, never, Self>
+}
+
+type IdOf<Self, Id> = [Self] extends [never] ? "name the class: Resilience.Service<Payments>()" : Id
+
+/**
+ * Makes a named service: a tag, a type, its layers and its `resilient` in one declaration. Its error type holds exactly
+ * what its policies can raise.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const Service = <Self = never>() =>
+<const Id extends string, const P extends Policies>(id: Id & IdOf<Self, Id>, policies: P & Known<P>): ServiceClass<Self, Id, P> => {
+  const name: Id = id
+  const tag = Context.Service<Self, ResilienceService<P>>()(name)
+  return Object.assign(tag, {
+    policies: policies as P, // `Known` is what P is, where it compiles
+    layer: Layer.effect(tag, inMemory<P>(name, policies)),
+    layerFromStore: Layer.effect(tag, inStore<P>(name, policies)),
+    resilient: throughTag<Resilient<P, Self>>(tag as never), // the same service, seen by the engine
+    inspect: (key: KeyOf<P>) => Effect.flatMap(tag, (service) => service.inspect(key))
+  })
+}
+
+/**
+ * Runs an effect through the default pipeline, for a key: `pipe(fetchUser("123"), resilient("user:123"))`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const resilient: ResilientDefault<Resilience> = throughTag(Resilience as never) // the same service, seen by the engine

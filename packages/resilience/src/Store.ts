@@ -1,0 +1,131 @@
+/**
+ * Where keyed state lives.
+ *
+ * A store commits several steps at one `now`, all or nothing: if any step is not allowed, none leaves a trace. The
+ * algorithms are not its business: it loads a state, asks the kernel, and keeps what the kernel answers. So a new
+ * algorithm needs no change in any store, and a new store runs every algorithm.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { Decision, Kernel } from "./kernel/Kernel.ts"
+import type { StoreError } from "./Rejection.ts"
+
+/**
+ * The keys of one policy: which algorithm decides for them, with which numbers, and how many may be remembered.
+ *
+ * Two spaces never share a key, also where their names are equal: in the memory store the space itself is the identity;
+ * a store on another machine keeps them apart by `name` and `kernel.id`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Space<in out Policy, in out State, in out Input, out Answer extends Decision> {
+  readonly name: string
+  readonly kernel: Kernel<Policy, State, Input, Answer>
+  readonly policy: Policy
+  readonly keys: KeyBounds
+}
+
+/**
+ * How many keys a space may remember. A key whose state equals a fresh one is forgotten anyway.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KeyBounds {
+  /** `undefined`: as many as are not yet lawful to forget. */
+  readonly maxKeys: number | undefined
+  /** `evict` forgets the key nearest to fresh, which forgives least; `reject` refuses new keys. */
+  readonly overflow: "evict" | "reject"
+  /**
+   * Milliseconds after its last use when a key may be forgotten whose state has no end of its own (an open circuit
+   * that nobody asks any more). States that end are forgotten then, and never before. `Infinity`: never.
+   */
+  readonly idleTimeToLive: number
+}
+
+// A store holds spaces of every kernel. `any` is confined to this alias: the answers of a step are typed by `AnswerOf`.
+export type AnySpace = Space<any, any, any, Decision>
+
+/**
+ * One question to one key.
+ *
+ * A step may be committed again with another input: `place` is for the store, to remember where the key lives.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Step<S extends AnySpace = AnySpace> {
+  readonly space: S
+  readonly key: string
+  input: InputOf<S>
+  /** The store's own note; nobody else reads it. */
+  place: unknown = undefined
+  constructor(space: S, key: string, input: InputOf<S>) {
+    this.space = space
+    this.key = key
+    this.input = input
+  }
+}
+
+/** @since 0.1.0 */
+export type InputOf<S> = S extends Space<any, any, infer I, any> ? I : never
+/** @since 0.1.0 */
+export type AnswerOf<S> = S extends Space<any, any, any, infer A> ? A : never
+/** @since 0.1.0 */
+export type StateOf<S> = S extends Space<any, infer St, any, any> ? St : never
+
+/**
+ * The answers to a commit, in the order of its steps. An answer is `undefined` where the store has no room for a new key
+ * (`overflow: "reject"`); such a commit is not `allowed`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Committed<Steps extends ReadonlyArray<Step>> {
+  readonly now: number
+  readonly allowed: boolean
+  readonly answers: { readonly [I in keyof Steps]: Steps[I] extends Step<infer S> ? AnswerOf<S> | undefined : never }
+}
+
+/**
+ * A store of keyed state.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Store extends Context.Service<Store, {
+  /** Ask all steps at one `now`. Inside `Effect.tx`, a store that can joins the transaction. */
+  readonly commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps) => Effect.Effect<Committed<Steps>, StoreError>
+  /** The state of a key, `undefined` when absent, and the store's time. */
+  readonly read: <S extends AnySpace>(space: S, key: string) => Effect.Effect<{ readonly now: number; readonly state: StateOf<S> | undefined }, StoreError>
+  /** Forget every key of a space. */
+  readonly clear: (space: AnySpace) => Effect.Effect<void, StoreError>
+  /** What a store in this process can do without an Effect. `undefined` for a store elsewhere. */
+  readonly sync: SyncStore | undefined
+}>()("effect-resilience/Store") {}
+
+/**
+ * The synchronous half of a store that lives in this process: the hot path.
+ *
+ * JavaScript runs one fiber at a time, so a synchronous step over several keys is atomic without a transaction.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SyncStore {
+  /** With `write` false the kernels are asked, and nothing is kept. */
+  readonly commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps, now: number, write?: boolean) => Committed<Steps>
+  readonly read: <S extends AnySpace>(space: S, key: string) => StateOf<S> | undefined
+  /** While a step is held, its key is not dropped. Every hold is released once. */
+  readonly hold: (step: Step, now: number) => void
+  readonly release: (step: Step) => void
+  /** Calls back when a transaction changed the key. The step is held. Returns the unsubscription. */
+  readonly watch: (step: Step, onChange: () => void) => () => void
+  /** Runs when the transaction around it has committed; at once where there is none. It must not fail. */
+  readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
+  /** How many keys of the space are remembered. */
+  readonly size: (space: AnySpace) => number
+}

@@ -1,0 +1,281 @@
+/**
+ * A circuit breaker's part in an admission: the permit it hands out, and what becomes of it.
+ */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
+import type { CircuitState, Sink } from "../Event.ts"
+import { breaker, type BreakerDecision, type BreakerInput, type BreakerPolicy, type BreakerState, view } from "../kernel/Breaker.ts"
+import { NEVER } from "../kernel/Limiter.ts"
+import type { Outcome } from "../Outcome.ts"
+import { CircuitOpen } from "../Rejection.ts"
+import { type KeyBounds, type Space, Step, type Store } from "../Store.ts"
+import { emit, sinkOf } from "./events.ts"
+import { type Key, nameOf, partOf } from "./key.ts"
+import { nowOf } from "./time.ts"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+export type CircuitSpace = Space<BreakerPolicy, BreakerState, BreakerInput, BreakerDecision>
+
+export interface CircuitSpec {
+  readonly policy: BreakerPolicy
+  /** `undefined`: one circuit for the service; `"key"`: one for each key; else the dimension's name. */
+  readonly by: string | undefined
+  readonly keys: KeyBounds
+  /** Milliseconds a failure asks to be left alone for, where it says so. */
+  readonly hintOf: ((error: unknown) => number | undefined) | undefined
+}
+
+/** What this process knows of one circuit beside its state. */
+interface Local {
+  /** Calls that want to know at once when the circuit moves. */
+  readonly watchers: Set<() => void>
+  /** For each slow-call threshold: the calls in flight that have not passed it, oldest first. */
+  readonly inFlight: ReadonlyArray<Set<CircuitPass>>
+  unwatch: (() => void) | undefined
+}
+
+export class CircuitGate {
+  readonly service: string
+  readonly spec: CircuitSpec
+  readonly space: CircuitSpace
+  readonly store: Store["Service"]
+  /** Thresholds of slow calls, ascending. */
+  readonly slowAfter: ReadonlyArray<number>
+  readonly locals = new Map<string, Local>()
+  private readonly jittered: boolean
+
+  constructor(spec: CircuitSpec, service: string, store: Store["Service"]) {
+    this.spec = spec
+    this.service = service
+    this.store = store
+    this.space = { name: `${service}/circuitBreaker`, kernel: breaker, policy: spec.policy, keys: spec.keys }
+    this.slowAfter = spec.policy.trips
+      .flatMap((trip) => trip.kind === "rate" && trip.slowAfter > 0 ? [trip.slowAfter] : [])
+      .sort((a, b) => a - b)
+    this.jittered = spec.policy.openGrowth > 0 || spec.policy.openLow.some((low, i) => low !== spec.policy.openHigh[i])
+  }
+
+  /** The circuit's key in the store. */
+  keyOf(key: Key): string {
+    const { by } = this.spec
+    return by === undefined ? "" : by === "key" ? nameOf(key) : partOf(key, by)
+  }
+
+  /** The circuit's name for people. */
+  labelOf(circuit: string): string {
+    return this.spec.by === undefined ? this.service : circuit
+  }
+
+  hintOf(error: unknown): number | undefined {
+    return this.spec.hintOf?.(error)
+  }
+
+  draw(fiber: AnyFiber): number {
+    return this.jittered ? Math.floor(fiber.getRef(Random.Random).nextDoubleUnsafe() * 2 ** 30) : 0
+  }
+
+  pass(key: Key, fiber: AnyFiber): CircuitPass {
+    return new CircuitPass(this, new Step(this.space, this.keyOf(key), { op: "admit", draw: this.draw(fiber) }), fiber)
+  }
+
+  local(circuit: string): Local {
+    let local = this.locals.get(circuit)
+    if (local === undefined) {
+      local = { watchers: new Set(), inFlight: this.slowAfter.map(() => new Set()), unwatch: undefined }
+      this.locals.set(circuit, local)
+    }
+    return local
+  }
+
+  private forgetLocal(circuit: string, local: Local): void {
+    if (local.watchers.size > 0 || local.inFlight.some((calls) => calls.size > 0)) return
+    local.unwatch?.()
+    local.unwatch = undefined
+    this.locals.delete(circuit)
+  }
+
+  /** Tells whoever waits or backs off that the circuit moved, and the sink. */
+  observe(circuit: string, answer: BreakerDecision, sink: Sink | undefined, fiber: AnyFiber): void {
+    if (answer.transitions.length === 0) return
+    const local = this.locals.get(circuit)
+    if (local !== undefined) {
+      for (const watcher of Array.from(local.watchers)) watcher()
+    }
+    if (sink === undefined) return
+    for (const { from, generation, openFor, to } of answer.transitions) {
+      emit(sink, { _tag: "CircuitTransition", service: this.service, key: this.labelOf(circuit), from, to, generation, openFor }, fiber)
+    }
+  }
+
+  /** Calls back when the circuit moves, by whomever. */
+  watch(step: Step<CircuitSpace>, onMove: () => void, now: number): () => void {
+    const local = this.local(step.key)
+    local.watchers.add(onMove)
+    const sync = this.store.sync
+    if (local.unwatch === undefined && sync !== undefined) {
+      const held = new Step(this.space, step.key, step.input)
+      sync.hold(held, now)
+      const unwatch = sync.watch(held, () => {
+        for (const watcher of Array.from(local.watchers)) watcher()
+      })
+      local.unwatch = () => {
+        unwatch()
+        sync.release(held)
+      }
+    }
+    return () => {
+      local.watchers.delete(onMove)
+      this.forgetLocal(step.key, local)
+    }
+  }
+
+  started(pass: CircuitPass): void {
+    if (this.slowAfter.length === 0) return
+    for (const calls of this.local(pass.step.key).inFlight) calls.add(pass)
+  }
+
+  ended(pass: CircuitPass): void {
+    if (this.slowAfter.length === 0) return
+    const local = this.locals.get(pass.step.key)
+    if (local === undefined) return
+    for (const calls of local.inFlight) calls.delete(pass)
+    this.forgetLocal(pass.step.key, local)
+  }
+
+  /** Calls in flight that have passed a threshold, each reported once for each threshold. Oldest first, so this ends at the first that has not. */
+  overdue(circuit: string, now: number, fiber: AnyFiber): Array<Step<CircuitSpace>> {
+    const steps: Array<Step<CircuitSpace>> = []
+    const local = this.slowAfter.length === 0 ? undefined : this.locals.get(circuit)
+    if (local === undefined) return steps
+    this.slowAfter.forEach((threshold, rank) => {
+      const calls = local.inFlight[rank]!
+      for (const pass of calls) {
+        if (pass.startedAt + threshold > now) break
+        calls.delete(pass)
+        pass.slowFed = rank + 1
+        steps.push(new Step(this.space, circuit, { op: "slow", generation: pass.generation, probe: pass.probe, rank, draw: this.draw(fiber) }))
+      }
+    })
+    return steps
+  }
+
+  /** Feeds the overdue calls to the kernel, each in a commit of its own: they count whatever is decided next. */
+  feedSync(circuit: string, now: number, sink: Sink | undefined, fiber: AnyFiber): void {
+    for (const step of this.overdue(circuit, now, fiber)) {
+      const answer = this.store.sync!.commit([step], now).answers[0]
+      if (answer !== undefined) this.observe(circuit, answer, sink, fiber)
+    }
+  }
+
+  feed(circuit: string, now: number, sink: Sink | undefined, fiber: AnyFiber): Effect.Effect<void> | undefined {
+    if (this.store.sync !== undefined) {
+      this.feedSync(circuit, now, sink, fiber)
+      return undefined
+    }
+    const steps = this.overdue(circuit, now, fiber)
+    if (steps.length === 0) return undefined
+    return Effect.forEach(steps, (step) => this.send(step, sink, fiber), { discard: true })
+  }
+
+  /** A report to a store elsewhere. What cannot be delivered is dropped: leases heal. */
+  send(step: Step<CircuitSpace>, sink: Sink | undefined, fiber: AnyFiber): Effect.Effect<void> {
+    return Effect.ignore(Effect.map(this.store.commit([step]), ({ answers: [answer] }) => {
+      if (answer !== undefined) this.observe(step.key, answer, sink, fiber)
+    }))
+  }
+
+  /** What the circuit would say now, without asking it for anything. */
+  readonly look = (key: Key) =>
+    Effect.withFiber((fiber) => {
+      const circuit = this.keyOf(key)
+      const fed = this.feed(circuit, nowOf(fiber), sinkOf(fiber), fiber)
+      const read = Effect.map(this.store.read(this.space, circuit), ({ now, state }) =>
+        view(this.spec.policy, state ?? breaker.initial(this.spec.policy), now))
+      return fed === undefined ? read : Effect.andThen(fed, read)
+    })
+}
+
+/** One call's permit, from the question to the report. */
+export class CircuitPass {
+  readonly gate: CircuitGate
+  readonly step: Step<CircuitSpace>
+  readonly fiber: AnyFiber
+  generation = 0
+  probe = 0
+  startedAt = 0
+  /** How many slow-call thresholds have counted this call already. */
+  slowFed = 0
+  private open = false
+  /** In a store elsewhere, all this process knows of a circuit's moves is what its own calls are told. */
+  private moved = false
+  private unwatch: (() => void) | undefined
+
+  constructor(gate: CircuitGate, step: Step<CircuitSpace>, fiber: AnyFiber) {
+    this.gate = gate
+    this.step = step
+    this.fiber = fiber
+  }
+
+  admitted(answer: BreakerDecision, now: number, sink: Sink | undefined): void {
+    this.generation = answer.generation
+    this.probe = answer.probe
+    this.startedAt = now
+    this.open = true
+    this.gate.store.sync?.hold(this.step, now)
+    this.gate.started(this)
+    this.gate.observe(this.step.key, answer, sink, this.fiber)
+    if (this.gate.store.sync === undefined) {
+      this.unwatch = this.gate.watch(this.step, () => {
+        this.moved = true
+      }, now)
+    }
+  }
+
+  refusal(answer: BreakerDecision): CircuitOpen {
+    return new CircuitOpen({
+      key: this.gate.labelOf(this.step.key),
+      state: answer.phase as Exclude<CircuitState, "Closed">, // a closed circuit refuses nobody
+      retryAfterMillis: answer.retryAfter === NEVER ? undefined : answer.retryAfter
+    })
+  }
+
+  /** Whether the circuit has left the generation that admitted the call. */
+  left(now: number, sink: Sink | undefined): boolean {
+    const { gate, step } = this
+    const sync = gate.store.sync
+    if (sync === undefined) return this.moved
+    gate.feedSync(step.key, now, sink, this.fiber)
+    const state = sync.read(gate.space, step.key)
+    return view(gate.spec.policy, state ?? breaker.initial(gate.spec.policy), now).generation !== this.generation
+  }
+
+  /** Reports the outcome, once. */
+  record(outcome: Outcome, now: number, retryAfter: number, sink: Sink | undefined): Effect.Effect<void> | undefined {
+    if (!this.open) return undefined
+    this.open = false
+    this.unwatch?.()
+    const { gate, step } = this
+    const fed = gate.feed(step.key, now, sink, this.fiber)
+    gate.ended(this)
+    step.input = {
+      op: "record",
+      generation: this.generation,
+      probe: this.probe,
+      outcome,
+      duration: now - this.startedAt,
+      slowFed: this.slowFed,
+      retryAfter,
+      draw: gate.draw(this.fiber)
+    }
+    const sync = gate.store.sync
+    if (sync === undefined) {
+      const sent = gate.send(step, sink, this.fiber)
+      return fed === undefined ? sent : Effect.andThen(fed, sent)
+    }
+    const answer = sync.commit([step], now).answers[0]
+    sync.release(step)
+    if (answer !== undefined) gate.observe(step.key, answer, sink, this.fiber)
+    return undefined
+  }
+}

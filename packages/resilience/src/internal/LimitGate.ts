@@ -1,0 +1,268 @@
+/**
+ * A limiter's part in an admission: what it asks of the store, why it refuses, and where a refused call may wait.
+ */
+import { type LimiterDecision, type LimiterKernel, NEVER } from "../kernel/Limiter.ts"
+import { RateLimitExceeded, type RateLimitReason, type RefusedLimit } from "../Rejection.ts"
+import { type KeyBounds, type Space, Step, type Store } from "../Store.ts"
+import { type Key, nameOf, partOf } from "./key.ts"
+import { type Waiter, WaitQueue } from "./WaitQueue.ts"
+
+/** One limit of a policy. `dimension` is the field of the key it looks at; `undefined` for the whole key. */
+export interface LimitSpec {
+  readonly name: string
+  readonly kernel: LimiterKernel<any, any, any> // a gate holds limits of every kernel; their states never leave it
+  readonly policy: unknown
+  /** Units that can be taken at once after a rest. */
+  readonly capacity: number
+  readonly shared: boolean
+  readonly dimension: string | undefined
+  readonly maxWait: number
+  readonly maxQueued: number
+  readonly keys: KeyBounds
+}
+
+export type LimitSpace = Space<any, any, any, LimiterDecision<unknown>> // as above
+type LimitStep = Step<LimitSpace>
+
+/** Where the waiters of one key stand, and what the queue will look like when its last waiter has been admitted. */
+class Place {
+  readonly queue: WaitQueue
+  readonly key: string
+  readonly step: LimitStep
+  forecast: { state: unknown; at: number } | undefined
+  unwatch: () => void = () => {}
+  constructor(key: string, step: LimitStep, onLeave: (place: Place) => void) {
+    this.key = key
+    this.step = step
+    this.queue = new WaitQueue(() => onLeave(this))
+  }
+}
+
+class Member {
+  readonly spec: LimitSpec
+  readonly space: LimitSpace
+  readonly places = new Map<string, Place>()
+  private readonly store: Store["Service"]
+
+  constructor(spec: LimitSpec, service: string, store: Store["Service"]) {
+    this.spec = spec
+    this.store = store
+    this.space = { name: `${service}/${spec.name}`, kernel: spec.kernel, policy: spec.policy, keys: spec.keys }
+  }
+
+  keyOf(key: Key): string {
+    return this.spec.shared ? "" : partOf(key, this.spec.dimension)
+  }
+
+  placeOf(step: LimitStep, now: number): Place {
+    const known = this.places.get(step.key)
+    if (known !== undefined) return known
+    const place = new Place(step.key, step, (place) => this.onLeave(place))
+    this.places.set(step.key, place)
+    this.store.sync?.hold(step, now)
+    place.unwatch = this.store.sync?.watch(step, () => {
+      place.forecast = undefined
+      place.queue.wakeHead()
+    }) ?? place.unwatch
+    return place
+  }
+
+  private onLeave(place: Place): void {
+    place.forecast = undefined
+    if (place.queue.size > 0) return
+    this.places.delete(place.key)
+    place.unwatch()
+    this.store.sync?.release(place.step)
+  }
+
+  /** Units came back, or the key was reset: whoever is first may ask again. */
+  improved(key: string): void {
+    const place = this.places.get(key)
+    if (place === undefined) return
+    place.forecast = undefined
+    place.queue.wakeHead()
+  }
+
+  improvedAll(): void {
+    for (const key of Array.from(this.places.keys())) this.improved(key)
+  }
+
+  /**
+   * How long a call of this cost would wait behind those who wait already, if nobody leaves: each is let through, in
+   * a copy of the state, as early as the kernel says.
+   */
+  waitBehind(place: Place, cost: number, now: number): { readonly wait: number; readonly forecast: Place["forecast"] } {
+    if (this.store.sync === undefined) return { wait: 0, forecast: undefined }
+    let forecast = place.forecast
+    if (forecast === undefined) {
+      const state: unknown = this.store.sync.read(this.space, place.key)
+      forecast = { state: state === undefined ? this.space.kernel.initial(this.space.policy) : state, at: now }
+      for (let waiter = place.queue.head; waiter !== undefined; waiter = waiter.next) {
+        forecast = this.letThrough(forecast, waiter.cost)
+      }
+    }
+    if (forecast.at < now) forecast = { state: forecast.state, at: now }
+    const next = this.letThrough(forecast, cost)
+    place.forecast = forecast
+    return { wait: next.at - now, forecast: next }
+  }
+
+  private letThrough(from: { readonly state: unknown; readonly at: number }, cost: number) {
+    const { kernel, policy } = this.space
+    const input = { op: "take", cost } as const
+    let at = from.at
+    let [answer, state] = kernel.step(policy, from.state, input, at)
+    if (!answer.allowed && answer.retryAfter !== NEVER) {
+      at += answer.retryAfter
+      ;[answer, state] = kernel.step(policy, from.state, input, at)
+    }
+    return { state, at }
+  }
+}
+
+/** Why this gate refused a call: for good, or until a wait in `member`'s queue has passed. */
+export type LimitRefusal =
+  | { readonly _tag: "Rejected"; readonly rejection: RateLimitExceeded }
+  | {
+    readonly _tag: "Waits"
+    readonly wait: number
+    readonly deadline: number
+    readonly name: string
+    readonly stand: (waiter: Waiter) => void
+    readonly rejection: RateLimitExceeded
+  }
+
+/** One call's questions to the limiter. */
+export class LimitEntry {
+  readonly steps: ReadonlyArray<LimitStep>
+  readonly cost: number
+  private readonly gate: LimitGate
+  private readonly key: Key
+  private readonly maxWait: number | undefined
+
+  constructor(gate: LimitGate, key: Key, cost: number, maxWait: number | undefined) {
+    this.gate = gate
+    this.key = key
+    this.cost = cost
+    this.maxWait = maxWait
+    const input = { op: "take", cost }
+    this.steps = gate.members.map((member) => new Step(member.space, member.keyOf(key), input))
+  }
+
+  /** Somebody older waits for one of these keys: this call may not overtake. */
+  blocked(waiter: Waiter | undefined): boolean {
+    for (let i = 0; i < this.steps.length; i++) {
+      const places = this.gate.members[i]!.places
+      if (places.size > 0 && places.get(this.steps[i]!.key)?.queue.hasOlderThan(waiter) === true) return true
+    }
+    return false
+  }
+
+  /** Reads the answers of a commit that was not allowed, or of one that was only asked. */
+  assess(
+    answers: ReadonlyArray<LimiterDecision<unknown> | undefined>,
+    now: number,
+    arrivedAt: number,
+    callDeadline: number,
+    waiter: Waiter | undefined
+  ): LimitRefusal | undefined {
+    const refused: Array<RefusedLimit> = []
+    let final = false
+    let deadline = callDeadline
+    let standAt: { readonly member: Member; readonly step: LimitStep; readonly wait: number; readonly own: number; readonly forecast: Place["forecast"] } | undefined
+    for (let i = 0; i < this.steps.length; i++) {
+      const member = this.gate.members[i]!
+      const step = this.steps[i]!
+      const answer = answers[i]
+      const refuse = (reason: RateLimitReason, retryAfterMillis: number | undefined) =>
+        refused.push({ limit: member.spec.name, key: step.key, reason, retryAfterMillis })
+      if (answer === undefined) {
+        refuse("too-many-keys", undefined)
+        final = true
+        continue
+      }
+      if (answer.retryAfter === NEVER) {
+        refuse("cost-exceeds-capacity", undefined)
+        final = true
+        continue
+      }
+      const place = member.places.get(step.key)
+      const behind = place !== undefined && place.queue.hasOlderThan(waiter)
+      if (answer.allowed && !behind) continue
+      const estimate = behind && waiter === undefined ? member.waitBehind(place, this.cost, now) : undefined
+      const wait = Math.max(answer.retryAfter, estimate?.wait ?? 0)
+      const maxWait = this.maxWait ?? member.spec.maxWait
+      const until = Math.min(arrivedAt + maxWait, callDeadline)
+      const reason = maxWait === 0
+        ? "limit"
+        : waiter === undefined && place !== undefined && place.queue.size >= member.spec.maxQueued
+        ? "queue-full"
+        : now + wait > until || (waiter !== undefined && now >= until)
+        ? "wait-too-long"
+        : undefined
+      refuse(reason ?? "limit", wait)
+      if (reason !== undefined) final = true
+      deadline = Math.min(deadline, until)
+      if (standAt === undefined || wait > standAt.wait) {
+        standAt = { member, step, wait, own: answer.retryAfter, forecast: estimate?.forecast }
+      }
+    }
+    if (refused.length === 0) return undefined
+    const rejection = this.reject(refused)
+    if (final || standAt === undefined) return { _tag: "Rejected", rejection }
+    const { member, step, wait, own, forecast } = standAt
+    return {
+      _tag: "Waits",
+      wait,
+      deadline,
+      name: member.spec.name,
+      rejection,
+      stand: (waiter) => {
+        const place = member.placeOf(step, now)
+        const arrives = waiter.queue !== place.queue
+        const last = place.queue.tail === undefined || place.queue.tail.order < waiter.order
+        place.queue.stand(waiter, now + own)
+        if (arrives) place.forecast = last && place.queue.size > 1 ? forecast : undefined
+      }
+    }
+  }
+
+  private reject(refused: ReadonlyArray<RefusedLimit>): RateLimitExceeded {
+    let longest = refused[0]!
+    for (const one of refused) {
+      if ((one.retryAfterMillis ?? Infinity) > (longest.retryAfterMillis ?? Infinity)) longest = one
+    }
+    return new RateLimitExceeded({
+      key: nameOf(this.key),
+      reason: longest.reason,
+      retryAfterMillis: longest.retryAfterMillis,
+      limits: refused
+    })
+  }
+
+  /** The steps that give back what an admission took. */
+  refunds(answers: ReadonlyArray<LimiterDecision<unknown> | undefined>): ReadonlyArray<LimitStep> {
+    return this.steps.map((step, i) => {
+      const refund = new Step(step.space, step.key, { op: "refund", receipt: answers[i]?.receipt })
+      refund.place = step.place
+      return refund
+    })
+  }
+
+  refunded(): void {
+    this.steps.forEach((step, i) => this.gate.members[i]!.improved(step.key))
+  }
+}
+
+export class LimitGate {
+  readonly members: ReadonlyArray<Member>
+  readonly store: Store["Service"]
+  constructor(specs: ReadonlyArray<LimitSpec>, service: string, store: Store["Service"]) {
+    this.store = store
+    this.members = specs.map((spec) => new Member(spec, service, store))
+  }
+
+  entry(key: Key, cost: number, maxWait?: number): LimitEntry {
+    return new LimitEntry(this, key, cost, maxWait)
+  }
+}

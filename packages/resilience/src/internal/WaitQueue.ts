@@ -1,0 +1,159 @@
+/**
+ * A queue of calls that wait for admission.
+ *
+ * A waiter holds nothing: a wake is only a hint to ask again. Waiters stand in the order of their arrival, also when
+ * they come over from another queue, and only the head is worth waking. One timer serves the whole queue, and none
+ * exists while nobody waits.
+ */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import { nowOf, startTimer } from "./time.ts"
+
+let arrivals = 0
+
+/** One waiting call. It stands in at most one queue at a time, and keeps its age when it moves. */
+export class Waiter {
+  readonly order = ++arrivals
+  readonly fiber: Fiber.Fiber<unknown, unknown>
+  readonly arrivedAt: number
+  readonly cost: number
+  /** When it must be asked for the last time. */
+  deadline = Infinity
+  queue: WaitQueue | undefined
+  previous: Waiter | undefined
+  next: Waiter | undefined
+  private resume: (() => void) | undefined
+  private woken = false
+
+  constructor(fiber: Fiber.Fiber<unknown, unknown>, arrivedAt: number, cost: number) {
+    this.fiber = fiber
+    this.arrivedAt = arrivedAt
+    this.cost = cost
+  }
+
+  /** Suspends until the next wake. A wake that came first is not lost. */
+  readonly park: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    if (this.woken) {
+      this.woken = false
+      return resume(Effect.void)
+    }
+    this.resume = () => resume(Effect.void)
+  })
+
+  /** The woken fiber runs later, from its own dispatcher, so a wake never runs foreign code inside a commit. */
+  wake(): void {
+    if (this.resume === undefined) {
+      this.woken = true
+      return
+    }
+    this.fiber.currentDispatcher.scheduleTask(this.resume, 0)
+    this.resume = undefined
+  }
+
+  leave(): void {
+    this.queue?.remove(this)
+  }
+}
+
+export class WaitQueue {
+  head: Waiter | undefined
+  tail: Waiter | undefined
+  size = 0
+  /** When the head may be admitted, as it was told when it last asked. */
+  private retryAt = Infinity
+  /** No deadline in the queue is before this. It may be earlier than all of them: then a timer fires for nothing. */
+  private earliest = Infinity
+  private timerAt = Infinity
+  private cancelTimer: (() => void) | undefined
+  private readonly onLeave: (queue: WaitQueue) => void
+
+  constructor(onLeave: (queue: WaitQueue) => void) {
+    this.onLeave = onLeave
+  }
+
+  /** Whether somebody waits here who came before this waiter; anybody does, for a call that just arrives. */
+  hasOlderThan(waiter: Waiter | undefined): boolean {
+    return this.head !== undefined && (waiter === undefined || this.head.order < waiter.order)
+  }
+
+  /** Stand in line by age. `retryAt` counts while the waiter is the head. */
+  stand(waiter: Waiter, retryAt: number): void {
+    if (waiter.queue !== this) {
+      waiter.queue?.remove(waiter)
+      this.insert(waiter)
+    }
+    this.earliest = Math.min(this.earliest, waiter.deadline)
+    if (this.head === waiter) this.retryAt = retryAt
+    this.arm(waiter.fiber)
+  }
+
+  private insert(waiter: Waiter): void {
+    let before = this.tail
+    while (before !== undefined && before.order > waiter.order) before = before.previous
+    const after = before === undefined ? this.head : before.next
+    waiter.previous = before
+    waiter.next = after
+    if (before === undefined) this.head = waiter
+    else before.next = waiter
+    if (after === undefined) this.tail = waiter
+    else after.previous = waiter
+    waiter.queue = this
+    this.size++
+  }
+
+  remove(waiter: Waiter): void {
+    if (waiter.queue !== this) return
+    const wasHead = this.head === waiter
+    if (waiter.previous === undefined) this.head = waiter.next
+    else waiter.previous.next = waiter.next
+    if (waiter.next === undefined) this.tail = waiter.previous
+    else waiter.next.previous = waiter.previous
+    waiter.previous = waiter.next = waiter.queue = undefined
+    this.size--
+    if (wasHead) {
+      this.retryAt = Infinity
+      this.head?.wake()
+    }
+    if (this.head === undefined) {
+      this.earliest = Infinity
+      this.disarm()
+    }
+    this.onLeave(this)
+  }
+
+  wakeHead(): void {
+    this.head?.wake()
+  }
+
+  private arm(fiber: Fiber.Fiber<unknown, unknown>): void {
+    const at = Math.min(this.retryAt, this.earliest)
+    if (this.timerAt <= at || this.head === undefined) return
+    this.disarm()
+    this.timerAt = at
+    this.cancelTimer = startTimer(fiber, Math.max(1, at - nowOf(fiber)), () => this.onTime(fiber))
+  }
+
+  private disarm(): void {
+    this.cancelTimer?.()
+    this.cancelTimer = undefined
+    this.timerAt = Infinity
+  }
+
+  private onTime(fiber: Fiber.Fiber<unknown, unknown>): void {
+    const now = nowOf(fiber)
+    this.cancelTimer = undefined
+    this.timerAt = Infinity
+    if (this.retryAt <= now) {
+      this.retryAt = Infinity
+      this.head?.wake()
+    }
+    if (this.earliest <= now) {
+      this.earliest = Infinity
+      for (let waiter = this.head; waiter !== undefined; waiter = waiter.next) {
+        if (waiter.deadline <= now) waiter.wake()
+        else this.earliest = Math.min(this.earliest, waiter.deadline)
+      }
+    }
+    if (Math.min(this.retryAt, this.earliest) !== Infinity) this.arm(fiber)
+  }
+}

@@ -1,0 +1,19 @@
+/**
+ * Handing events to the sink. Nothing is built while no sink is set.
+ */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import { type Event, EventSink, type Sink } from "../Event.ts"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+export const sinkOf = (fiber: AnyFiber): Sink | undefined => fiber.getRef(EventSink)
+
+/** A sink that throws must not cost the call its permits: its defect surfaces in a fiber of its own. */
+export const emit = (sink: Sink, event: Event, fiber: AnyFiber): void => {
+  try {
+    sink(event, fiber)
+  } catch (defect) {
+    Effect.runForkWith(fiber.context)(Effect.die(defect))
+  }
+}

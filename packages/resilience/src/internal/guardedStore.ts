@@ -1,0 +1,56 @@
+/**
+ * What a store that may fail looks like to a pipeline: bounded in time, and with an answer for an outage.
+ */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { StoreError } from "../Rejection.ts"
+import { Step, type Store } from "../Store.ts"
+import { emit, sinkOf } from "./events.ts"
+import * as memoryStore from "./memoryStore.ts"
+
+export interface StorePolicy {
+  readonly onError: "local" | "allow" | "fail"
+  /** Milliseconds. */
+  readonly deadline: number
+}
+
+const defaults: StorePolicy = { onError: "local", deadline: 1_000 }
+
+/**
+ * A store in this process cannot fail and is left alone. Another one gets a deadline, and while it fails: the same
+ * kernels in this process (`local`), kernels that remember nothing (`allow`), or a typed error (`fail`).
+ */
+export const guarded = (store: Store["Service"], service: string, policy: StorePolicy = defaults): Store["Service"] => {
+  if (store.sync !== undefined) return store
+  const fallback = memoryStore.make()
+  let available = true
+
+  const flip = (to: boolean) => {
+    if (available === to) return
+    available = to
+    const fiber = Fiber.getCurrent()
+    const sink = fiber === undefined ? undefined : sinkOf(fiber)
+    if (sink !== undefined) emit(sink, { _tag: "StoreFlipped", service, key: service, available }, fiber!)
+  }
+
+  const guard = <A>(remote: Effect.Effect<A, StoreError>, local: (store: Store["Service"]) => Effect.Effect<A, StoreError>) =>
+    remote.pipe(
+      Effect.timeoutOrElse({
+        duration: policy.deadline,
+        orElse: () => Effect.fail(new StoreError({ reason: "deadline" }))
+      }),
+      Effect.tap(() => Effect.sync(() => flip(true))),
+      Effect.catch((error: StoreError) => {
+        flip(false)
+        return policy.onError === "fail" ? Effect.fail(error) : local(policy.onError === "local" ? fallback : memoryStore.make())
+      })
+    )
+
+  return {
+    sync: undefined,
+    // a step remembers its place in one store only
+    commit: (steps) => guard(store.commit(steps), (other) => other.commit(steps.map(({ input, key, space }) => new Step(space, key, input)) as never)),
+    read: (space, key) => guard(store.read(space, key), (other) => other.read(space, key)),
+    clear: (space) => guard(store.clear(space), (other) => other.clear(space))
+  }
+}

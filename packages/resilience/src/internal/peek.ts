@@ -1,0 +1,47 @@
+/**
+ * Looking at limits without taking anything.
+ */
+import * as Effect from "effect/Effect"
+import { type LimiterDecision, NEVER } from "../kernel/Limiter.ts"
+import type { Peek } from "../RateLimiter.ts"
+import type { Key } from "./key.ts"
+import type { LimitGate } from "./LimitGate.ts"
+import { count } from "./validate.ts"
+
+export const peek = (gate: LimitGate, key: Key): Effect.Effect<Peek> =>
+  Effect.map(
+    Effect.forEach(gate.members, (member) => {
+      const { kernel, policy } = member.space
+      const name = member.keyOf(key)
+      return Effect.map(Effect.orDie(gate.store.read(member.space, name)), ({ now, state }) => { // a guarded store that falls back does not fail
+        const known: unknown = state ?? kernel.initial(policy)
+        const ask = (cost: number): LimiterDecision<unknown> => kernel.step(policy, known, { op: "take", cost }, now)[0]
+        const { remaining, resetAfter } = ask(0)
+        return [member.spec.name, {
+          remaining,
+          used: member.spec.capacity - remaining,
+          resetAfterMillis: resetAfter,
+          queued: member.places.get(name)?.queue.size ?? 0,
+          waitFor: (cost: number) => {
+            const { retryAfter } = ask(count("RateLimiter.peek", "cost", cost))
+            return retryAfter === NEVER ? undefined : retryAfter
+          }
+        }] as const
+      })
+    }),
+    (all): Peek => {
+      const limits = Object.fromEntries(all)
+      const each = Object.values(limits)
+      return {
+        limits,
+        remaining: each.reduce((least, { remaining }) => Math.min(least, remaining), Infinity),
+        resetAfterMillis: each.reduce((most, { resetAfterMillis }) => Math.max(most, resetAfterMillis), 0),
+        queued: each.reduce((sum, { queued }) => sum + queued, 0),
+        waitFor: (cost) => {
+          const waits = each.map(({ waitFor }) => waitFor(cost) ?? Infinity)
+          const longest = Math.max(0, ...waits)
+          return longest === Infinity ? undefined : longest
+        }
+      }
+    }
+  )

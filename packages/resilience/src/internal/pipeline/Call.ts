@@ -1,0 +1,367 @@
+/**
+ * One call through the pipeline:
+ *
+ *     admission -> attempts with backoff, each under a timer -> the outcome, recorded once
+ *
+ * The finalizer of the call is on the stack before anything is taken, and all that is taken is noted here in the same
+ * synchronous step. So wherever the fiber is interrupted, `end` finds what there is to give back.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
+import type { Sink } from "../../Event.ts"
+import { fromExit, type Outcome } from "../../Outcome.ts"
+import { isRejection, type Rejection, RetryExhausted, TimeoutExceeded } from "../../Rejection.ts"
+import type { Driver, OnExhausted, Policy } from "../../Retry.ts"
+import type { Store } from "../../Store.ts"
+import type { CircuitGate, CircuitPass } from "../CircuitGate.ts"
+import { emit, sinkOf } from "../events.ts"
+import { type Key, nameOf } from "../key.ts"
+import type { LimitGate } from "../LimitGate.ts"
+import type { SlotGate } from "../SlotGate.ts"
+import { nowOf, startTimer } from "../time.ts"
+import { inTransaction, maybeInTransaction } from "../transaction.ts"
+import { Admission } from "./Admission.ts"
+import { withTimer } from "./withTimer.ts"
+
+/** What a service composes: every part is optional. Times are milliseconds, `Infinity` for none. */
+export interface Pipeline {
+  readonly id: string
+  readonly store: Store["Service"]
+  readonly circuit: CircuitGate | undefined
+  readonly limits: LimitGate | undefined
+  readonly slots: SlotGate | undefined
+  readonly retry: Policy<unknown, OnExhausted> | undefined
+  readonly timeout: number
+  readonly attemptTimeout: number
+  /** Whether each attempt is admitted and recorded, and not the call. */
+  readonly perAttempt: boolean
+  readonly classify: Classify | undefined
+}
+
+/** Everything that a pipeline may hold, and does not. */
+export const bare = (id: string, store: Store["Service"]): Pipeline => ({
+  id,
+  store,
+  circuit: undefined,
+  limits: undefined,
+  slots: undefined,
+  retry: undefined,
+  timeout: Infinity,
+  attemptTimeout: Infinity,
+  perAttempt: false,
+  classify: undefined
+})
+
+export type Classify = (exit: Exit.Exit<unknown, unknown>) => Outcome
+
+export interface CallOptions {
+  readonly cost: number
+  readonly maxWait: number | undefined
+  readonly classify: Classify | undefined
+}
+
+/** What the pipeline itself can add to an effect's errors; a service's type names exactly which. */
+export type PipelineError = Rejection | TimeoutExceeded | RetryExhausted<unknown>
+
+/** Runs one call. */
+export const run = <A, E, R>(
+  pipeline: Pipeline,
+  self: Effect.Effect<A, E, R>,
+  key: Key,
+  options: CallOptions
+): Effect.Effect<A, E | PipelineError, R> =>
+  Effect.withFiber<A, E | PipelineError, R>((fiber) => {
+    const call = new Call(pipeline, self, key, options, fiber)
+    const run = Effect.onExitPrimitive(Effect.suspend(() => call.attempt(1)), (exit) => call.end(exit))
+    return maybeInTransaction(fiber) ? outsideTransactions(run) : run
+  })
+
+/** A transaction that fails or runs again would swallow the outcome, or make the call twice. */
+const outsideTransactions = <A, E, R>(run: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(inTransaction, (inside) =>
+    inside
+      ? Effect.die(new Error("A resilient call cannot run inside Effect.tx: a transaction may run again, and rolls back. Use RateLimiter.allow there, and make the call after the commit."))
+      : run)
+
+class Call<A, E, R> {
+  private readonly pipeline: Pipeline
+  private readonly self: Effect.Effect<A, E, R>
+  private readonly key: Key
+  private readonly name: string
+  private readonly options: CallOptions
+  private readonly fiber: Fiber.Fiber<unknown, unknown>
+  private readonly sink: Sink | undefined
+  private readonly startedAt: number
+  private readonly deadline: number
+  /** The admission whose outcome is still to be reported. */
+  private admission: Admission | undefined
+  private pass: CircuitPass | undefined
+  /** A later attempt's own slot. */
+  private slot: Admission | undefined
+  private driver: Driver<unknown> | undefined
+  private readonly errors: Array<unknown> = []
+  private attempts = 0
+  private started = false
+  private timedOut = false
+  /** A function of the user threw: the call tells nothing about the dependency. */
+  private broken = false
+  private lastExit: Exit.Exit<never, E | PipelineError> | undefined
+  private outcome: Outcome | undefined
+
+  constructor(pipeline: Pipeline, self: Effect.Effect<A, E, R>, key: Key, options: CallOptions, fiber: Fiber.Fiber<unknown, unknown>) {
+    this.pipeline = pipeline
+    this.self = self
+    this.key = key
+    this.name = nameOf(key)
+    this.options = options
+    this.fiber = fiber
+    this.sink = sinkOf(fiber)
+    this.startedAt = nowOf(fiber)
+    this.deadline = this.startedAt + pipeline.timeout
+  }
+
+  attempt(n: number): Effect.Effect<A, E | PipelineError, R> {
+    const { pipeline } = this
+    const whole = n === 1 || pipeline.perAttempt || this.admission === undefined
+    if (!whole && pipeline.slots === undefined) return this.runAttempt(n)
+    const admission = this.admissionFor(n, whole)
+    const admitted = admission.request()
+    const run = admitted === Effect.void ? this.runAttempt(n) : Effect.matchEffect(admitted, {
+      onFailure: (error) => this.notAdmitted(error, n),
+      onSuccess: () => this.runAttempt(n)
+    })
+    return run
+  }
+
+  private admissionFor(n: number, whole: boolean): Admission {
+    const { deadline, fiber, key, name, options, pipeline, sink } = this
+    if (whole) this.pass = pipeline.circuit?.pass(key, fiber)
+    const admission = new Admission({
+      service: pipeline.id,
+      key: name,
+      attempt: n,
+      store: pipeline.store,
+      pass: whole ? this.pass : undefined,
+      entry: whole ? pipeline.limits?.entry(key, options.cost, options.maxWait) : undefined,
+      slots: pipeline.slots,
+      deadline,
+      timeout: pipeline.timeout,
+      fiber,
+      sink
+    })
+    if (whole) {
+      this.admission = admission
+      this.started = false
+    } else {
+      this.slot = admission
+    }
+    return admission
+  }
+
+  /** The first refusal is the call's answer. A later one only means that there is no further attempt. */
+  private notAdmitted(error: Rejection | TimeoutExceeded, n: number): Effect.Effect<A, E | PipelineError, R> {
+    if (error._tag === "TimeoutExceeded") {
+      this.timedOut = true
+      return Effect.fail(error)
+    }
+    const { retry } = this.pipeline
+    const exit = this.lastExit ?? Exit.fail(error)
+    if (retry === undefined || !this.ask(() => retry.retries(error))) return exit
+    this.lastExit = exit
+    this.errors.push(error)
+    this.admission = this.pass = undefined
+    return n < retry.maxAttempts ? this.again(exit, error, n) : this.exhausted(exit)
+  }
+
+  private runAttempt(n: number): Effect.Effect<A, E | PipelineError, R> {
+    const { attemptTimeout, retry } = this.pipeline
+    this.attempts = n
+    const begun = Effect.suspend(() => {
+      this.started = true
+      return this.self
+    })
+    const left = this.deadline === Infinity ? Infinity : this.deadline - nowOf(this.fiber)
+    const timed: Effect.Effect<A, E | TimeoutExceeded, R> = Math.min(attemptTimeout, left) === Infinity
+      ? begun
+      : withTimer(begun, Math.min(attemptTimeout, left), () => this.timeoutOf(left <= attemptTimeout))
+    const seen = this.sink === undefined ? timed : this.observed(timed, n, this.sink)
+    return retry === undefined ? seen : Effect.catchCause(seen, (cause) => this.failed(cause, n, retry))
+  }
+
+  private timeoutOf(wholeCall: boolean): TimeoutExceeded {
+    if (wholeCall) this.timedOut = true
+    const { attemptTimeout, timeout } = this.pipeline
+    return new TimeoutExceeded({
+      key: this.name,
+      scope: wholeCall ? "call" : "attempt",
+      timeoutMillis: wholeCall ? timeout : attemptTimeout
+    })
+  }
+
+  private observed<E2>(self: Effect.Effect<A, E2, R>, n: number, sink: Sink): Effect.Effect<A, E2, R> {
+    const begunAt = nowOf(this.fiber)
+    return Effect.onExitPrimitive(self, (exit) => {
+      const error = exit._tag === "Failure" ? exit.cause.reasons.find(Cause.isFailReason)?.error : undefined
+      const result = exit._tag === "Success"
+        ? "success"
+        : Cause.hasInterruptsOnly(exit.cause)
+        ? "interrupt"
+        : error instanceof TimeoutExceeded
+        ? "timeout"
+        : "failure"
+      emit(sink, {
+        _tag: "AttemptEnded",
+        service: this.pipeline.id,
+        key: this.name,
+        attempt: n,
+        result,
+        duration: nowOf(this.fiber) - begunAt
+      }, this.fiber)
+      return undefined
+    })
+  }
+
+  private failed(
+    cause: Cause.Cause<E | TimeoutExceeded>,
+    n: number,
+    retry: Policy<unknown, OnExhausted>
+  ): Effect.Effect<A, E | PipelineError, R> {
+    const exit = this.lastExit = Exit.failCause(cause)
+    this.slot?.end("ignored", 0, true)
+    this.admission?.releaseSlot()
+    const reported = this.pipeline.perAttempt ? this.report(exit) : undefined
+    const next = (): Effect.Effect<A, E | PipelineError, R> => {
+      const fail = cause.reasons.find(Cause.isFailReason)
+      if (fail === undefined || cause.reasons.some(Cause.isDieReason) || this.timedOut || this.pass?.probe) return exit
+      const error = fail.error
+      this.errors.push(error)
+      const worthwhile = error instanceof TimeoutExceeded || this.ask(() => retry.retries(error))
+      if (!worthwhile) return exit
+      return n < retry.maxAttempts ? this.again(exit, error, n) : this.exhausted(exit)
+    }
+    return reported === undefined ? next() : Effect.flatMap(reported, next)
+  }
+
+  private exhausted(exit: Exit.Exit<never, E | PipelineError>): Effect.Effect<never, E | PipelineError> {
+    if (this.pipeline.retry?.onExhausted !== "wrap") return exit
+    return Effect.fail(new RetryExhausted({ key: this.name, attempts: this.attempts, errors: this.errors }))
+  }
+
+  /** Waits for the next attempt, unless there is none. */
+  private again(exit: Exit.Exit<never, E | PipelineError>, error: unknown, n: number): Effect.Effect<A, E | PipelineError, R> {
+    const { fiber, pass, pipeline, sink } = this
+    if (pass?.left(nowOf(fiber), sink) === true) return exit
+    this.driver ??= pipeline.retry!.driver()
+    const draw = () => fiber.getRef(Random.Random).nextDoubleUnsafe()
+    const delay = this.ask(() => this.driver!.next(error, n, nowOf(fiber), draw))
+    const after = (delay: number | undefined): Effect.Effect<A, E | PipelineError, R> => {
+      if (delay === undefined) return this.exhausted(exit)
+      if (sink !== undefined) {
+        emit(sink, { _tag: "RetryScheduled", service: pipeline.id, key: this.name, attempt: n, delay }, fiber)
+      }
+      const left = this.deadline - nowOf(fiber)
+      return Effect.flatMap(this.backOff(Math.min(delay, left)), () => {
+        if (delay >= left) return Effect.fail(this.timeoutOf(true))
+        return this.pass?.left(nowOf(fiber), sink) === true ? exit : this.attempt(n + 1)
+      })
+    }
+    return Effect.isEffect(delay) ? Effect.flatMap(this.guard(delay), after) : after(delay)
+  }
+
+  /** Ends early when the circuit that admitted the call moves. */
+  private backOff(millis: number): Effect.Effect<void> {
+    if (millis <= 0) return Effect.void
+    const { fiber, pass } = this
+    if (pass === undefined) return fiber.getRef(Clock.Clock).sleep(Duration.millis(millis))
+    return Effect.callback<void>((resume) => {
+      const wake = () => resume(Effect.void)
+      const unwatch = pass.gate.watch(pass.step, () => {
+        if (pass.left(nowOf(fiber), undefined)) fiber.currentDispatcher.scheduleTask(done, 0)
+      }, nowOf(fiber))
+      const cancel = startTimer(fiber, millis, () => done())
+      const done = () => {
+        stop()
+        wake()
+      }
+      const stop = () => {
+        unwatch()
+        cancel()
+      }
+      return Effect.sync(stop)
+    })
+  }
+
+  /** A function of the user: what it throws ends the call, and is not held against the dependency. */
+  private ask<B>(f: () => B): B {
+    try {
+      return f()
+    } catch (defect) {
+      this.broken = true
+      throw defect
+    }
+  }
+
+  private guard<B>(self: Effect.Effect<B>): Effect.Effect<B> {
+    return Effect.onExitPrimitive(self, (exit) => {
+      if (exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause)) this.broken = true
+      return undefined
+    })
+  }
+
+  private outcomeOf(exit: Exit.Exit<A, E | PipelineError>): Outcome {
+    if (this.broken || !this.started) return "ignored"
+    if (exit._tag === "Failure") {
+      if (Cause.hasInterruptsOnly(exit.cause)) return "ignored"
+      const error = exit.cause.reasons.find(Cause.isFailReason)?.error
+      if (error instanceof TimeoutExceeded && error.key === this.name) return "failure"
+      if (isRejection(error)) return fromExit(exit)
+      if (error instanceof RetryExhausted && this.lastExit !== undefined && error.errors === this.errors) {
+        return this.outcomeOf(this.lastExit)
+      }
+    }
+    const classify = this.options.classify ?? this.pipeline.classify
+    return classify === undefined ? fromExit(exit) : this.ask(() => classify(exit))
+  }
+
+  private hintOf(exit: Exit.Exit<unknown, unknown>): number {
+    const error = exit._tag === "Failure" ? exit.cause.reasons.find(Cause.isFailReason)?.error : undefined
+    return error === undefined ? 0 : this.ask(() => this.pipeline.circuit?.hintOf(error) ?? this.pipeline.retry?.hintOf(error) ?? 0)
+  }
+
+  /** Reports the outcome of what was admitted, once. */
+  private report(exit: Exit.Exit<A, E | PipelineError>): Effect.Effect<void> | undefined {
+    const { admission, started } = this
+    if (admission?.admitted !== true) return admission?.end("ignored", 0, started)
+    try {
+      const outcome = this.outcome = this.outcomeOf(exit)
+      const hint = outcome === "failure" && this.pass !== undefined ? this.hintOf(exit) : 0
+      return admission.end(outcome, hint, started)
+    } catch (defect) {
+      const given = admission.end("ignored", 0, started)
+      return given === undefined ? Effect.die(defect) : Effect.andThen(given, Effect.die(defect))
+    }
+  }
+
+  end(exit: Exit.Exit<A, E | PipelineError>): Effect.Effect<void> | undefined {
+    const { fiber, pipeline, sink } = this
+    this.slot?.end("ignored", 0, true)
+    const reported = this.report(exit)
+    if (sink !== undefined && this.attempts > 0) {
+      emit(sink, {
+        _tag: "CallEnded",
+        service: pipeline.id,
+        key: this.name,
+        outcome: this.outcome ?? fromExit(exit),
+        attempts: this.attempts,
+        duration: nowOf(fiber) - this.startedAt,
+        timedOut: this.timedOut
+      }, fiber)
+    }
+    return reported
+  }
+}

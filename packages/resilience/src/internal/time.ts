@@ -1,0 +1,20 @@
+/**
+ * Time as this library counts it: whole milliseconds of the fiber's monotonic clock.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+/** Never goes back, whatever the wall clock does. */
+export const nowOf = (fiber: AnyFiber): number =>
+  Math.floor(Number(fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe()) / 1_000_000)
+
+/** Calls back after `millis` on the fiber's clock, unless cancelled first. */
+export const startTimer = (fiber: AnyFiber, millis: number, onTime: () => void): () => void => {
+  const sleep = fiber.getRef(Clock.Clock).sleep(Duration.millis(millis))
+  const timer = Effect.runForkWith(fiber.context)(Effect.map(sleep, onTime))
+  return () => timer.interruptUnsafe()
+}

@@ -1,0 +1,20 @@
+/**
+ * What we need to know about `Effect.tx`.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+
+/**
+ * Whether the fiber runs inside a user's transaction, or inherited one that has completed. A cheap look that is never
+ * wrong when it says no; `Effect.tx` and `inTransaction` know the difference.
+ */
+export const maybeInTransaction = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
+  Context.getOrUndefined(fiber.context, Effect.Transaction) !== undefined
+
+/** Whether a transaction is open around this effect: then `Effect.tx` joins it instead of making a new one. */
+export const inTransaction: Effect.Effect<boolean> = Effect.withFiber((fiber) => {
+  const outer = Context.getOrUndefined(fiber.context, Effect.Transaction)
+  if (outer === undefined) return Effect.succeed(false)
+  return Effect.tx(Effect.map(Effect.Transaction, (inner) => inner === outer))
+})

@@ -1,0 +1,65 @@
+/**
+ * Validation at the edge: every policy constructor reads its numbers through these, so that every refusal names
+ * module and field in the same words.
+ */
+import * as Duration from "effect/Duration"
+import { InvalidPolicyError } from "../Rejection.ts"
+
+const refuse = (module: string, parameter: string, value: unknown, reason: string): never => {
+  throw new InvalidPolicyError({ module, parameter, value, reason })
+}
+
+/** The largest number our integer engines accept: products of two such bounds stay exactly countable. */
+export const MAX_EXACT = 2 ** 52
+
+/** A whole number of at least `min`. */
+export const count = (module: string, parameter: string, value: number, min = 1, max = MAX_EXACT): number => {
+  if (typeof value !== "number" || !Number.isSafeInteger(value)) {
+    return refuse(module, parameter, value, "must be a whole number that can be counted exactly")
+  }
+  if (value < min) return refuse(module, parameter, value, `must be at least ${min}`)
+  if (value > max) return refuse(module, parameter, value, `must be at most ${max}`)
+  return value
+}
+
+/** A duration in whole milliseconds, of at least `min`. */
+export const millis = (module: string, parameter: string, input: Duration.Input, min = 1): number => {
+  let value: number
+  try {
+    value = Duration.toMillis(Duration.fromInputUnsafe(input))
+  } catch {
+    return refuse(module, parameter, input, "must be a duration")
+  }
+  if (!Number.isFinite(value)) return refuse(module, parameter, input, "must be a finite duration")
+  if (value < min) return refuse(module, parameter, input, min === 0 ? "must not be negative" : `must be at least ${min} millisecond${min === 1 ? "" : "s"}`)
+  if (!Number.isInteger(value)) return refuse(module, parameter, input, "must be whole milliseconds")
+  if (value > MAX_EXACT) return refuse(module, parameter, input, "is too long to count exactly")
+  return value
+}
+
+/** A finite number in a range. */
+export const between = (
+  module: string,
+  parameter: string,
+  value: number,
+  bounds: { readonly above?: number; readonly min?: number; readonly max?: number }
+): number => {
+  const words = [
+    bounds.above === undefined ? "" : `above ${bounds.above}`,
+    bounds.min === undefined ? "" : `at least ${bounds.min}`,
+    bounds.max === undefined ? "" : `at most ${bounds.max}`
+  ].filter((word) => word !== "").join(" and ")
+  if (
+    typeof value !== "number" || !Number.isFinite(value) ||
+    (bounds.above !== undefined && value <= bounds.above) ||
+    (bounds.min !== undefined && value < bounds.min) ||
+    (bounds.max !== undefined && value > bounds.max)
+  ) {
+    return refuse(module, parameter, value, `must be a finite number ${words}`)
+  }
+  return value
+}
+
+/** The product of two counts, refused when it could not be counted exactly. */
+export const product = (module: string, parameter: string, a: number, b: number): number =>
+  a * b <= MAX_EXACT ? a * b : refuse(module, parameter, a, `is too large: ${a} x ${b} cannot be counted exactly`)

@@ -1,0 +1,86 @@
+/**
+ * What a circuit is told and answers. Times are whole milliseconds.
+ *
+ * @since 0.1.0
+ */
+import type { Phase } from "./BreakerModel.ts"
+import type { Decision } from "./Kernel.ts"
+
+/**
+ * What a circuit is told. Only `admit` can be refused.
+ *
+ * `record` names the permit (`generation`, and `probe`, 0 for none) and how the call ended after `duration` ms. `slow`
+ * says that a call still in flight has passed the `rank`-th threshold of the slow trips, by ascending threshold from 0;
+ * its record tells by `slowFed` how many were. Both are dropped if the permit is unknown. A `retryAfter` of 0 is none.
+ * A `draw` is a whole number below 2^30, for the length of an opening that this may bring.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type BreakerInput =
+  | { readonly op: "admit"; readonly draw: number }
+  | BreakerRecord
+  | BreakerSlow
+  | { readonly op: "isolate" }
+  | { readonly op: "close" }
+  | { readonly op: "reset" }
+
+/** A call ended. @category models @since 0.1.0 */
+export interface BreakerRecord {
+  readonly op: "record"
+  readonly generation: number
+  readonly probe: number
+  readonly outcome: "success" | "failure" | "ignored"
+  readonly duration: number
+  readonly slowFed: number
+  readonly retryAfter: number
+  readonly draw: number
+}
+
+/** A call in flight became slow. @category models @since 0.1.0 */
+export interface BreakerSlow {
+  readonly op: "slow"
+  readonly generation: number
+  readonly probe: number
+  readonly rank: number
+  readonly draw: number
+}
+
+/** A change of phase. `openFor` is 0 unless `to` is Open. @category models @since 0.1.0 */
+export interface Transition {
+  readonly from: Phase
+  readonly to: Phase
+  readonly at: number
+  readonly generation: number
+  readonly openFor: number
+}
+
+/**
+ * What a circuit answers: its phase and generation, and the permit to report with (`probe` 0: no slot was taken).
+ *
+ * `retryAfter` is 0 when allowed, `NEVER` when isolated, else the time until a call is let through if nothing is
+ * reported. `transitions` are those kept in the new state; a refusal keeps nothing, so each is told exactly once.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BreakerDecision extends Decision {
+  readonly phase: Phase
+  readonly generation: number
+  readonly probe: number
+  readonly retryAfter: number
+  readonly transitions: ReadonlyArray<Transition>
+}
+
+/** What a reader may see; `windows` has one entry for each trip policy. @category models @since 0.1.0 */
+export interface BreakerView {
+  readonly phase: Phase
+  readonly generation: number
+  readonly since: number
+  readonly openFor: number
+  readonly retryAfter: number
+  readonly probesInFlight: number
+  readonly successes: number
+  readonly failures: number
+  readonly windows: ReadonlyArray<{ readonly calls: number; readonly bad: number }>
+}

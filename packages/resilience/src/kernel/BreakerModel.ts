@@ -1,0 +1,106 @@
+/**
+ * What a circuit is: its policy and its state. Times are whole milliseconds, and no number is below 0.
+ *
+ * @since 0.1.0
+ */
+
+/** `Closed` admits all, `Open` none, `HalfOpen` probes, `Isolated` none until told. @category models @since 0.1.0 */
+export type Phase = "Closed" | "Open" | "HalfOpen" | "Isolated"
+
+/**
+ * When to open. `consecutive`: `failures` failures in a row, all younger than `within` ms (0: however old).
+ *
+ * `rate`: at least `ppm` millionths of the counted calls are bad, once `minimumCalls` are counted. Bad means failed
+ * (`slowAfter` 0), or not ended after `slowAfter` ms. Counted are the last `calls` calls or, if that is 0, those of the
+ * current and the `slices - 1` slices before it, where slice n is [n * slice, (n + 1) * slice).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Trip =
+  | { readonly kind: "consecutive"; readonly failures: number; readonly within: number }
+  | {
+      readonly kind: "rate"
+      readonly slowAfter: number
+      readonly ppm: number
+      readonly minimumCalls: number
+      readonly calls: number
+      readonly slice: number
+      readonly slices: number
+    }
+
+/**
+ * The numbers of a circuit, with 1 <= `required` <= `permitted`.
+ *
+ * The n-th opening in a row lasts between `openLow[n]` and `openHigh[n]`, both included; the last entry repeats. With
+ * `openGrowth` above 0, every opening but the first lasts at most min(`openCap`, `openGrowth` * the one before) instead
+ * of `openHigh[n]`. A failure's `retryAfter` makes an opening longer, up to `openCap`.
+ *
+ * While half-open, `permitted` probes are let through, and `required` successes close. A probe that is silent for
+ * `lease` ms has failed; 0 means as long as the opening before, and at least a minute.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BreakerPolicy {
+  /** The circuit opens when any of them says so. */
+  readonly trips: ReadonlyArray<Trip>
+  readonly openLow: ReadonlyArray<number>
+  readonly openHigh: ReadonlyArray<number>
+  readonly openGrowth: number
+  readonly openCap: number
+  readonly permitted: number
+  readonly required: number
+  readonly lease: number
+}
+
+/**
+ * The outcomes that one trip policy still counts.
+ *
+ * | trip | calls, bad | head | cells |
+ * |---|---|---|---|
+ * | consecutive | failures in a row | time of the newest | their times, oldest first; none without `within` |
+ * | rate, by calls | counted | position of the next outcome in the ring | the ring, 30 outcomes to a word, 1 is bad |
+ * | rate, by time | counted when `head` was current | the newest slice | calls, bad of each slice, oldest first |
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Window {
+  readonly calls: number
+  readonly bad: number
+  readonly head: number
+  readonly cells: ReadonlyArray<number>
+}
+
+/** A call let through while half-open; at `deadline` it counts as failed. @category models @since 0.1.0 */
+export interface Probe {
+  readonly id: number
+  readonly deadline: number
+}
+
+/** One half-open period. `probes` are in flight, by ascending deadline. @category models @since 0.1.0 */
+export interface Trial {
+  readonly issued: number
+  readonly successes: number
+  readonly failures: number
+  readonly probes: ReadonlyArray<Probe>
+}
+
+/**
+ * A circuit. `since` is when the phase began. `openFor` is how long the opening lasts, while half-open the one before;
+ * `openings` counts them since the circuit was closed. `draw` is for an opening that no report brings: a lapsed lease.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BreakerState {
+  readonly phase: Phase
+  readonly generation: number
+  readonly since: number
+  readonly openFor: number
+  readonly openings: number
+  readonly draw: number
+  readonly windows: ReadonlyArray<Window>
+  readonly trial: Trial
+}

@@ -1,0 +1,150 @@
+/**
+ * What a closed circuit remembers of the calls that ended, and when that is enough to open it: one window for each trip
+ * policy.
+ *
+ * A window ages by the times it is given, never by a clock. A time before its newest outcome counts as that outcome's
+ * time, so a clock that steps back makes nothing younger.
+ *
+ * @since 0.1.0
+ */
+import type { BreakerRecord, BreakerSlow } from "./BreakerInput.ts"
+import type { Trip, Window } from "./BreakerModel.ts"
+import { NEVER } from "./Limiter.ts"
+
+/** A window without outcomes; no other has 0 calls. @category constructors @since 0.1.0 */
+export const EMPTY: Window = { calls: 0, bad: 0, head: 0, cells: [] }
+
+const BITS = 30
+const POW2: Array<number> = []
+for (let power = 1; POW2.length < BITS; power = power * 2) POW2.push(power)
+
+/** A copy with one element replaced, or appended at the end. @category combinators @since 0.1.0 */
+export const replace = <A>(items: ReadonlyArray<A>, index: number, item: A): Array<A> => {
+  const out: Array<A> = []
+  for (const other of items) out.push(out.length === index ? item : other)
+  if (index === items.length) out.push(item)
+  return out
+}
+
+const sum = (cells: ReadonlyArray<number>, from: number): number => {
+  let total = 0
+  for (let i = from; i < cells.length; i = i + 2) total = total + (cells[i] ?? 0)
+  return total
+}
+
+/** What is left at `now`; the window itself if nothing aged out. @category combinators @since 0.1.0 */
+export const age = (trip: Trip, window: Window, now: number): Window => {
+  if (window.calls === 0) return window
+  if (trip.kind === "consecutive") {
+    if (trip.within === 0 || now - (window.cells[0] ?? now) < trip.within) return window
+    const times: Array<number> = []
+    for (const time of window.cells) if (now - time < trip.within) times.push(time)
+    return times.length === 0 ? EMPTY : { calls: times.length, bad: times.length, head: window.head, cells: times }
+  }
+  if (trip.calls > 0) return window
+  const passed = Math.floor(now / trip.slice) - window.head
+  if (passed <= 0) return window
+  if (passed >= trip.slices) return EMPTY
+  // The slices stand in order of time, so ageing shifts the oldest out at the front.
+  const cells: Array<number> = []
+  for (let i = 2 * passed; i < 2 * (trip.slices + passed); i++) cells.push(window.cells[i] ?? 0)
+  return { calls: sum(cells, 0), bad: sum(cells, 1), head: window.head + passed, cells }
+}
+
+const addFailure = (within: number, trip: Trip, window: Window, now: number): Window => {
+  if (within === 0) return { calls: window.calls + 1, bad: window.bad + 1, head: 0, cells: EMPTY.cells }
+  const time = Math.max(now, window.head)
+  const recent = age(trip, window, time)
+  const count = recent.calls + 1
+  return { calls: count, bad: count, head: time, cells: replace(recent.cells, recent.calls, time) }
+}
+
+const addToRing = (size: number, window: Window, bad: number): Window => {
+  const full = window.calls === size
+  if (full && window.bad + bad === 0) return window
+  const at = Math.floor(window.head / BITS)
+  const weight = POW2[window.head - at * BITS] ?? 1
+  const word = window.cells[at] ?? 0
+  const above = Math.floor(word / weight)
+  // What falls out stands where the next outcome is written: 0 until the ring is full.
+  const old = above - 2 * Math.floor(above / 2)
+  const same = bad === old && at < window.cells.length
+  return {
+    calls: full ? size : window.calls + 1,
+    bad: window.bad + bad - old,
+    head: window.head + 1 === size ? 0 : window.head + 1,
+    cells: same ? window.cells : replace(window.cells, at, word + (bad - old) * weight)
+  }
+}
+
+const addToSlice = (slice: number, slices: number, recent: Window, bad: number, now: number): Window => {
+  const last = 2 * slices - 2
+  const cells: Array<number> = []
+  for (let i = 0; i < last; i++) cells.push(recent.cells[i] ?? 0)
+  cells.push((recent.cells[last] ?? 0) + 1)
+  cells.push((recent.cells[last + 1] ?? 0) + bad)
+  const head = recent.calls === 0 ? Math.floor(now / slice) : recent.head
+  return { calls: recent.calls + 1, bad: recent.bad + bad, head, cells }
+}
+
+/** Counts one outcome; the window itself if that changes nothing. @category combinators @since 0.1.0 */
+export const add = (trip: Trip, window: Window, bad: boolean, now: number): Window => {
+  if (trip.kind === "consecutive") {
+    if (bad) return addFailure(trip.within, trip, window, now)
+    return window.calls === 0 ? window : EMPTY
+  }
+  if (trip.calls > 0) return addToRing(trip.calls, window, bad ? 1 : 0)
+  return addToSlice(trip.slice, trip.slices, age(trip, window, now), bad ? 1 : 0, now)
+}
+
+/** From when on the window is as good as empty: 0 if it is, `NEVER` if it stays. @category getters @since 0.1.0 */
+export const emptyFrom = (trip: Trip, window: Window): number => {
+  if (window.calls === 0) return 0
+  if (trip.kind === "consecutive") return trip.within === 0 ? NEVER : window.head + trip.within
+  return trip.calls > 0 ? NEVER : (window.head + trip.slices) * trip.slice
+}
+
+/** The threshold of a slow trip, 0 if it is none. @category getters @since 0.1.0 */
+export const slowAfter = (trip: Trip): number => (trip.kind === "consecutive" ? 0 : trip.slowAfter)
+
+const trips = (trip: Trip, window: Window): boolean =>
+  trip.kind === "consecutive"
+    ? window.bad >= trip.failures
+    : window.calls >= trip.minimumCalls && window.bad * 1000000 >= trip.ppm * window.calls
+
+// How many slow trips come before the `index`-th, by ascending threshold.
+const rankOf = (all: ReadonlyArray<Trip>, index: number, threshold: number): number => {
+  let rank = 0
+  let i = 0
+  for (const trip of all) {
+    const other = slowAfter(trip)
+    if (other > 0 && (other < threshold || (other === threshold && i < index))) rank = rank + 1
+    i = i + 1
+  }
+  return rank
+}
+
+/** The windows after a report, the same array if nothing changed, and whether it opens. @since 0.1.0 */
+export const observe = (
+  all: ReadonlyArray<Trip>,
+  given: ReadonlyArray<Window>,
+  input: BreakerRecord | BreakerSlow,
+  now: number
+): { readonly windows: ReadonlyArray<Window>; readonly tripped: boolean } => {
+  let windows = given
+  let tripped = false
+  let i = 0
+  for (const trip of all) {
+    const threshold = slowAfter(trip)
+    const rank = threshold > 0 ? rankOf(all, i, threshold) : NEVER
+    const counts = input.op === "slow" ? rank === input.rank : threshold === 0 || rank >= input.slowFed
+    const bad = input.op === "slow" || (threshold > 0 ? input.duration >= threshold : input.outcome === "failure")
+    const before = given[i] ?? EMPTY
+    const after = counts ? add(trip, before, bad, now) : before
+    if (after !== before) windows = replace(windows, i, after)
+    // A good outcome may complete `minimumCalls`, but only a bad one opens.
+    if (counts && bad && trips(trip, after)) tripped = true
+    i = i + 1
+  }
+  return { windows, tripped }
+}

@@ -1,0 +1,93 @@
+/**
+ * Fixed window: `limit` units in each window `[k * window, (k + 1) * window)` of the clock. A true window: it begins
+ * and ends with the clock, whatever is taken in it (a counter whose life is extended by each call lets a paced client
+ * take nearly twice the limit).
+ *
+ * Bound: `limit` in each aligned window; so at most `2 * limit` in any other span of `window` ms, across an edge.
+ */
+import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
+import { NEVER } from "./Limiter.ts"
+
+export interface FixedWindowPolicy {
+  readonly limit: number
+  readonly window: number
+}
+
+/** `used` units of the window that begins at `start`. A time, not a window's number: it outlives a new `window`. */
+export interface FixedWindowState {
+  readonly start: number
+  readonly used: number
+}
+
+export interface FixedWindowReceipt {
+  readonly start: number
+  readonly cost: number
+}
+
+type Answer = readonly [answer: LimiterDecision<FixedWindowReceipt>, state: FixedWindowState]
+
+const initial = (): FixedWindowState => ({ start: 0, used: 0 })
+
+const startOf = (policy: FixedWindowPolicy, time: number): number => Math.floor(time / policy.window) * policy.window
+
+/** The window in force: an earlier `now` is read as the newest one seen. */
+const windowAt = (policy: FixedWindowPolicy, state: FixedWindowState, now: number): number =>
+  startOf(policy, Math.max(now, state.start))
+
+const usedIn = (policy: FixedWindowPolicy, state: FixedWindowState, start: number): number =>
+  start === startOf(policy, state.start) ? state.used : 0
+
+const expiresAt = (policy: FixedWindowPolicy, state: FixedWindowState): number =>
+  state.used === 0 ? state.start : startOf(policy, state.start) + policy.window
+
+const decide = (
+  policy: FixedWindowPolicy,
+  state: FixedWindowState,
+  now: number,
+  retryAfter: number,
+  receipt: FixedWindowReceipt
+): LimiterDecision<FixedWindowReceipt> => ({
+  allowed: retryAfter === 0,
+  retryAfter: retryAfter,
+  // Less than nothing is left where a larger policy was in force before.
+  remaining: Math.max(0, policy.limit - usedIn(policy, state, windowAt(policy, state, now))),
+  resetAfter: Math.max(0, expiresAt(policy, state) - now),
+  receipt: receipt
+})
+
+/** An answer that changes nothing. */
+const stay = (policy: FixedWindowPolicy, state: FixedWindowState, now: number, retryAfter: number): Answer => [
+  decide(policy, state, now, retryAfter, { start: state.start, cost: 0 }),
+  state
+]
+
+const take = (policy: FixedWindowPolicy, state: FixedWindowState, cost: number, now: number): Answer => {
+  if (cost === 0) return stay(policy, state, now, 0)
+  if (cost > policy.limit) return stay(policy, state, now, NEVER)
+  const start = windowAt(policy, state, now)
+  const used = usedIn(policy, state, start) + cost
+  if (used > policy.limit) return stay(policy, state, now, start + policy.window - now)
+  const after = { start: start, used: used }
+  return [decide(policy, after, now, 0, { start: start, cost: cost }), after]
+}
+
+/** Only the window a call was counted in can give it back. */
+const refund = (state: FixedWindowState, receipt: FixedWindowReceipt): FixedWindowState => {
+  const back = state.start === receipt.start ? Math.min(receipt.cost, state.used) : 0
+  return back === 0 ? state : { start: state.start, used: state.used - back }
+}
+
+export const fixedWindow: LimiterKernel<FixedWindowPolicy, FixedWindowState, FixedWindowReceipt> = {
+  id: "fixed-window@1",
+  initial: initial,
+  expiresAt: expiresAt,
+  step: (
+    policy: FixedWindowPolicy,
+    state: FixedWindowState,
+    input: LimiterInput<FixedWindowReceipt>,
+    now: number
+  ): Answer => {
+    if (input.op === "take") return take(policy, state, input.cost, now)
+    return stay(policy, input.op === "refund" ? refund(state, input.receipt) : initial(), now, 0)
+  }
+}

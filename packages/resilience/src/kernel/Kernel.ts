@@ -1,0 +1,29 @@
+/**
+ * The contract of every algorithm in this library.
+ *
+ * A kernel is a pure state machine. It reads no clock, draws no random number and imports nothing: the time and the
+ * draws come in with the call. Its states are fixed records of whole numbers, strings, booleans and arrays, so that
+ * they survive serialisation and the same source can be compiled for a store that runs on another machine.
+ */
+
+/** What a kernel answers. `allowed` is what makes an admission all or nothing. */
+export interface Decision {
+  readonly allowed: boolean
+}
+
+/**
+ * A pure state machine over one key.
+ *
+ * Laws: a step that is not allowed returns the very state it was given; after `expiresAt` a state behaves like
+ * `initial`; a `now` before one already seen never grants more.
+ */
+export interface Kernel<Policy, State, Input, Answer extends Decision> {
+  /** Name and version, stored next to the state where states are shared: `token-bucket@1`. */
+  readonly id: string
+  /** What an absent key means. */
+  readonly initial: (policy: Policy) => State
+  /** Times are whole milliseconds. */
+  readonly step: (policy: Policy, state: State, input: Input, now: number) => readonly [answer: Answer, state: State]
+  /** From when on the state may be forgotten; `undefined` for never. */
+  readonly expiresAt: (policy: Policy, state: State) => number | undefined
+}

@@ -1,0 +1,27 @@
+/**
+ * What every rate limiting kernel is asked and answers.
+ */
+import type { Decision, Kernel } from "./Kernel.ts"
+
+/** `take` asks for `cost` units, `refund` gives back what one admitted `take` spent, `reset` forgets the key. */
+export type LimiterInput<Receipt> =
+  | { readonly op: "take"; readonly cost: number }
+  | { readonly op: "refund"; readonly receipt: Receipt }
+  | { readonly op: "reset" }
+
+/**
+ * `retryAfter` is 0 when allowed, exact when refused (refused at every millisecond before it, allowed at it if nothing
+ * else is admitted), and `NEVER` when the cost can never pass.
+ * `remaining` is how many units could be taken at once now; `resetAfter` is when the key is as good as new.
+ * `receipt` is what a refund needs; it means nothing after a refusal.
+ */
+export interface LimiterDecision<Receipt> extends Decision {
+  readonly retryAfter: number
+  readonly remaining: number
+  readonly resetAfter: number
+  readonly receipt: Receipt
+}
+
+export const NEVER = -1
+
+export type LimiterKernel<Policy, State, Receipt> = Kernel<Policy, State, LimiterInput<Receipt>, LimiterDecision<Receipt>>

@@ -1,0 +1,129 @@
+import { assert, describe, it } from "@effect/vitest"
+import { check } from "./arrows.ts"
+
+/** A small core in which every arrow is right. Each test below breaks one thing in it. */
+const sound: Readonly<Record<string, string>> = {
+  "kernel/Kernel.ts": "export interface Kernel {}",
+  "kernel/TokenBucket.ts": `import type { Kernel } from "./Kernel.ts"\nexport const kernel: Kernel = {}`,
+  "Rejection.ts": `import * as Data from "effect/Data"\nexport const rejection = Data`,
+  "Event.ts": `import type { rejection } from "./Rejection.ts"\nexport type Event = typeof rejection`,
+  "Store.ts": `import type { Kernel } from "./kernel/Kernel.ts"\nexport const store: Kernel = {}`,
+  "MemoryStore.ts": `import * as TxRef from "effect/TxRef"\nimport { store } from "./Store.ts"\nexport const memory = [TxRef, store]`,
+  "internal/validate.ts": `import { rejection } from "./../Rejection.ts"\nexport const validate = rejection`,
+  "internal/schedule.ts": `import * as Schedule from "effect/Schedule"\nexport const bridge = Schedule`,
+  "internal/rateLimiter/gate.ts": `import { validate } from "../validate.ts"\nexport const gate = validate`,
+  "Backoff.ts": `export { bridge } from "./internal/schedule.ts"\nexport const backoff = 1`,
+  "Retry.ts": `import { backoff } from "./Backoff.ts"\nexport const retry = backoff`,
+  "CircuitBreaker.ts": `import { backoff } from "./Backoff.ts"\nexport const breaker = backoff`,
+  "RateLimiter.ts": `import { gate } from "./internal/rateLimiter/gate.ts"\nimport { kernel } from "./kernel/TokenBucket.ts"\nimport { memory } from "./MemoryStore.ts"\nexport const limiter = [gate, kernel, memory]`,
+  "Bulkhead.ts": `export const bulkhead = 1`,
+  "internal/pipeline/admission.ts": `import { limiter } from "../../RateLimiter.ts"\nexport const admission = limiter`,
+  "Resilience.ts": `import { admission } from "./internal/pipeline/admission.ts"\nimport { retry } from "./Retry.ts"\nexport const resilience = [admission, retry]`,
+  "Telemetry.ts": `import * as Effect from "effect/Effect"\nimport * as Metric from "effect/Metric"\nexport const telemetry = [Metric, Effect.logInfo]`,
+  "EventStream.ts": `import * as Stream from "effect/Stream"\nexport const stream = Stream`,
+  "index.ts": `export * as Resilience from "./Resilience.ts"\nexport * as Retry from "./Retry.ts"`
+}
+
+const broken = (file: string, text: string) =>
+  check("resilience", { ...sound, [file]: `${text}\n${sound[file] ?? ""}` }).map(
+    (violation) => `${violation.file}:${violation.line} ${violation.rule}`
+  )
+
+const cases: ReadonlyArray<readonly [name: string, file: string, text: string, violation: string]> = [
+  ["a kernel that imports the store", "kernel/Kernel.ts", `import "../Store.ts"`, "arrow"],
+  [
+    "a kernel that imports a type of effect",
+    "kernel/Kernel.ts",
+    `import type { Effect } from "effect/Effect"`,
+    "kernel"
+  ],
+  ["the store that imports a policy", "Store.ts", `import "./RateLimiter.ts"`, "arrow"],
+  ["the store that imports a policy's type", "Store.ts", `import type { a } from "./RateLimiter.ts"`, "arrow"],
+  ["the store that imports the memory store", "Store.ts", `import "./MemoryStore.ts"`, "arrow"],
+  ["a policy that imports another", "RateLimiter.ts", `import "./CircuitBreaker.ts"`, "arrow"],
+  ["a policy that imports another's type", "RateLimiter.ts", `type A = import("./Bulkhead.ts").A`, "arrow"],
+  ["a policy that reaches into another's internals", "Bulkhead.ts", `import "./internal/rateLimiter/gate.ts"`, "arrow"],
+  ["a policy that imports retry", "CircuitBreaker.ts", `export * from "./Retry.ts"`, "arrow"],
+  ["a policy that imports the pipeline", "RateLimiter.ts", `export { a } from "./Resilience.ts"`, "arrow"],
+  ["a policy that loads the pipeline later", "RateLimiter.ts", `export const a = import("./Resilience.ts")`, "arrow"],
+  ["a shared file that imports a policy", "internal/validate.ts", `import "../RateLimiter.ts"`, "arrow"],
+  ["the pipeline that imports telemetry", "Resilience.ts", `import "./Telemetry.ts"`, "arrow"],
+  ["a module that imports index", "Telemetry.ts", `import "./index.ts"`, "arrow"],
+  [
+    "a shared file that imports index's types",
+    "internal/validate.ts",
+    `import type * as a from "../index.ts"`,
+    "arrow"
+  ],
+  ["metrics outside Telemetry", "RateLimiter.ts", `import type * as Metric from "effect/Metric"`, "knowledge"],
+  ["a tracer outside Telemetry", "Resilience.ts", `import * as Tracer from "effect/Tracer"`, "knowledge"],
+  ["a logger outside Telemetry", "Resilience.ts", `import * as Logger from "effect/Logger"`, "knowledge"],
+  ["a log outside Telemetry", "Resilience.ts", `Effect.logDebug("x")`, "knowledge"],
+  ["a span outside Telemetry", "Resilience.ts", `Effect.withSpan("x")`, "knowledge"],
+  ["a named function outside Telemetry", "Resilience.ts", `Effect.fn("x")`, "knowledge"],
+  ["Tx outside the memory store", "RateLimiter.ts", `import * as TxHashMap from "effect/TxHashMap"`, "knowledge"],
+  ["a Stream in the core", "Event.ts", `import * as Stream from "effect/Stream"`, "weight"],
+  ["a PubSub in the core", "Event.ts", `import * as PubSub from "effect/PubSub"`, "weight"],
+  ["a Queue in the core", "internal/validate.ts", `import { make } from "effect/Queue"`, "weight"],
+  ["an inline type import of Stream, which loads it", "Event.ts", `import { type S } from "effect/Stream"`, "weight"],
+  ["a Schema anywhere", "EventStream.ts", `import * as Schema from "effect/Schema"`, "weight"],
+  ["a Schedule outside the bridge", "Retry.ts", `import * as Schedule from "effect/Schedule"`, "weight"],
+  ["effect's index", "Retry.ts", `import { Effect } from "effect"`, "package"],
+  ["another dependency", "Retry.ts", `import { readFileSync } from "node:fs"`, "package"],
+  ["a file outside src", "Retry.ts", `import "../test/helpers.ts"`, "outside"],
+  ["a module without a place", "Hedge.ts", `export {}`, "place"],
+  ["a kernel too long", "kernel/Kernel.ts", "//\n".repeat(160), "size"],
+  ["a module too long", "Retry.ts", "//\n".repeat(400), "size"]
+]
+
+describe("arrows", () => {
+  it("a sound core breaks no rule", () => {
+    assert.deepStrictEqual(check("resilience", sound), [])
+  })
+
+  for (const [name, file, text, rule] of cases) {
+    it(`refuses ${name}`, () => {
+      const violations = broken(file, text)
+      const at = rule === "size" ? (file.startsWith("kernel") ? 161 : 401) : 1
+      assert.include(violations, `${file}:${at} ${rule}`)
+    })
+  }
+
+  it("allows the type of a heavy module, which weighs nothing", () => {
+    assert.deepStrictEqual(broken("Event.ts", `import type * as Stream from "effect/Stream"`), [])
+  })
+
+  it("refuses a cycle of values, naming its path, and allows one of types", () => {
+    const values = { "internal/a.ts": `import "./b.ts"`, "internal/b.ts": `\nexport * from "./a.ts"` }
+    assert.deepStrictEqual(check("resilience", values), [
+      { file: "internal/b.ts", line: 2, rule: "cycle", message: "internal/a.ts -> internal/b.ts -> internal/a.ts" }
+    ])
+    const types = { "internal/a.ts": `import type { b } from "./b.ts"`, "internal/b.ts": `import "./a.ts"` }
+    assert.deepStrictEqual(check("resilience", types), [])
+  })
+
+  it("refuses a second file that imports Schedule", () => {
+    const second = {
+      "internal/retry/schedule.ts": `import * as Schedule from "effect/Schedule"\nexport const a = Schedule`
+    }
+    const violations = check("resilience", { ...sound, ...second })
+    assert.deepStrictEqual(
+      violations.map(({ file, rule }) => `${file} ${rule}`),
+      ["internal/schedule.ts weight", "internal/retry/schedule.ts weight"]
+    )
+  })
+
+  it("holds satellites to the public modules, their own files and no index", () => {
+    const imports = [
+      `import "effect-resilience/RateLimiter"`,
+      `import "effect-resilience/internal/validate"`,
+      `import "../../resilience/src/Store.ts"`,
+      `import "./index.ts"`
+    ]
+    const violations = check("resilience-redis", { "RedisStore.ts": imports.join("\n"), "index.ts": "" })
+    assert.deepStrictEqual(
+      violations.map(({ line, rule }) => `${line} ${rule}`),
+      ["2 arrow", "3 outside", "4 arrow"]
+    )
+  })
+})

@@ -1,0 +1,233 @@
+/**
+ * Fails when an import arrow of design.md, section 8, is broken: `node scripts/arrows.ts`.
+ *
+ *     satellites -> Resilience -> policy modules -> Store -> kernel
+ *
+ * `places` gives every file of `packages/resilience/src` its place; `arrows` says which places a place may import. A
+ * file without a place is an error, so a new module has to say where it stands.
+ *
+ * Type-only imports (`import type`, `import("...")` in a type) are erased, so they load nothing and weigh nothing. They
+ * are therefore free of the two rules about loading, `cycle` and `weight`. They obey every other rule: a module that
+ * knows another's types knows the module. `import { type A }` is not type-only: TypeScript leaves `import {}` behind.
+ */
+import { globSync, readFileSync } from "node:fs"
+import { join, posix } from "node:path"
+import { parseSync, Visitor } from "oxc-parser"
+import { fail, isMain, root } from "./lib.ts"
+
+export interface Violation {
+  readonly file: string
+  readonly line: number
+  readonly rule: string
+  readonly message: string
+}
+
+/** First match wins. A policy may keep files of its own in `internal/`, named after it. */
+const places: ReadonlyArray<readonly [place: string, files: RegExp]> = [
+  ["index", /^index\.ts$/],
+  ["kernel", /^kernel\//],
+  ["values", /^(Rejection|Outcome|Event)\.ts$/],
+  ["Store", /^Store\.ts$/],
+  ["memory", /^(MemoryStore\.ts|internal\/memory)/],
+  ["schedule", /(^|\/)\w*[sS]chedule\.ts$/],
+  ["RateLimiter", /^(RateLimiter\.ts|internal\/rateLimiter)/i],
+  ["CircuitBreaker", /^(CircuitBreaker\.ts|internal\/circuitBreaker)/i],
+  ["Bulkhead", /^(Bulkhead\.ts|internal\/bulkhead)/i],
+  ["Retry", /^(Retry\.ts|internal\/retry)/i],
+  ["Backoff", /^(Backoff\.ts|internal\/backoff)/i],
+  ["pipeline", /^(Resilience\w*\.ts|Policies\.ts|internal\/pipeline\/)/],
+  ["Telemetry", /^(Telemetry\.ts|internal\/telemetry)/i],
+  ["EventStream", /^(EventStream\.ts|internal\/eventStream)/i],
+  ["shared", /^internal\//]
+]
+
+const ground = ["kernel", "values", "Store", "shared"]
+const policy = [...ground, "memory"]
+const policies = ["RateLimiter", "CircuitBreaker", "Bulkhead", "Retry", "Backoff", "schedule"]
+
+/** What each place may import beside itself. `index` is in no row: nothing imports it. */
+const arrows: Record<string, ReadonlyArray<string>> = {
+  kernel: [],
+  values: ["kernel", "shared"],
+  Store: ["kernel", "values"],
+  shared: ground,
+  memory: ground,
+  RateLimiter: policy,
+  Bulkhead: policy,
+  CircuitBreaker: [...policy, "Backoff"], // an open duration may be a Backoff, which is plain data
+  Retry: [...policy, "Backoff", "schedule"],
+  Backoff: [...policy, "schedule"], // for `Backoff.toSchedule`
+  schedule: [...ground, "Backoff", "Retry"],
+  pipeline: [...policy, ...policies],
+  Telemetry: [...policy, ...policies, "pipeline"],
+  EventStream: [...policy, ...policies, "pipeline"],
+  index: places.map(([place]) => place)
+}
+
+/** Effect modules that only some places may import. `weight` is about the bundle, `knowledge` about who knows what. */
+const reserved: ReadonlyArray<{ rule: "weight" | "knowledge"; modules: RegExp; only: ReadonlyArray<string> }> = [
+  { rule: "weight", modules: /^effect\/(Stream|PubSub|Queue|Channel|Sink)$/, only: ["EventStream"] },
+  { rule: "weight", modules: /^effect\/Schedule$/, only: ["schedule"] },
+  { rule: "weight", modules: /^effect\/Schema\w*$/, only: [] },
+  { rule: "knowledge", modules: /^effect\/(Metric|Tracer|Logger|LogLevel)$/, only: ["Telemetry"] },
+  { rule: "knowledge", modules: /^effect\/Tx\w+$/, only: ["memory"] }
+]
+
+/** Spans, logs and metrics by way of the `Effect` module. `Effect.fn` names a span. */
+const telemetryCalls = /^(log([A-Z]\w*)?|fn|\w*Spans?(Scoped)?|spanAnnotations|annotate\w+|track([A-Z]\w*)?)$/
+
+const SOURCE_LINES = 400
+const KERNEL_LINES = 160
+
+interface Import {
+  readonly specifier: string
+  readonly line: number
+  readonly typeOnly: boolean
+}
+
+interface Module {
+  readonly imports: ReadonlyArray<Import>
+  readonly telemetryCalls: ReadonlyArray<{ readonly line: number; readonly name: string }>
+  readonly lines: number
+}
+
+type Report = (file: string, line: number, rule: string, message: string) => void
+
+const parse = (file: string, text: string, report: Report): Module => {
+  const { errors, program } = parseSync(file, text)
+  const lineAt = (offset: number) => text.slice(0, offset).split("\n").length
+  for (const error of errors) report(file, lineAt(error.labels[0]?.start ?? 0), "syntax", error.message)
+  const imports: Array<Import> = []
+  const calls: Array<{ line: number; name: string }> = []
+  const add = (
+    source: { readonly type: string; readonly value?: unknown; readonly start: number },
+    typeOnly: boolean
+  ) => {
+    const specifier = source.type === "Literal" && typeof source.value === "string" ? source.value : "(computed)"
+    imports.push({ specifier, line: lineAt(source.start), typeOnly })
+  }
+  new Visitor({
+    ImportDeclaration: (node) => add(node.source, node.importKind === "type"),
+    ExportAllDeclaration: (node) => add(node.source, node.exportKind === "type"),
+    ExportNamedDeclaration: (node) => {
+      if (node.source !== null) add(node.source, node.exportKind === "type")
+    },
+    ImportExpression: (node) => add(node.source, false),
+    TSImportType: (node) => add(node.source, true),
+    MemberExpression: (node) => {
+      const { object, property } = node
+      if (object.type !== "Identifier" || object.name !== "Effect" || property.type !== "Identifier") return
+      if (telemetryCalls.test(property.name)) calls.push({ line: lineAt(node.start), name: property.name })
+    }
+  }).visit(program)
+  return { imports, telemetryCalls: calls, lines: text.replace(/\n$/, "").split("\n").length }
+}
+
+/** A relative import as a path below `src`. */
+const target = (file: string, specifier: string): string | undefined =>
+  specifier.startsWith(".") ? posix.normalize(posix.join(posix.dirname(file), specifier)) : undefined
+
+const placeOf = (file: string): string | undefined => places.find(([, files]) => files.test(file))?.[0]
+
+type Modules = ReadonlyMap<string, Module>
+
+/** Value imports only: a cycle of types is erased before anything could load it. */
+const cycles = (modules: Modules, report: Report): void => {
+  const done = new Set<string>()
+  const visit = (file: string, path: ReadonlyArray<string>): void => {
+    for (const { line, specifier, typeOnly } of modules.get(file)?.imports ?? []) {
+      const to = target(file, specifier)
+      if (typeOnly || to === undefined || !modules.has(to) || done.has(to)) continue
+      const start = path.indexOf(to)
+      if (start >= 0) report(file, line, "cycle", [...path.slice(start), to].join(" -> "))
+      else visit(to, [...path, to])
+    }
+    done.add(file)
+  }
+  for (const file of modules.keys()) if (!done.has(file)) visit(file, [file])
+}
+
+/** Rules of the core package, `effect-resilience`. */
+const core = (modules: Modules, report: Report): void => {
+  const scheduleImporters = new Set<string>()
+  for (const [file, module] of modules) {
+    const place = placeOf(file)
+    if (place === undefined) {
+      report(file, 1, "place", "has no place in scripts/arrows.ts: say where it stands")
+      continue
+    }
+    const limit = place === "kernel" ? KERNEL_LINES : SOURCE_LINES
+    if (module.lines > limit) report(file, limit + 1, "size", `${module.lines} lines, ${limit} at most`)
+    for (const { line, name } of place === "Telemetry" ? [] : module.telemetryCalls) {
+      report(file, line, "knowledge", `only Telemetry knows metrics, spans and logs: Effect.${name}`)
+    }
+    for (const { line, specifier, typeOnly } of module.imports) {
+      const to = target(file, specifier)
+      if (to !== undefined) {
+        const there = placeOf(to)
+        if (!modules.has(to)) report(file, line, "outside", `${specifier} is not a file of this package's src`)
+        else if (there !== undefined && there !== place && !arrows[place]?.includes(there)) {
+          report(file, line, "arrow", `${place} must not import ${there} (${to})`)
+        }
+      } else if (place === "kernel") {
+        report(file, line, "kernel", `a kernel imports nothing outside src/kernel: ${specifier}`)
+      } else if (specifier === "effect") {
+        report(file, line, "package", `import effect by module ("effect/Effect"), not its index`)
+      } else if (!specifier.startsWith("effect/")) {
+        report(file, line, "package", `effect is the only dependency: ${specifier}`)
+      }
+      if (specifier === "effect/Schedule" && !typeOnly) scheduleImporters.add(file)
+      for (const { modules: names, only, rule } of reserved) {
+        if (!names.test(specifier) || only.includes(place) || (rule === "weight" && typeOnly)) continue
+        report(file, line, rule, `${only.length === 0 ? "nothing" : `only ${only.join(", ")}`} may import ${specifier}`)
+      }
+    }
+  }
+  if (scheduleImporters.size > 1) {
+    for (const file of scheduleImporters) report(file, 1, "weight", "one file alone imports effect/Schedule")
+  }
+}
+
+/** Rules of every other package: it sees the core as its users do. */
+const satellite = (modules: Modules, report: Report): void => {
+  for (const [file, module] of modules) {
+    for (const { line, specifier } of module.imports) {
+      const to = target(file, specifier)
+      if (to === "index.ts") report(file, line, "arrow", "nothing imports index")
+      else if (to !== undefined && !modules.has(to)) {
+        report(file, line, "outside", `${specifier} is not a file of this package's src`)
+      } else if (/^effect-resilience\/internal\b/.test(specifier)) {
+        report(file, line, "arrow", `a satellite sees the public modules only: ${specifier}`)
+      }
+    }
+  }
+}
+
+/** The violations of one package, whose files are given by their paths below `src`. */
+export const check = (packageName: string, sources: Readonly<Record<string, string>>): ReadonlyArray<Violation> => {
+  const violations: Array<Violation> = []
+  const report: Report = (file, line, rule, message) => violations.push({ file, line, rule, message })
+  const modules = new Map(Object.entries(sources).map(([file, text]) => [file, parse(file, text, report)]))
+  if (packageName === "resilience") core(modules, report)
+  else satellite(modules, report)
+  cycles(modules, report)
+  return violations
+}
+
+if (isMain(import.meta)) {
+  let files = 0
+  const lines: Array<string> = []
+  for (const folder of globSync("packages/*/src", { cwd: root }).toSorted()) {
+    const sources = Object.fromEntries(
+      globSync("**/*.ts", { cwd: join(root, folder) })
+        .toSorted()
+        .map((file) => [file, readFileSync(join(root, folder, file), "utf8")])
+    )
+    files += Object.keys(sources).length
+    for (const { file, line, message, rule } of check(posix.basename(posix.dirname(folder)), sources)) {
+      lines.push(`${folder}/${file}:${line}  ${rule}: ${message}`)
+    }
+  }
+  if (lines.length > 0) fail(lines)
+  console.log(`arrows: ${files} files, all point one way`)
+}
