@@ -116,7 +116,7 @@ const jitterOf = (module: string, input: Jitter): Jitter => {
     module,
     parameter: "jitter",
     value: input,
-    reason: "must be \"none\", \"full\" or \"equal\""
+    reason: 'must be "none", "full" or "equal"'
   })
 }
 
@@ -182,9 +182,8 @@ export const constant = (
   options: Duration.Input | { readonly delay: Duration.Input; readonly jitter?: Jitter | undefined }
 ): Constant => {
   const module = "Backoff.constant"
-  const { delay, jitter } = typeof options === "object" && options !== null && "delay" in options
-    ? options
-    : { delay: options }
+  const { delay, jitter } =
+    typeof options === "object" && options !== null && "delay" in options ? options : { delay: options }
   // Duration reads NaN as zero, and zero is a lawful delay here.
   if (Number.isNaN(delay)) {
     throw new InvalidPolicyError({ module, parameter: "delay", value: delay, reason: "must be a duration" })
@@ -331,10 +330,11 @@ export const range = (self: Backoff, n: number, previous?: number): readonly [lo
  */
 export const delay = (self: Backoff, n: number, u: number, previous = 0): number => {
   const [low, high] = range(self, n, previous)
-  return Math.min(high, low + Math.floor(u * (high - low + 1)))
+  return low + Math.floor(u * (high - low + 1))
 }
 
-const whole = (u: unknown, min: number): u is number => Number.isSafeInteger(u) && Number(u) >= min && Number(u) <= MAX_EXACT
+const whole = (u: unknown, min: number): u is number =>
+  Number.isSafeInteger(u) && Number(u) >= min && Number(u) <= MAX_EXACT
 
 /**
  * Whether a value is a `Backoff` with lawful numbers, built here or read from elsewhere.

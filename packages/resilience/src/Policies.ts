@@ -46,10 +46,14 @@ export interface Policies {
 /** Names what is not a policy, in the compiler's message. @category utility types @since 0.1.0 */
 export type Known<P> = { readonly [K in keyof P]: K extends keyof Policies ? P[K] : `'${K & string}' is not a policy` }
 
-/** Turns an alias into what it stands for, so that a hover shows a plain union. */
-type Shown<X> = X extends infer Y ? Y : never
-
+/** `never` where it is not configured: the helpers below distribute over it, and add nothing. */
 type Part<P, K extends keyof Policies> = K extends keyof P ? NonNullable<P[K]> : never
+
+type IfAny<X, Then> = [X] extends [never] ? never : Then
+type FailsWithStore<S> = S extends { readonly onError: infer OnError } ? "fail" extends OnError ? StoreError : never : never
+type WrapsErrors<R> = R extends Retry.Policy<never, infer Exhausted> ? "wrap" extends Exhausted ? true : never : never
+type RetriedErrors<R> = R extends Retry.Policy<infer E, Retry.OnExhausted> ? E : never
+type LimitDimensions<L> = L extends RateLimiter.Every<infer D> ? D : never
 
 /**
  * What the policies themselves can raise: exactly what is configured.
@@ -57,13 +61,15 @@ type Part<P, K extends keyof Policies> = K extends keyof P ? NonNullable<P[K]> :
  * @category utility types
  * @since 0.1.0
  */
-export type Raised<P> = Shown<
-  | ([Part<P, "timeout"> | Part<P, "attemptTimeout">] extends [never] ? never : TimeoutExceeded)
-  | RateLimiter.ErrorOf<Part<P, "rateLimiter">>
-  | ([Part<P, "circuitBreaker">] extends [never] ? never : CircuitOpen)
-  | ([Part<P, "bulkhead">] extends [never] ? never : BulkheadFull)
-  | ("fail" extends (Part<P, "store"> extends { readonly onError?: infer OnError } ? OnError : never) ? StoreError : never)
->
+export type Raised<P> =
+  // through `infer`, a hover shows the union and not this alias
+  [
+    | IfAny<Part<P, "timeout" | "attemptTimeout">, TimeoutExceeded>
+    | RateLimiter.ErrorOf<Part<P, "rateLimiter">>
+    | IfAny<Part<P, "circuitBreaker">, CircuitOpen>
+    | IfAny<Part<P, "bulkhead">, BulkheadFull>
+    | FailsWithStore<Part<P, "store">>
+  ] extends [infer Errors] ? Errors : never
 
 /**
  * The errors of an effect that fails with `E`, run under the policies.
@@ -71,20 +77,19 @@ export type Raised<P> = Shown<
  * @category utility types
  * @since 0.1.0
  */
-export type ErrorOf<P, E> = Shown<
-  | E
-  | Raised<P>
-  | (Part<P, "retry"> extends Retry.Policy<never, infer Exhausted>
-    ? "wrap" extends Exhausted ? [E | Raised<P>] extends [never] ? never : RetryExhausted<E | Extract<Raised<P>, TimeoutExceeded>> : never
-    : never)
->
+export type ErrorOf<P, E> =
+  [E | Raised<P> | IfAny<WrapsErrors<Part<P, "retry">>, Exhausted<E | Extract<Raised<P>, TimeoutExceeded>>>] extends [infer Errors]
+    ? Errors
+    : never
+
+/** Where nothing can fail, nothing can be exhausted. */
+type Exhausted<E> = [E] extends [never] ? never : RetryExhausted<E>
 
 /** The errors that the retry policy knows how to decide about. @category utility types @since 0.1.0 */
-export type RetriedBy<P> = [Part<P, "retry">] extends [never] ? unknown
-  : Part<P, "retry"> extends Retry.Policy<infer E, Retry.OnExhausted> ? E : unknown
+export type RetriedBy<P> = [Part<P, "retry">] extends [never] ? unknown : RetriedErrors<Part<P, "retry">>
 
 type Dimensions<P> =
-  | (Part<P, "rateLimiter"> extends RateLimiter.Every<infer D> ? D : never)
+  | LimitDimensions<Part<P, "rateLimiter">>
   | Exclude<CircuitBreaker.ByOf<Part<P, "circuitBreaker">>, "key">
 
 /**

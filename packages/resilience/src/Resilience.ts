@@ -293,7 +293,7 @@ export interface ServiceClass<Self, Id extends string, P extends Policies> exten
   readonly inspect: (key: KeyOf<P>) => Effect.Effect<Inspection, never, Self>
 }
 
-type IdOf<Self, Id> = [Self] extends [never] ? "name the class: Resilience.Service<Payments>()" : Id
+type IdOf<Self> = [Self] extends [never] ? "name the class: Resilience.Service<Payments>()" : string
 
 /**
  * Makes a named service: a tag, a type, its layers and its `resilient` in one declaration. Its error type holds exactly
@@ -303,13 +303,12 @@ type IdOf<Self, Id> = [Self] extends [never] ? "name the class: Resilience.Servi
  * @since 0.1.0
  */
 export const Service = <Self = never>() =>
-<const Id extends string, const P extends Policies>(id: Id & IdOf<Self, Id>, policies: P & Known<P>): ServiceClass<Self, Id, P> => {
-  const name: Id = id
-  const tag = Context.Service<Self, ResilienceService<P>>()(name)
+<const Id extends IdOf<Self>, const P extends Policies>(id: Id, policies: P & Known<P>): ServiceClass<Self, Id, P> => {
+  const tag = Context.Service<Self, ResilienceService<P>>()(id)
   return Object.assign(tag, {
     policies: policies as P, // `Known` is what P is, where it compiles
-    layer: Layer.effect(tag, inMemory<P>(name, policies)),
-    layerFromStore: Layer.effect(tag, inStore<P>(name, policies)),
+    layer: Layer.effect(tag, inMemory<P>(id, policies)),
+    layerFromStore: Layer.effect(tag, inStore<P>(id, policies)),
     resilient: throughTag<Resilient<P, Self>>(tag as never), // the same service, seen by the engine
     inspect: (key: KeyOf<P>) => Effect.flatMap(tag, (service) => service.inspect(key))
   })

@@ -58,9 +58,11 @@ export type OnExhausted = "last" | "wrap"
  * @category utility types
  * @since 0.1.0
  */
-export type Failure<E, Exhausted extends OnExhausted> = [E] extends [never] ? never
-  : "wrap" extends Exhausted ? E | RetryExhausted<E>
-  : E
+export type Failure<E, Exhausted extends OnExhausted> = [E] extends [never]
+  ? never
+  : "wrap" extends Exhausted
+    ? E | RetryExhausted<E>
+    : E
 
 /**
  * When to try again, and when to stop. Built by `policy` and `fromSchedule`.
@@ -135,34 +137,33 @@ const build = <E, Exhausted extends OnExhausted>(
   delays: () => Driver<E>
 ): Policy<E, Exhausted> => {
   const maxRetryAfter = millis(module, "maxRetryAfter", options.maxRetryAfter ?? "30 seconds")
-  const onExhausted = options.onExhausted ?? "last" as Exhausted // the default of the type parameter
+  const onExhausted = options.onExhausted ?? ("last" as Exhausted) // the default of the type parameter
   if (!isOnExhausted(onExhausted)) {
     throw new InvalidPolicyError({
       module,
       parameter: "onExhausted",
       value: onExhausted,
-      reason: "must be \"last\" or \"wrap\""
+      reason: 'must be "last" or "wrap"'
     })
   }
   const { retryAfter, retryRejections = false, while: worthwhile } = options
 
   const hintOf = (error: E): number => {
     const told = retryAfter?.(error)
-    const hint = told?._tag === "Some" ? Duration.toMillis(Duration.fromInputUnsafe(told.value)) : ownHint(error) ?? 0
+    const hint = told?._tag === "Some" ? Duration.toMillis(Duration.fromInputUnsafe(told.value)) : (ownHint(error) ?? 0)
     return Math.ceil(hint)
   }
   return {
     maxAttempts,
     onExhausted,
-    retries: (error) =>
-      (retryRejections || !isRejection(error)) && (worthwhile === undefined || worthwhile(error)),
+    retries: (error) => (retryRejections || !isRejection(error)) && (worthwhile === undefined || worthwhile(error)),
     hintOf,
     driver: () => {
       const own = delays()
       return {
         next: (error, attempt, now, draw) => {
           const hint = Math.min(maxRetryAfter, hintOf(error))
-          const atLeast = (delay: number | undefined) => delay === undefined ? undefined : Math.max(delay, hint)
+          const atLeast = (delay: number | undefined) => (delay === undefined ? undefined : Math.max(0, delay, hint))
           const delay = own.next(error, attempt, now, draw)
           return Effect.isEffect(delay) ? Effect.map(delay, atLeast) : atLeast(delay)
         }
@@ -174,11 +175,8 @@ const build = <E, Exhausted extends OnExhausted>(
 /**
  * Retries up to `maxAttempts` runs in all, `backoff` apart.
  *
- * Defaults: `maxAttempts` 3, `backoff` exponential from 100 ms with full jitter and a cap of 30 s, `maxRetryAfter`
- * "30 seconds", `onExhausted` "last". Rejections of this library are not retried.
- *
- * The delay is the backoff's, or what the error's `retryAfter` asks for if that is longer, up to `maxRetryAfter`.
- * Throws `InvalidPolicyError`.
+ * Defaults: `maxAttempts` 3, `backoff` exponential from 100 ms with full jitter and a cap of 30 s. The delay is the
+ * backoff's, or what the error's `retryAfter` asks for if that is longer. Throws `InvalidPolicyError`.
  *
  * **Example** (All errors of a call that was given up)
  *
@@ -210,7 +208,7 @@ export const policy = <E = unknown, Exhausted extends OnExhausted = "last">(
   return build(module, maxAttempts, options, () => {
     let previous: number | undefined
     return {
-      next: (_error, attempt, _now, draw) => previous = Backoff.delay(backoff, attempt, draw(), previous)
+      next: (_error, attempt, _now, draw) => (previous = Backoff.delay(backoff, attempt, draw(), previous))
     }
   })
 }
@@ -218,11 +216,11 @@ export const policy = <E = unknown, Exhausted extends OnExhausted = "last">(
 /**
  * Retries as a `Schedule` says, which is given each error as its input: it decides the delays and the end.
  *
- * When: a `Backoff` cannot say it. Bound it (`Schedule.recurs`, `Schedule.upTo`): most schedules go on for ever.
- * `Schedule.recurs(3)` means four runs, and each run counts the errors it keeps when `onExhausted` is "wrap".
+ * When: a `Backoff` cannot say it. `Schedule.recurs(3)` means four runs. Most schedules go on for ever: bound them
+ * (`Schedule.recurs`, `Schedule.upTo`), above all with `onExhausted: "wrap"`, which keeps every error until the end.
  *
- * Delays are rounded up to whole milliseconds; one that is infinite or above 2^52 ms ends the call. `while` and
- * `retryAfter` work as in `policy`. A schedule that needs services or may fail is given those first.
+ * Delays are rounded up to whole milliseconds, negative ones are 0, and one that is infinite or above 2^52 ms ends the
+ * call. The options work as in `policy`. A schedule that needs services or can fail has to be rid of both first.
  *
  * **Example** (Effect's own jitter, at most a minute)
  *
@@ -241,8 +239,7 @@ export const policy = <E = unknown, Exhausted extends OnExhausted = "last">(
 export const fromSchedule = <E = unknown, Exhausted extends OnExhausted = "last">(
   schedule: Schedule<unknown, E>,
   options: Options<E, Exhausted> = {}
-): Policy<E, Exhausted> =>
-  build("Retry.fromSchedule", Infinity, options, () => RetrySchedule.driver(schedule))
+): Policy<E, Exhausted> => build("Retry.fromSchedule", Infinity, options, () => RetrySchedule.driver(schedule))
 
 const defaultId = "effect-resilience/Retry"
 
@@ -278,9 +275,9 @@ export const execute: {
  * @since 0.1.0
  */
 export interface Execute<E, Exhausted extends OnExhausted, Requires = never> {
-  (key: string): <A, E2 extends E, R>(
-    self: Effect.Effect<A, E2, R>
-  ) => Effect.Effect<A, Failure<E2, Exhausted>, R | Requires>
+  (
+    key?: string
+  ): <A, E2 extends E, R>(self: Effect.Effect<A, E2, R>) => Effect.Effect<A, Failure<E2, Exhausted>, R | Requires>
   <A, E2 extends E, R>(
     self: Effect.Effect<A, E2, R>,
     key?: string
@@ -327,14 +324,13 @@ const service = <E, Exhausted extends OnExhausted>(
  * @since 0.1.0
  */
 export class Retry extends Context.Service<Retry, RetryService<unknown, OnExhausted>>()(defaultId) {
-  static readonly execute: Execute<unknown, OnExhausted, Retry> = executeWith(
-    defaultId,
-    (self, key) => Effect.flatMap(Retry, (retry) => retry.execute(self, key))
+  static readonly execute: Execute<unknown, OnExhausted, Retry> = executeWith(defaultId, (self, key) =>
+    Effect.flatMap(Retry, (retry) => retry.execute(self, key))
   )
 }
 
 /**
- * A retry service around a policy.
+ * A retry service around a policy, to provide under a tag by hand.
  *
  * @category constructors
  * @since 0.1.0
@@ -358,9 +354,11 @@ export const layer = (policy: Policy<unknown, OnExhausted>): Layer.Layer<Retry> 
  * @category models
  * @since 0.1.0
  */
-export interface ServiceClass<Self, Id extends string, E, Exhausted extends OnExhausted>
-  extends Context.ServiceClass<Self, Id, RetryService<E, Exhausted>>
-{
+export interface ServiceClass<Self, Id extends string, E, Exhausted extends OnExhausted> extends Context.ServiceClass<
+  Self,
+  Id,
+  RetryService<E, Exhausted>
+> {
   readonly layer: Layer.Layer<Self>
   readonly execute: Execute<E, Exhausted, Self>
 }
@@ -386,15 +384,15 @@ export interface ServiceClass<Self, Id extends string, E, Exhausted extends OnEx
  * @category services
  * @since 0.1.0
  */
-export const Service = <Self>() =>
-<const Id extends string, E, Exhausted extends OnExhausted>(
-  id: Id,
-  policy: Policy<E, Exhausted>
-): ServiceClass<Self, Id, E, Exhausted> => {
-  const tag = Context.Service<Self, RetryService<E, Exhausted>>()(id)
-  const execute = executeWith<E, Exhausted, Self>(
-    id,
-    (self, key) => Effect.flatMap(tag, (retry) => retry.execute(self, key))
-  )
-  return Object.assign(tag, { layer: Layer.succeed(tag, service(id, policy)), execute })
-}
+export const Service =
+  <Self>() =>
+  <const Id extends string, E, Exhausted extends OnExhausted>(
+    id: Id,
+    policy: Policy<E, Exhausted>
+  ): ServiceClass<Self, Id, E, Exhausted> => {
+    const tag = Context.Service<Self, RetryService<E, Exhausted>>()(id)
+    const execute = executeWith<E, Exhausted, Self>(id, (self, key) =>
+      Effect.flatMap(tag, (retry) => retry.execute(self, key))
+    )
+    return Object.assign(tag, { layer: Layer.succeed(tag, service(id, policy)), execute })
+  }

@@ -23,29 +23,30 @@ import type { Driver } from "./Retry.ts"
 export const fromDelays = (
   delay: (attempt: number, u: number, previous: number | undefined) => number
 ): Schedule.Schedule<Duration.Duration> =>
-  Schedule.fromStep(Effect.sync(() => {
-    let attempt = 0
-    let previous: number | undefined
-    return () =>
-      Effect.map(Random.next, (u): [Duration.Duration, Duration.Duration] => {
-        attempt++
-        previous = delay(attempt, u, previous)
-        const duration = Duration.millis(previous)
-        return [duration, duration]
-      })
-  }))
+  Schedule.fromStep(
+    Effect.sync(() => {
+      let attempt = 0
+      let previous: number | undefined
+      return () =>
+        Effect.map(Random.next, (u): [Duration.Duration, Duration.Duration] => {
+          attempt++
+          previous = delay(attempt, u, previous)
+          const duration = Duration.millis(previous)
+          return [duration, duration]
+        })
+    })
+  )
 
 /** A delay that is never due, or too long to count, is no retry. */
 const wholeMillis = (duration: Duration.Duration): number | undefined => {
   const millis = Math.ceil(Duration.toMillis(duration))
-  return millis > MAX_EXACT ? undefined : Math.max(0, millis)
+  return millis > MAX_EXACT ? undefined : millis
 }
 
 /**
  * One call's way through a schedule, for `Retry.fromSchedule`.
  *
- * Delays are rounded up to whole milliseconds, negative ones are 0, and one that is infinite or above 2^52 ms ends the
- * schedule. The schedule is told the wall clock, as Effect's own `retry` does, but one that does not jump: the wall
+ * Delays are rounded up to whole milliseconds, and one that is infinite or above 2^52 ms ends the schedule. The schedule is told the wall clock, as Effect's own `retry` does, but one that does not jump: the wall
  * time of the first failure plus the monotonic time since.
  *
  * @category constructors
@@ -55,7 +56,8 @@ export const driver = <E>(schedule: Schedule.Schedule<unknown, E>): Driver<E> =>
   let started: { readonly step: Step<E>; readonly offset: number } | undefined
   const start = (now: number) =>
     Effect.flatMap(Schedule.toStep(schedule), (step) =>
-      Effect.map(Clock.currentTimeMillis, (wall) => started = { step, offset: wall - now }))
+      Effect.map(Clock.currentTimeMillis, (wall) => (started = { step, offset: wall - now }))
+    )
   return {
     next: (error, _attempt, now) =>
       Effect.flatMap(started === undefined ? start(now) : Effect.succeed(started), ({ offset, step }) =>
@@ -63,7 +65,8 @@ export const driver = <E>(schedule: Schedule.Schedule<unknown, E>): Driver<E> =>
           onSuccess: ([, delay]) => Effect.succeed(wholeMillis(delay)),
           onFailure: (cause) => Effect.failCause(cause),
           onDone: () => Effect.succeed(undefined)
-        }))
+        })
+      )
   }
 }
 

@@ -9,6 +9,8 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as memoryStore from "./internal/memoryStore.ts"
 import type { Decision, Kernel } from "./kernel/Kernel.ts"
 import type { StoreError } from "./Rejection.ts"
 
@@ -129,3 +131,11 @@ export interface SyncStore {
   /** How many keys of the space are remembered. */
   readonly size: (space: AnySpace) => number
 }
+
+/**
+ * A store in the memory of this process. Services bring one of their own; this is for those built with `layerFromStore`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerMemory: Layer.Layer<Store> = Layer.sync(Store, memoryStore.make)

@@ -78,13 +78,15 @@ export const run = <A, E extends PE, R, PE, Exhausted extends OnExhausted>(
       const failure = failureOf(cause)
       if (failure === undefined) return Effect.failCause(cause)
       return Effect.withFiber((fiber): typeof loop => {
-        const current = attempts ??= new Attempts<E>(policy)
+        const current = (attempts ??= new Attempts<E>(policy))
         const attempt = current.attempt
         const follow = (verdict: Verdict): typeof loop => {
           if (verdict === "stop") return Effect.failCause(cause)
           return verdict === "exhausted" ? current.exhausted(key, cause) : again(fiber, attempt, verdict)
         }
-        const verdict = current.failed(failure.error, nowOf(fiber), () => fiber.getRef(Random.Random).nextDoubleUnsafe())
+        const verdict = current.failed(failure.error, nowOf(fiber), () =>
+          fiber.getRef(Random.Random).nextDoubleUnsafe()
+        )
         return Effect.isEffect(verdict) ? Effect.flatMap(verdict, follow) : follow(verdict)
       })
     })

@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, pipe } from "effect"
 import { TestClock } from "effect/testing"
-import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Resilience, resilient, Retry } from "../src/index.ts"
+import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Resilience, resilient, Retry } from "../../src/index.ts"
 
 const Live = Resilience.layer({
   timeout: "10 seconds",
