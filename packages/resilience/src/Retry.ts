@@ -38,8 +38,8 @@ import type { Option } from "effect/Option"
 import type { Schedule } from "effect/Schedule"
 import * as Backoff from "./Backoff.ts"
 import { run } from "./internal/retryLoop.ts"
-import { count, millis } from "./internal/validate.ts"
-import { InvalidPolicyError, isRejection, type RetryExhausted } from "./Rejection.ts"
+import { count, MAX_EXACT, millis } from "./internal/validate.ts"
+import { InvalidPolicyError, isRejection, type RetryExhausted, TimeoutExceeded } from "./Rejection.ts"
 import * as RetrySchedule from "./RetrySchedule.ts"
 
 /**
@@ -115,8 +115,8 @@ export interface Options<in E, out Exhausted extends OnExhausted> {
   /** Whether rejections of this library are retried too (then `while` decides on them as well). Default: `false`. */
   readonly retryRejections?: boolean | undefined
   /**
-   * Reads from an error how long the server asks to be left alone. The next attempt comes no earlier. Where it answers
-   * none, and by default, the `retryAfter` of this library's own rejections is read.
+   * Reads from an error how long the server asks to be left alone. The next attempt comes no earlier. This library's own
+   * errors are not asked: the `retryAfter` of its rejections is honoured anyway.
    */
   readonly retryAfter?: ((error: E) => Option<Duration.Input>) | undefined
   /** The longest `retryAfter` that is honoured; a longer one is cut to this. Default: "30 seconds". */
@@ -151,7 +151,7 @@ const build = <E, Exhausted extends OnExhausted>(
   const hintOf = (error: E): number => {
     const told = retryAfter?.(error)
     const hint = told?._tag === "Some" ? Duration.toMillis(Duration.fromInputUnsafe(told.value)) : (ownHint(error) ?? 0)
-    return Math.ceil(hint)
+    return Math.min(MAX_EXACT, Math.max(0, Math.ceil(hint)))
   }
   return {
     maxAttempts,
