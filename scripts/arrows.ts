@@ -32,9 +32,9 @@ const places: ReadonlyArray<readonly [place: string, files: RegExp]> = [
   ["memory", /^(MemoryStore\.ts|internal\/memory)/],
   ["guard", /^internal\/guardedStore/], // what `store.onError` says, around any store
   ["schedule", /(^|\/)\w*[sS]chedule\.ts$/],
-  ["RateLimiter", /^(RateLimiter\.ts|internal\/(rateLimiter|limiter|peek))/],
-  ["CircuitBreaker", /^(CircuitBreaker\.ts|internal\/circuit[A-Z])/],
-  ["Bulkhead", /^(Bulkhead\.ts|internal\/bulkhead)/],
+  ["RateLimiter", /^(RateLimiter\.ts|Limit\.ts|internal\/(limiterService|LimitGate|peek)\.ts)/],
+  ["CircuitBreaker", /^(CircuitBreaker\.ts|Trip\.ts|internal\/(circuitService|CircuitGate)\.ts)/],
+  ["Bulkhead", /^(Bulkhead\.ts|internal\/SlotGate\.ts)/],
   ["Retry", /^(Retry\.ts|internal\/retry)/],
   ["Backoff", /^(Backoff\.ts|internal\/backoff)/],
   ["Resilience", /^(Resilience\w*\.ts|Policies\.ts|internal\/pipeline\/compose)/],
@@ -71,7 +71,7 @@ const arrows: Record<string, ReadonlyArray<string>> = {
 
 /** What a place may import beyond that, as types. */
 const typeArrows: Record<string, ReadonlyArray<string>> = {
-  engine: ["Retry"] // the loop is handed in; its public types are Retry's
+  engine: ["Retry", "RateLimiter", "CircuitBreaker", "Bulkhead"] // the gates and the loop are handed in
 }
 
 /** Effect modules that only some places may import. `weight` is about the bundle, `knowledge` about who knows what. */

@@ -36,6 +36,8 @@ export interface Policy {
   readonly maxConcurrent: number
   readonly maxQueued: number
   readonly maxWait: number
+  /** @internal */
+  readonly open: () => SlotGate
 }
 
 /**
@@ -53,14 +55,19 @@ export const policy = (options: {
   const module = "Bulkhead.policy"
   const maxWait = millis(module, "maxWait", options.maxWait ?? 0, 0)
   if (options.maxQueued !== undefined && maxWait === 0) {
-    throw new InvalidPolicyError({ module, parameter: "maxQueued", value: options.maxQueued, reason: "does nothing without a maxWait" })
+    throw new InvalidPolicyError({
+      module,
+      parameter: "maxQueued",
+      value: options.maxQueued,
+      reason: "does nothing without a maxWait"
+    })
   }
-  return {
-    _tag: "Bulkhead",
+  const spec = {
     maxConcurrent: count(module, "maxConcurrent", options.maxConcurrent),
     maxQueued: count(module, "maxQueued", options.maxQueued ?? 1_000),
     maxWait
   }
+  return { ...spec, _tag: "Bulkhead", open: () => new SlotGate(spec) }
 }
 
 /** @category models @since 0.1.0 */
@@ -103,10 +110,14 @@ export class Bulkhead extends Context.Service<Bulkhead, BulkheadService>()("effe
  */
 export const make = (policy: Policy, id = "effect-resilience/Bulkhead"): Effect.Effect<BulkheadService> =>
   Effect.sync(() => {
-    const gate = new SlotGate(policy)
+    const gate = policy.open()
     const pipeline: Pipeline = { ...bare(id, memory), slots: gate }
     const execute = <A, E, R>(self: Effect.Effect<A, E, R>, key: string = id): Effect.Effect<A, E | BulkheadFull, R> =>
-      run(pipeline, self, key, { cost: 1, maxWait: undefined, classify: undefined }) as Effect.Effect<A, E | BulkheadFull, R> // nothing else can refuse here
+      run(pipeline, self, key, { cost: 1, maxWait: undefined, classify: undefined }) as Effect.Effect<
+        A,
+        E | BulkheadFull,
+        R
+      > // nothing else can refuse here
     return {
       inspect: Effect.sync(() => gate.inspect()),
       execute: dual((args) => Effect.isEffect(args[0]), execute),
@@ -134,7 +145,9 @@ export interface ServiceClass<Self, Id extends string> extends Context.ServiceCl
  * @category constructors
  * @since 0.1.0
  */
-export const Service = <Self>() => <const Id extends string>(id: Id, policy: Policy): ServiceClass<Self, Id> => {
-  const tag = Context.Service<Self, BulkheadService>()(id)
-  return Object.assign(tag, { policy, layer: Layer.effect(tag, make(policy, id)) })
-}
+export const Service =
+  <Self>() =>
+  <const Id extends string>(id: Id, policy: Policy): ServiceClass<Self, Id> => {
+    const tag = Context.Service<Self, BulkheadService>()(id)
+    return Object.assign(tag, { policy, layer: Layer.effect(tag, make(policy, id)) })
+  }

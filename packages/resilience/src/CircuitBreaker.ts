@@ -24,125 +24,24 @@
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Exit from "effect/Exit"
 import * as Backoff from "./Backoff.ts"
 import type { CircuitState } from "./Event.ts"
 import * as circuit from "./internal/circuitService.ts"
-import type { CircuitSpec } from "./internal/CircuitGate.ts"
+import { CircuitGate, type CircuitSpec } from "./internal/CircuitGate.ts"
 import type { Key } from "./internal/key.ts"
-import { between, count, millis } from "./internal/validate.ts"
-import type { Trip as KernelTrip } from "./kernel/Breaker.ts"
+import { count, millis } from "./internal/validate.ts"
 import type { Outcome } from "./Outcome.ts"
 import { type CircuitOpen, InvalidPolicyError } from "./Rejection.ts"
 import type { Store } from "./Store.ts"
+import type { TripPolicy } from "./Trip.ts"
+
+export * from "./Trip.ts"
 
 const TypeId = "~effect-resilience/CircuitBreaker"
-
-/**
- * When a closed circuit opens.
- *
- * @category models
- * @since 0.1.0
- */
-export interface TripPolicy {
-  readonly [TypeId]: "TripPolicy"
-  /** @internal */
-  readonly trips: ReadonlyArray<KernelTrip>
-}
-
-const trip = (...trips: ReadonlyArray<KernelTrip>): TripPolicy => ({ [TypeId]: "TripPolicy", trips })
-
-/**
- * The last so many outcomes, or those of the last span of time (in ten slices).
- *
- * @category models
- * @since 0.1.0
- */
-export type Window = { readonly calls: number } | Duration.Input
-
-const isCalls = (window: Window): window is { readonly calls: number } =>
-  typeof window === "object" && window !== null && "calls" in window
-
-/**
- * Opens after `failures` failures in a row, of which `within` (default: no bound) is the longest span. With a `within`
- * a run of failures is forgotten in time, and so is the key of a circuit that nobody uses.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const consecutive = (failures: number, options?: { readonly within?: Duration.Input | undefined }): TripPolicy => {
-  const module = "CircuitBreaker.consecutive"
-  return trip({
-    kind: "consecutive",
-    failures: count(module, "failures", failures, 1, 1_000),
-    within: options?.within === undefined ? 0 : millis(module, "within", options.within)
-  })
-}
-
-const rate = (module: string, slowAfter: number, options: {
-  readonly threshold: number
-  readonly window: Window
-  readonly minimumCalls?: number | undefined
-}): TripPolicy => {
-  const threshold = between(module, "threshold", options.threshold, { above: 0, max: 1 })
-  const ppm = Math.max(1, Math.round(threshold * 1_000_000))
-  if (!isCalls(options.window)) {
-    const window = millis(module, "window", options.window)
-    const slices = Math.min(10, window)
-    const minimumCalls = count(module, "minimumCalls", options.minimumCalls ?? 20, 1, 1_000_000)
-    return trip({ kind: "rate", slowAfter, ppm, minimumCalls, calls: 0, slice: Math.ceil(window / slices), slices })
-  }
-  const calls = count(module, "window.calls", options.window.calls, 1, 10_000)
-  // a minimum that the window cannot hold would never be met
-  const minimumCalls = count(module, "minimumCalls", options.minimumCalls ?? Math.min(20, calls), 1, calls)
-  return trip({ kind: "rate", slowAfter, ppm, minimumCalls, calls, slice: 0, slices: 0 })
-}
-
-/**
- * Opens when at least `threshold` (0.5: half) of the calls in the window failed, and there were at least `minimumCalls`
- * (default 20). Only a failure opens; a success never does.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const failureRate = (options: {
-  readonly threshold: number
-  readonly window: Window
-  readonly minimumCalls?: number | undefined
-}): TripPolicy => rate("CircuitBreaker.failureRate", 0, options)
-
-/**
- * Opens when at least `threshold` of the calls in the window took `slowAfter` or longer. A call counts as slow when the
- * threshold passes, while it is still in flight, so hanging calls open the circuit before they end.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const slowCallRate = (options: {
-  readonly slowAfter: Duration.Input
-  readonly threshold: number
-  readonly window: Window
-  readonly minimumCalls?: number | undefined
-}): TripPolicy => {
-  const module = "CircuitBreaker.slowCallRate"
-  return rate(module, millis(module, "slowAfter", options.slowAfter), options)
-}
-
-/**
- * Opens when any of the policies says so. Each keeps a window of its own.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const anyOf = (...policies: ReadonlyArray<TripPolicy>): TripPolicy => {
-  if (policies.length === 0) {
-    throw new InvalidPolicyError({ module: "CircuitBreaker.anyOf", parameter: "policies", value: policies, reason: "must name at least one trip policy" })
-  }
-  return trip(...policies.flatMap(({ trips }) => trips))
-}
 
 /**
  * A validated circuit breaker. `By` is the dimension that has a circuit each; `never` for one circuit in all.
@@ -156,7 +55,7 @@ export interface Policy<out By extends string = string> {
   /** Milliseconds that a probe may take before it counts as failed; 0: the service's timeout, or the open time. */
   readonly lease: number
   /** @internal */
-  readonly spec: CircuitSpec
+  readonly open: circuit.OpenCircuit
 }
 
 /** The dimensions that a policy's circuits are kept by. @category utility types @since 0.1.0 */
@@ -169,14 +68,16 @@ export interface Options {
   readonly openDuration: Duration.Input | Backoff.Backoff
   /** The longest opening, also when a failure's `retryAfter` asks for more. Default: "5 minutes", or the open time if longer. */
   readonly maxOpenDuration?: Duration.Input | undefined
-  readonly probes?: {
-    /** Calls that pass while half-open. Default: 1, or `required`. */
-    readonly permitted?: number | undefined
-    /** Successes that close the circuit. Default: `permitted`. */
-    readonly required?: number | undefined
-    /** How long a probe may take before it counts as failed. Default: the service's timeout, or the open time, at least a minute. */
-    readonly lease?: Duration.Input | undefined
-  } | undefined
+  readonly probes?:
+    | {
+        /** Calls that pass while half-open. Default: 1, or `required`. */
+        readonly permitted?: number | undefined
+        /** Successes that close the circuit. Default: `permitted`. */
+        readonly required?: number | undefined
+        /** How long a probe may take before it counts as failed. Default: the service's timeout, or the open time, at least a minute. */
+        readonly lease?: Duration.Input | undefined
+      }
+    | undefined
   /** Reads from an error how long the dependency asks to be left alone: the opening lasts that long, up to `maxOpenDuration`. */
   readonly retryAfter?: ((error: unknown) => Option.Option<Duration.Input>) | undefined
   /** How many circuits may be remembered, where there is one for each key. Default: 100,000. */
@@ -219,39 +120,57 @@ export const policy: {
   const permitted = count(module, "probes.permitted", probes.permitted ?? probes.required ?? 1, 1, 1_000)
   const required = count(module, "probes.required", probes.required ?? permitted, 1, permitted)
   const lease = probes.lease === undefined ? 0 : millis(module, "probes.lease", probes.lease)
-  const cap = options.maxOpenDuration === undefined ? Math.max(open.longest, 300_000) : millis(module, "maxOpenDuration", options.maxOpenDuration)
+  const cap =
+    options.maxOpenDuration === undefined
+      ? Math.max(open.longest, 300_000)
+      : millis(module, "maxOpenDuration", options.maxOpenDuration)
   if (cap < open.longest) {
-    throw new InvalidPolicyError({ module, parameter: "maxOpenDuration", value: options.maxOpenDuration, reason: "is shorter than the openDuration" })
+    throw new InvalidPolicyError({
+      module,
+      parameter: "maxOpenDuration",
+      value: options.maxOpenDuration,
+      reason: "is shorter than the openDuration"
+    })
   }
   if (options.by !== undefined && (typeof options.by !== "string" || options.by === "")) {
-    throw new InvalidPolicyError({ module, parameter: "by", value: options.by, reason: "must be \"key\" or the name of a dimension" })
+    throw new InvalidPolicyError({
+      module,
+      parameter: "by",
+      value: options.by,
+      reason: 'must be "key" or the name of a dimension'
+    })
+  }
+  const spec: CircuitSpec = {
+    policy: {
+      trips: options.tripPolicy.trips,
+      openLow: open.low,
+      openHigh: open.high,
+      openGrowth: open.growth,
+      openCap: cap,
+      permitted,
+      required,
+      lease
+    },
+    by: options.by,
+    keys: {
+      maxKeys: options.by === undefined ? undefined : count(module, "maxKeys", options.maxKeys ?? 100_000),
+      overflow: "evict",
+      idleTimeToLive:
+        options.idleTimeToLive === undefined ? Infinity : millis(module, "idleTimeToLive", options.idleTimeToLive)
+    },
+    hintOf:
+      retryAfter === undefined
+        ? undefined
+        : (error) => {
+            const hint = retryAfter(error)
+            return hint._tag === "None" ? undefined : Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(hint.value)))
+          }
   }
   return {
     [TypeId]: { _By: (by: never) => by },
     _tag: "CircuitBreaker",
     lease,
-    spec: {
-      policy: {
-        trips: options.tripPolicy.trips,
-        openLow: open.low,
-        openHigh: open.high,
-        openGrowth: open.growth,
-        openCap: cap,
-        permitted,
-        required,
-        lease
-      },
-      by: options.by,
-      keys: {
-        maxKeys: options.by === undefined ? undefined : count(module, "maxKeys", options.maxKeys ?? 100_000),
-        overflow: "evict",
-        idleTimeToLive: options.idleTimeToLive === undefined ? Infinity : millis(module, "idleTimeToLive", options.idleTimeToLive)
-      },
-      hintOf: retryAfter === undefined ? undefined : (error) => {
-        const hint = retryAfter(error)
-        return hint._tag === "None" ? undefined : Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(hint.value)))
-      }
-    }
+    open: (service, store, timeouts) => new CircuitGate(circuit.leased(spec, timeouts), service, store)
   }
 }
 
@@ -296,12 +215,19 @@ export interface CircuitBreakerService {
   /** Closes the circuit and forgets what it counted. */
   readonly reset: (key?: Key) => Effect.Effect<void>
   readonly execute: {
-    <A, E, R>(self: Effect.Effect<A, E, R>, key?: Key, options?: ExecuteOptions<A, E>): Effect.Effect<A, E | CircuitOpen, R>
-    <A, E, R>(key: Key, options: Required<ExecuteOptions<A, E>>): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R>
+    <A, E, R>(
+      self: Effect.Effect<A, E, R>,
+      key?: Key,
+      options?: ExecuteOptions<A, E>
+    ): Effect.Effect<A, E | CircuitOpen, R>
+    <A, E, R>(
+      key: Key,
+      options: Required<ExecuteOptions<A, E>>
+    ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R>
     (key?: Key): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R>
   }
   /** @internal */
-  readonly gate: circuit.CircuitInternals
+  readonly gate: CircuitGate
 }
 
 /**
@@ -310,7 +236,9 @@ export interface CircuitBreakerService {
  * @category services
  * @since 0.1.0
  */
-export class CircuitBreaker extends Context.Service<CircuitBreaker, CircuitBreakerService>()("effect-resilience/CircuitBreaker") {}
+export class CircuitBreaker extends Context.Service<CircuitBreaker, CircuitBreakerService>()(
+  "effect-resilience/CircuitBreaker"
+) {}
 
 /**
  * A breaker with a memory of its own.
@@ -319,7 +247,7 @@ export class CircuitBreaker extends Context.Service<CircuitBreaker, CircuitBreak
  * @since 0.1.0
  */
 export const make = (policy: Policy, id = "effect-resilience/CircuitBreaker"): Effect.Effect<CircuitBreakerService> =>
-  circuit.make(id, policy.spec)
+  circuit.make(id, policy.open)
 
 /**
  * Provides the default breaker.
@@ -336,7 +264,7 @@ export const layer = (policy: Policy): Layer.Layer<CircuitBreaker> => Layer.effe
  * @since 0.1.0
  */
 export const layerFromStore = (policy: Policy): Layer.Layer<CircuitBreaker, never, Store> =>
-  Layer.effect(CircuitBreaker, circuit.makeFromStore("effect-resilience/CircuitBreaker", policy.spec))
+  Layer.effect(CircuitBreaker, circuit.makeFromStore("effect-resilience/CircuitBreaker", policy.open))
 
 /** @category models @since 0.1.0 */
 export interface ServiceClass<Self, Id extends string> extends Context.ServiceClass<Self, Id, CircuitBreakerService> {
@@ -353,11 +281,13 @@ export interface ServiceClass<Self, Id extends string> extends Context.ServiceCl
  * @category constructors
  * @since 0.1.0
  */
-export const Service = <Self>() => <const Id extends string>(id: Id, policy: Policy): ServiceClass<Self, Id> => {
-  const tag = Context.Service<Self, CircuitBreakerService>()(id)
-  return Object.assign(tag, {
-    policy,
-    layer: Layer.effect(tag, circuit.make(id, policy.spec)),
-    layerFromStore: Layer.effect(tag, circuit.makeFromStore(id, policy.spec))
-  })
-}
+export const Service =
+  <Self>() =>
+  <const Id extends string>(id: Id, policy: Policy): ServiceClass<Self, Id> => {
+    const tag = Context.Service<Self, CircuitBreakerService>()(id)
+    return Object.assign(tag, {
+      policy,
+      layer: Layer.effect(tag, circuit.make(id, policy.open)),
+      layerFromStore: Layer.effect(tag, circuit.makeFromStore(id, policy.open))
+    })
+  }

@@ -6,7 +6,9 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import type { Outcome } from "./Outcome.ts"
 import type { Rejection } from "./Rejection.ts"
 
@@ -55,14 +57,18 @@ export interface RetryScheduled extends Base {
   readonly delay: number
 }
 
-/** A call that was admitted ended, after `attempts` runs. */
+/** A call ended: the last event of every call, whether it was let in or not. */
 export interface CallEnded extends Base {
   readonly _tag: "CallEnded"
+  /** What it told the circuit breaker. */
   readonly outcome: Outcome
+  /** 0: the effect never ran. */
   readonly attempts: number
   readonly duration: number
-  /** Which timeout ended it, if one did. */
+  /** The timeout of the whole call ended it. */
   readonly timedOut: boolean
+  /** It was refused, and the effect never ran. */
+  readonly rejected: boolean
 }
 
 /** A circuit moved. `key` is the circuit's. */
@@ -116,3 +122,42 @@ export type Sink = (event: Event, fiber: Fiber.Fiber<unknown, unknown>) => void
 export const EventSink = Context.Reference<Sink | undefined>("effect-resilience/EventSink", {
   defaultValue: () => undefined
 })
+
+/**
+ * Adds a sink: events go to it and to the sinks that are in force already.
+ *
+ * **Gotchas**
+ *
+ * Calls look for the sink where they run, so provide it to the program, not to the layer of a service. Two sinks that
+ * are merged know nothing of each other, and the last one wins: provide one to the other, with `Layer.provideMerge`.
+ *
+ * **Example** (Printing what happens)
+ *
+ * ```ts
+ * import { Console, Effect } from "effect"
+ * import { Event } from "effect-resilience"
+ *
+ * const Printed = Event.layer((event, fiber) => {
+ *   Effect.runForkWith(fiber.context)(Console.log(event._tag, event.service, event.key))
+ * })
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (sink: Sink): Layer.Layer<never> =>
+  Layer.effect(
+    EventSink,
+    Effect.map(EventSink, (outer) => (outer === undefined ? sink : both(outer, sink)))
+  )
+
+/** What the first throws does not keep the event from the second. */
+const both =
+  (first: Sink, second: Sink): Sink =>
+  (event, fiber) => {
+    try {
+      first(event, fiber)
+    } finally {
+      second(event, fiber)
+    }
+  }

@@ -35,12 +35,14 @@ export interface Policies {
   /** What an exit says about the dependency, where a call does not say. Default: `Outcome.fromExit`. */
   readonly classify?: ((exit: Exit.Exit<unknown, unknown>) => Outcome) | undefined
   /** What a failure of a store elsewhere does. Means nothing to the memory store. */
-  readonly store?: {
-    /** `local` (default): decide in this process; `allow`: let pass; `fail`: `StoreError`. */
-    readonly onError?: "local" | "allow" | "fail" | undefined
-    /** For each question to the store. Default: "1 second". */
-    readonly deadline?: Duration.Input | undefined
-  } | undefined
+  readonly store?:
+    | {
+        /** `local` (default): decide in this process; `allow`: let pass; `fail`: `StoreError`. */
+        readonly onError?: "local" | "allow" | "fail" | undefined
+        /** For each question to the store. Default: "1 second". */
+        readonly deadline?: Duration.Input | undefined
+      }
+    | undefined
 }
 
 /** Names what is not a policy, in the compiler's message. @category utility types @since 0.1.0 */
@@ -50,8 +52,12 @@ export type Known<P> = { readonly [K in keyof P]: K extends keyof Policies ? P[K
 type Part<P, K extends keyof Policies> = K extends keyof P ? NonNullable<P[K]> : never
 
 type IfAny<X, Then> = [X] extends [never] ? never : Then
-type FailsWithStore<S> = S extends { readonly onError: infer OnError } ? "fail" extends OnError ? StoreError : never : never
-type WrapsErrors<R> = R extends Retry.Policy<never, infer Exhausted> ? "wrap" extends Exhausted ? true : never : never
+type FailsWithStore<S> = S extends { readonly onError: infer OnError }
+  ? "fail" extends OnError
+    ? StoreError
+    : never
+  : never
+type WrapsErrors<R> = R extends Retry.Policy<never, infer Exhausted> ? ("wrap" extends Exhausted ? true : never) : never
 type RetriedErrors<R> = R extends Retry.Policy<infer E, Retry.OnExhausted> ? E : never
 type LimitDimensions<L> = L extends RateLimiter.Every<infer D> ? D : never
 
@@ -69,7 +75,9 @@ export type Raised<P> =
     | IfAny<Part<P, "circuitBreaker">, CircuitOpen>
     | IfAny<Part<P, "bulkhead">, BulkheadFull>
     | FailsWithStore<Part<P, "store">>
-  ] extends [infer Errors] ? Errors : never
+  ] extends [infer Errors]
+    ? Errors
+    : never
 
 /**
  * The errors of an effect that fails with `E`, run under the policies.
@@ -77,10 +85,11 @@ export type Raised<P> =
  * @category utility types
  * @since 0.1.0
  */
-export type ErrorOf<P, E> =
-  [E | Raised<P> | IfAny<WrapsErrors<Part<P, "retry">>, Exhausted<E | Extract<Raised<P>, TimeoutExceeded>>>] extends [infer Errors]
-    ? Errors
-    : never
+export type ErrorOf<P, E> = [
+  E | Raised<P> | IfAny<WrapsErrors<Part<P, "retry">>, Exhausted<E | Extract<Raised<P>, TimeoutExceeded>>>
+] extends [infer Errors]
+  ? Errors
+  : never
 
 /** Where nothing can fail, nothing can be exhausted. */
 type Exhausted<E> = [E] extends [never] ? never : RetryExhausted<E>

@@ -43,308 +43,13 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { type LimitSpec } from "./internal/LimitGate.ts"
+import type { LimitGate } from "./internal/LimitGate.ts"
 import * as limiter from "./internal/limiterService.ts"
-import { count, millis, product } from "./internal/validate.ts"
-import { fixedWindow as fixedWindowKernel } from "./kernel/FixedWindow.ts"
-import { slidingLog as slidingLogKernel } from "./kernel/SlidingLog.ts"
-import { slidingWindow as slidingWindowKernel } from "./kernel/SlidingWindow.ts"
-import { tokenBucket as tokenBucketKernel } from "./kernel/TokenBucket.ts"
-import { InvalidPolicyError, type RateLimitExceeded, type StoreError } from "./Rejection.ts"
-import { Store } from "./Store.ts"
+import type { ErrorOf, KeyOf, Policy } from "./Limit.ts"
+import type { RateLimitExceeded } from "./Rejection.ts"
+import type { Store } from "./Store.ts"
 
-const TypeId = "~effect-resilience/RateLimiter"
-
-/**
- * One limit. `Dimension` is the field of the key that it looks at when it stands in `every`: `undefined` for the field
- * that has its own name there, `never` for none (a shared limit).
- *
- * @category models
- * @since 0.1.0
- */
-export interface Limit<out Dimension extends string | undefined = undefined> {
-  readonly [TypeId]: { readonly _Dimension: (_: never) => Dimension }
-  readonly _tag: "TokenBucket" | "LeakyBucket" | "FixedWindow" | "SlidingWindow" | "SlidingLog"
-  /** Units per `window`. */
-  readonly limit: number
-  /** Milliseconds. */
-  readonly window: number
-  /** Units that can be taken at once after a rest. */
-  readonly capacity: number
-  /** Milliseconds a call may wait for room; 0 refuses at once. */
-  readonly maxWait: number
-  /** How many calls may wait at the same time, for each key. */
-  readonly maxQueued: number
-  /** @internal */
-  readonly specs: readonly [LimitSpec]
-}
-
-/**
- * Several limits, taken together or not at all. `Dimensions` are the fields of its key.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Every<out Dimensions extends string = string> {
-  readonly [TypeId]: { readonly _Dimensions: (_: never) => Dimensions }
-  readonly _tag: "Every"
-  readonly limits: { readonly [name: string]: Limit<string | undefined> }
-  /** @internal */
-  readonly specs: ReadonlyArray<LimitSpec>
-}
-
-/**
- * No limit at all: nothing is asked and nothing kept. For tests, and for a default that configuration replaces.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Unlimited {
-  readonly [TypeId]: {}
-  readonly _tag: "Unlimited"
-  /** @internal */
-  readonly specs: readonly []
-}
-
-/**
- * What a rate limiter can be made of.
- *
- * @category models
- * @since 0.1.0
- */
-export type Policy = Limit<string | undefined> | Every | Unlimited
-
-/**
- * The key that a policy asks for: a string, or for `every` a string for each of its dimensions.
- *
- * @category utility types
- * @since 0.1.0
- */
-export type KeyOf<P> = P extends Every<infer Dimensions>
-  ? [Dimensions] extends [never] ? string : { readonly [D in Dimensions]: string }
-  : string
-
-/** What a policy can refuse with. @category utility types @since 0.1.0 */
-export type ErrorOf<P> = P extends Unlimited ? never : RateLimitExceeded
-
-interface Waiting {
-  /** How long a call may wait for room. Default: 0, it is refused at once. */
-  readonly maxWait?: Duration.Input | undefined
-  /** How many calls of one key may wait at the same time. Default: 1,000. Means something only with a `maxWait`. */
-  readonly maxQueued?: number | undefined
-  /** How many keys may be remembered. Default: all that are not yet as good as new; those are forgotten by themselves. */
-  readonly maxKeys?: number | undefined
-  /** What a new key above `maxKeys` meets. `"evict"` (default) forgets the key nearest to fresh, `"reject"` refuses the new one. */
-  readonly overflow?: "evict" | "reject" | undefined
-  /** When to forget a key whose state never ends by itself. A limit's always does, so this changes nothing there. */
-  readonly idleTimeToLive?: Duration.Input | undefined
-}
-
-interface Rate extends Waiting {
-  /** Units per `window`. */
-  readonly limit: number
-  readonly window: Duration.Input
-}
-
-const specOf = (module: string, kernel: LimitSpec["kernel"], policy: unknown, capacity: number, options: Waiting): LimitSpec => {
-  const maxWait = millis(module, "maxWait", options.maxWait ?? 0, 0)
-  const { overflow = "evict" } = options
-  if (options.maxQueued !== undefined && maxWait === 0) {
-    throw new InvalidPolicyError({ module, parameter: "maxQueued", value: options.maxQueued, reason: "does nothing without a maxWait" })
-  }
-  if (overflow !== "evict" && overflow !== "reject") {
-    throw new InvalidPolicyError({ module, parameter: "overflow", value: overflow, reason: "must be \"evict\" or \"reject\"" })
-  }
-  return {
-    name: "limit",
-    kernel,
-    policy,
-    capacity,
-    shared: false,
-    dimension: undefined,
-    maxWait,
-    maxQueued: count(module, "maxQueued", options.maxQueued ?? 1_000),
-    keys: {
-      maxKeys: options.maxKeys === undefined ? undefined : count(module, "maxKeys", options.maxKeys),
-      overflow,
-      idleTimeToLive: options.idleTimeToLive === undefined ? Infinity : millis(module, "idleTimeToLive", options.idleTimeToLive)
-    }
-  }
-}
-
-const makeLimit = (_tag: Limit["_tag"], limit: number, window: number, capacity: number, spec: LimitSpec): Limit => ({
-  [TypeId]: { _Dimension: (_: never) => undefined },
-  _tag,
-  limit,
-  window,
-  capacity,
-  maxWait: spec.maxWait,
-  maxQueued: spec.maxQueued,
-  specs: [spec]
-})
-
-const bucket = (_tag: "TokenBucket" | "LeakyBucket", module: string, capacityName: string, options: Rate, capacity: number): Limit => {
-  const limit = count(module, "limit", options.limit)
-  const window = millis(module, "window", options.window)
-  count(module, capacityName, capacity)
-  product(module, capacityName, capacity, window)
-  product(module, "limit", limit, window)
-  return makeLimit(_tag, limit, window, capacity, specOf(module, tokenBucketKernel, { limit, window, burst: capacity }, capacity, options))
-}
-
-/**
- * A bucket of `burst` tokens that refills continuously at `limit` per `window`. A call takes as many as it costs.
- *
- * Bound: a span of time `d` sees at most `burst + limit * d / window` units. Arithmetic is in whole numbers, so the
- * burst is exact and `retryAfter` is the first millisecond at which the call passes.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const tokenBucket = (options: Rate & {
-  /** Capacity: what can be taken at once after a rest. Default: `limit`. */
-  readonly burst?: number | undefined
-}): Limit => bucket("TokenBucket", "RateLimiter.tokenBucket", "burst", options, options.burst ?? options.limit)
-
-/**
- * A bucket that work fills and that drains at `limit` per `window`: a call that would make it run over is refused.
- *
- * The meter of the token bucket, told from the other side: `peek` tells the backlog. It does not space calls out; for
- * that, see the header of this module.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const leakyBucket = (options: Rate & {
-  /** How many units the bucket holds. */
-  readonly capacity: number
-}): Limit => bucket("LeakyBucket", "RateLimiter.leakyBucket", "capacity", options, options.capacity)
-
-/**
- * At most `limit` units in each window, counted from window edges (multiples of `window` on the clock in use).
- *
- * Bound: `limit` in a window, and up to twice that in a span that holds an edge. Use `slidingWindow` where that matters.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const fixedWindow = (options: Rate): Limit => {
-  const module = "RateLimiter.fixedWindow"
-  const limit = count(module, "limit", options.limit)
-  const window = millis(module, "window", options.window)
-  return makeLimit("FixedWindow", limit, window, limit, specOf(module, fixedWindowKernel, { limit, window }, limit, options))
-}
-
-/**
- * At most `limit` units in *any* window, in constant memory: the window is cut into `slices`, and the oldest counts whole.
- *
- * Never more than `limit`; units come back up to `window / slices` late.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const slidingWindow = (options: Rate & {
-  /** More slices are more exact, and cost a number each. Default: 10. */
-  readonly slices?: number | undefined
-}): Limit => {
-  const module = "RateLimiter.slidingWindow"
-  const limit = count(module, "limit", options.limit)
-  const window = millis(module, "window", options.window)
-  const slices = count(module, "slices", options.slices ?? Math.min(10, window), 1, Math.min(window, 1_000))
-  const slice = Math.ceil(window / slices)
-  return makeLimit("SlidingWindow", limit, window, limit, specOf(module, slidingWindowKernel, { limit, slice, slices }, limit, options))
-}
-
-/**
- * Exactly `limit` units in any window: remembers when each was taken, so it is for limits up to 1,000.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const slidingLog = (options: Rate): Limit => {
-  const module = "RateLimiter.slidingLog"
-  const limit = count(module, "limit", options.limit, 1, 1_000)
-  const window = millis(module, "window", options.window)
-  return makeLimit("SlidingLog", limit, window, limit, specOf(module, slidingLogKernel, { limit, window }, limit, options))
-}
-
-/**
- * One bucket for all keys.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const shared = (limit: Limit<string | undefined>): Limit<never> => ({
-  ...limit,
-  [TypeId]: { _Dimension: (_: never) => undefined as never }, // a phantom: nobody calls it
-  specs: [{ ...limit.specs[0], shared: true }]
-})
-
-/**
- * The limit of a dimension that has another name than its own, so that two limits of `every` can look at one field.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const by = <const Dimension extends string>(dimension: Dimension, limit: Limit): Limit<Dimension> => ({
-  ...limit,
-  [TypeId]: { _Dimension: (_: never) => dimension },
-  specs: [{ ...limit.specs[0], dimension }]
-})
-
-/** The fields that the limits of `every` look at. @category utility types @since 0.1.0 */
-export type DimensionsOf<Limits> = {
-  [Name in keyof Limits & string]: Limits[Name] extends Limit<infer Dimension>
-    ? [Dimension] extends [never] ? never : [Dimension] extends [string] ? Dimension : Name
-    : never
-}[keyof Limits & string]
-
-/**
- * Several limits, all or nothing: a call that one of them refuses takes from none. The refusal names every one that
- * refused, and the longest `retryAfter`.
- *
- * The key becomes a record with a string for each limit that is not shared.
- *
- * **Example** (A user, a tenant and everybody)
- *
- * ```ts
- * import { RateLimiter } from "effect-resilience"
- *
- * const limits = RateLimiter.every({
- *   user: RateLimiter.tokenBucket({ limit: 10, window: "1 second" }),
- *   tenant: RateLimiter.slidingWindow({ limit: 1_000, window: "1 minute" }),
- *   global: RateLimiter.shared(RateLimiter.tokenBucket({ limit: 500, window: "1 second" }))
- * })
- * ```
- *
- * @category combinators
- * @since 0.1.0
- */
-export const every = <const Limits extends { readonly [name: string]: Limit<string | undefined> }>(
-  limits: Limits
-): Every<DimensionsOf<Limits>> => {
-  if (Object.keys(limits).length === 0) {
-    throw new InvalidPolicyError({ module: "RateLimiter.every", parameter: "limits", value: limits, reason: "must name at least one limit" })
-  }
-  return {
-    [TypeId]: { _Dimensions: (_: never) => undefined as never }, // a phantom: nobody calls it
-    _tag: "Every",
-    limits,
-    specs: Object.entries(limits).map(([name, { specs: [spec] }]) => ({
-      ...spec,
-      name,
-      dimension: spec.shared ? undefined : spec.dimension ?? name
-    }))
-  }
-}
-
-/**
- * No limit at all.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const unlimited: Unlimited = { [TypeId]: {}, _tag: "Unlimited", specs: [] }
+export * from "./Limit.ts"
 
 /**
  * A key as a limiter sees it now. A snapshot: nothing is taken, and nothing held.
@@ -397,7 +102,7 @@ export interface RateLimiterService<in Key, out Error = RateLimitExceeded> {
     <A, E, R>(self: Effect.Effect<A, E, R>, key: Key, options?: AcquireOptions): Effect.Effect<A, E | Error, R>
   }
   /** @internal */
-  readonly gate: limiter.LimiterInternals
+  readonly gate: LimitGate
 }
 
 /**
@@ -406,7 +111,9 @@ export interface RateLimiterService<in Key, out Error = RateLimitExceeded> {
  * @category services
  * @since 0.1.0
  */
-export class RateLimiter extends Context.Service<RateLimiter, RateLimiterService<limiter.Key>>()("effect-resilience/RateLimiter") {}
+export class RateLimiter extends Context.Service<RateLimiter, RateLimiterService<limiter.Key>>()(
+  "effect-resilience/RateLimiter"
+) {}
 
 /**
  * A limiter with a memory of its own.
@@ -414,8 +121,10 @@ export class RateLimiter extends Context.Service<RateLimiter, RateLimiterService
  * @category constructors
  * @since 0.1.0
  */
-export const make = <P extends Policy>(policy: P, id = "effect-resilience/RateLimiter"): Effect.Effect<RateLimiterService<KeyOf<P>, ErrorOf<P>>> =>
-  limiter.make(id, policy.specs)
+export const make = <P extends Policy>(
+  policy: P,
+  id = "effect-resilience/RateLimiter"
+): Effect.Effect<RateLimiterService<KeyOf<P>, ErrorOf<P>>> => limiter.make(id, policy.open)
 
 /**
  * Provides the default limiter.
@@ -424,7 +133,7 @@ export const make = <P extends Policy>(policy: P, id = "effect-resilience/RateLi
  * @since 0.1.0
  */
 export const layer = (policy: Policy): Layer.Layer<RateLimiter> =>
-  Layer.effect(RateLimiter, limiter.make("effect-resilience/RateLimiter", policy.specs))
+  Layer.effect(RateLimiter, limiter.make("effect-resilience/RateLimiter", policy.open))
 
 /**
  * Provides the default limiter on a store that others share.
@@ -433,7 +142,7 @@ export const layer = (policy: Policy): Layer.Layer<RateLimiter> =>
  * @since 0.1.0
  */
 export const layerFromStore = (policy: Policy): Layer.Layer<RateLimiter, never, Store> =>
-  Layer.effect(RateLimiter, limiter.makeFromStore("effect-resilience/RateLimiter", policy.specs))
+  Layer.effect(RateLimiter, limiter.makeFromStore("effect-resilience/RateLimiter", policy.open))
 
 /**
  * The class of a named limiter.
@@ -441,9 +150,11 @@ export const layerFromStore = (policy: Policy): Layer.Layer<RateLimiter, never, 
  * @category models
  * @since 0.1.0
  */
-export interface ServiceClass<Self, Id extends string, P extends Policy>
-  extends Context.ServiceClass<Self, Id, RateLimiterService<KeyOf<P>, ErrorOf<P>>>
-{
+export interface ServiceClass<Self, Id extends string, P extends Policy> extends Context.ServiceClass<
+  Self,
+  Id,
+  RateLimiterService<KeyOf<P>, ErrorOf<P>>
+> {
   readonly policy: P
   /** With a memory of its own. */
   readonly layer: Layer.Layer<Self>
@@ -457,14 +168,14 @@ export interface ServiceClass<Self, Id extends string, P extends Policy>
  * @category constructors
  * @since 0.1.0
  */
-export const Service = <Self>() => <const Id extends string, P extends Policy>(id: Id, policy: P): ServiceClass<Self, Id, P> => {
-  const tag = Context.Service<Self, RateLimiterService<KeyOf<P>, ErrorOf<P>>>()(id)
-  const specs = policy.specs
-  return Object.assign(tag, {
-    policy,
-    layer: Layer.effect(tag, limiter.make<KeyOf<P>, ErrorOf<P>>(id, specs)),
-    layerFromStore: Layer.effect(tag, limiter.makeFromStore<KeyOf<P>, ErrorOf<P>>(id, specs))
-  })
-}
-
-export type { StoreError }
+export const Service =
+  <Self>() =>
+  <const Id extends string, P extends Policy>(id: Id, policy: P): ServiceClass<Self, Id, P> => {
+    const tag = Context.Service<Self, RateLimiterService<KeyOf<P>, ErrorOf<P>>>()(id)
+    const open = policy.open
+    return Object.assign(tag, {
+      policy,
+      layer: Layer.effect(tag, limiter.make<KeyOf<P>, ErrorOf<P>>(id, open)),
+      layerFromStore: Layer.effect(tag, limiter.makeFromStore<KeyOf<P>, ErrorOf<P>>(id, open))
+    })
+  }

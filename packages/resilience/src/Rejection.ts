@@ -43,7 +43,7 @@ const StacklessError = (() => {
     }
   })
   return StacklessError
-})() as unknown as new() => Cause.YieldableError // a plain function has no construct signature
+})() as unknown as new () => Cause.YieldableError // a plain function has no construct signature
 
 abstract class Base extends StacklessError {
   abstract readonly _tag: string
@@ -58,7 +58,7 @@ abstract class Base extends StacklessError {
 const duration = (millis: number | undefined): Duration.Duration | undefined =>
   millis === undefined ? undefined : Duration.millis(millis)
 
-const after = (millis: number | undefined): string => millis === undefined ? "" : `; may try again after ${millis} ms`
+const after = (millis: number | undefined): string => (millis === undefined ? "" : `; may try again after ${millis} ms`)
 
 /**
  * One limit that refused.

@@ -43,8 +43,9 @@ import { compose, type Composed, composeServices, fromPolicies } from "./interna
 import { costOf } from "./internal/limiterService.ts"
 import { memory } from "./internal/memoryStore.ts"
 import type { Outcome } from "./Outcome.ts"
-import type { ErrorOf, KeyOf, Known, Policies, RetriedBy } from "./Policies.ts"
+import type { ErrorOf, KeyOf, Known, Policies, Raised, RetriedBy } from "./Policies.ts"
 import type * as RateLimiter from "./RateLimiter.ts"
+import type { StoreError } from "./Rejection.ts"
 import type * as Retry from "./Retry.ts"
 import { Store } from "./Store.ts"
 
@@ -108,7 +109,7 @@ export interface Inspection {
 export interface ResilienceService<P> {
   readonly id: string
   readonly resilient: Resilient<P>
-  readonly inspect: (key: KeyOf<P>) => Effect.Effect<Inspection>
+  readonly inspect: (key: KeyOf<P>) => Effect.Effect<Inspection, Extract<Raised<P>, StoreError>>
 }
 
 /** Every policy, so that its errors are the union of all. @category utility types @since 0.1.0 */
@@ -134,7 +135,7 @@ export class Resilience extends Context.Service<Resilience, DefaultService>()("e
 export interface DefaultService {
   readonly id: string
   readonly resilient: ResilientDefault
-  readonly inspect: (key: Key) => Effect.Effect<Inspection>
+  readonly inspect: (key: Key) => Effect.Effect<Inspection, StoreError>
 }
 
 /** Like `Resilient`, for whatever policies and key the default layer has. @category models @since 0.1.0 */
@@ -162,10 +163,13 @@ type AnyEffect = Effect.Effect<unknown, unknown, unknown>
  * The engine is typed for every policy; which errors and keys are left of that is what `Policies` computes.
  */
 const resilientWith = <F>(run: (self: AnyEffect, key: Key, options: AnyOptions) => AnyEffect): F =>
-  dual((args) => Effect.isEffect(args[0]), (self: AnyEffect, key: Key, options: AnyOptions = {}) => {
-    costOf("resilient", options.cost)
-    return run(self, key, options)
-  }) as F
+  dual(
+    (args) => Effect.isEffect(args[0]),
+    (self: AnyEffect, key: Key, options: AnyOptions = {}) => {
+      costOf("resilient", options.cost)
+      return run(self, key, options)
+    }
+  ) as F
 
 const serviceOf = <P>(composed: Composed): ResilienceService<P> => ({
   id: composed.pipeline.id,
@@ -186,8 +190,10 @@ const throughTag = <F>(tag: Effect.Effect<AnyService, never, unknown>): F =>
  * @category constructors
  * @since 0.1.0
  */
-export const make = <const P extends Policies>(id: string, policies: P & Known<P>): Effect.Effect<ResilienceService<P>> =>
-  inMemory(id, policies)
+export const make = <const P extends Policies>(
+  id: string,
+  policies: P & Known<P>
+): Effect.Effect<ResilienceService<P>> => inMemory(id, policies)
 
 const inMemory = <P>(id: string, policies: Policies): Effect.Effect<ResilienceService<P>> => {
   const parts = fromPolicies(id, policies)
@@ -200,8 +206,10 @@ const inMemory = <P>(id: string, policies: Policies): Effect.Effect<ResilienceSe
  * @category constructors
  * @since 0.1.0
  */
-export const makeFromStore = <const P extends Policies>(id: string, policies: P & Known<P>): Effect.Effect<ResilienceService<P>, never, Store> =>
-  inStore(id, policies)
+export const makeFromStore = <const P extends Policies>(
+  id: string,
+  policies: P & Known<P>
+): Effect.Effect<ResilienceService<P>, never, Store> => inStore(id, policies)
 
 const inStore = <P>(id: string, policies: Policies): Effect.Effect<ResilienceService<P>, never, Store> => {
   const parts = fromPolicies(id, policies)
@@ -229,7 +237,9 @@ export const layer = <const P extends Policies>(policies: P & Known<P>): Layer.L
  * @category layers
  * @since 0.1.0
  */
-export const layerFromStore = <const P extends Policies>(policies: P & Known<P>): Layer.Layer<Resilience, never, Store> =>
+export const layerFromStore = <const P extends Policies>(
+  policies: P & Known<P>
+): Layer.Layer<Resilience, never, Store> =>
   Layer.effect(Resilience, Effect.map(inStore(defaultId, policies), asDefault))
 
 type PolicyService =
@@ -238,8 +248,10 @@ type PolicyService =
   | Bulkhead.BulkheadService
   | Retry.RetryService<never, Retry.OnExhausted>
 
-type Tag = Context.Key<any, any> // any identifier; the service is checked by `PolicyTag`
-type PolicyTag<T> = T extends Context.Key<infer _Id, infer Service> ? Service extends PolicyService ? T : "not a policy service" : never
+// oxlint-disable-next-line typescript/no-explicit-any -- any tag: `PolicyTag` checks its service
+type Tag = Context.Key<any, any>
+type PolicyTag<T> =
+  T extends Context.Key<infer _Id, infer Service> ? (Service extends PolicyService ? T : "not a policy service") : never
 
 /**
  * Provides the default pipeline from policy services that are layers of their own, which a test can swap one by one.
@@ -266,7 +278,11 @@ type PolicyTag<T> = T extends Context.Key<infer _Id, infer Service> ? Service ex
 export const layerFrom = <const Tags extends ReadonlyArray<Tag>>(
   tags: Tags & { readonly [I in keyof Tags]: PolicyTag<Tags[I]> },
   options: Pick<Policies, "timeout" | "attemptTimeout" | "admission" | "classify"> = {}
-): Layer.Layer<Resilience, never, { readonly [I in keyof Tags]: Tags[I] extends Context.Key<infer Id, any> ? Id : never }[number]> =>
+): Layer.Layer<
+  Resilience,
+  never,
+  { readonly [I in keyof Tags]: Tags[I] extends Context.Key<infer Id, infer _Service> ? Id : never }[number]
+> =>
   Layer.effect(
     Resilience,
     Effect.map(
@@ -282,7 +298,11 @@ export const layerFrom = <const Tags extends ReadonlyArray<Tag>>(
  * @category models
  * @since 0.1.0
  */
-export interface ServiceClass<Self, Id extends string, P extends Policies> extends Context.ServiceClass<Self, Id, ResilienceService<P>> {
+export interface ServiceClass<Self, Id extends string, P extends Policies> extends Context.ServiceClass<
+  Self,
+  Id,
+  ResilienceService<P>
+> {
   readonly policies: P
   /** With a memory of its own. */
   readonly layer: Layer.Layer<Self>
@@ -290,7 +310,7 @@ export interface ServiceClass<Self, Id extends string, P extends Policies> exten
   readonly layerFromStore: Layer.Layer<Self, never, Store>
   readonly resilient: Resilient<P, Self>
   /** What the policies know of a key now. */
-  readonly inspect: (key: KeyOf<P>) => Effect.Effect<Inspection, never, Self>
+  readonly inspect: (key: KeyOf<P>) => Effect.Effect<Inspection, Extract<Raised<P>, StoreError>, Self>
 }
 
 type IdOf<Self> = [Self] extends [never] ? "name the class: Resilience.Service<Payments>()" : string
@@ -302,17 +322,21 @@ type IdOf<Self> = [Self] extends [never] ? "name the class: Resilience.Service<P
  * @category constructors
  * @since 0.1.0
  */
-export const Service = <Self = never>() =>
-<const Id extends IdOf<Self>, const P extends Policies>(id: Id, policies: P & Known<P>): ServiceClass<Self, Id, P> => {
-  const tag = Context.Service<Self, ResilienceService<P>>()(id)
-  return Object.assign(tag, {
-    policies: policies as P, // `Known` is what P is, where it compiles
-    layer: Layer.effect(tag, inMemory<P>(id, policies)),
-    layerFromStore: Layer.effect(tag, inStore<P>(id, policies)),
-    resilient: throughTag<Resilient<P, Self>>(tag as never), // the same service, seen by the engine
-    inspect: (key: KeyOf<P>) => Effect.flatMap(tag, (service) => service.inspect(key))
-  })
-}
+export const Service =
+  <Self = never>() =>
+  <const Id extends IdOf<Self>, const P extends Policies>(
+    id: Id,
+    policies: P & Known<P>
+  ): ServiceClass<Self, Id, P> => {
+    const tag = Context.Service<Self, ResilienceService<P>>()(id)
+    return Object.assign(tag, {
+      policies: policies as P, // `Known` is what P is, where it compiles
+      layer: Layer.effect(tag, inMemory<P>(id, policies)),
+      layerFromStore: Layer.effect(tag, inStore<P>(id, policies)),
+      resilient: throughTag<Resilient<P, Self>>(tag as never), // the same service, seen by the engine
+      inspect: (key: KeyOf<P>) => Effect.flatMap(tag, (service) => service.inspect(key))
+    })
+  }
 
 /**
  * Runs an effect through the default pipeline, for a key: `pipe(fetchUser("123"), resilient("user:123"))`.

@@ -149,7 +149,9 @@ const build = <E, Exhausted extends OnExhausted>(
   const { retryAfter, retryRejections = false, while: worthwhile } = options
 
   const hintOf = (error: E): number => {
-    const told = retryAfter?.(error)
+    // a pipeline adds errors of its own to those that the user's function knows
+    const own = isRejection(error) || error instanceof TimeoutExceeded
+    const told = own ? undefined : retryAfter?.(error)
     const hint = told?._tag === "Some" ? Duration.toMillis(Duration.fromInputUnsafe(told.value)) : (ownHint(error) ?? 0)
     return Math.min(MAX_EXACT, Math.max(0, Math.ceil(hint)))
   }

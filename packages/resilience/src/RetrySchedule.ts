@@ -46,8 +46,9 @@ const wholeMillis = (duration: Duration.Duration): number | undefined => {
 /**
  * One call's way through a schedule, for `Retry.fromSchedule`.
  *
- * Delays are rounded up to whole milliseconds, and one that is infinite or above 2^52 ms ends the schedule. The schedule is told the wall clock, as Effect's own `retry` does, but one that does not jump: the wall
- * time of the first failure plus the monotonic time since.
+ * Delays are rounded up to whole milliseconds, and one that is infinite or above 2^52 ms ends the schedule. It is told
+ * the wall clock, as by Effect's own `retry`, but one that does not jump: the wall time of the first failure plus the
+ * monotonic time since.
  *
  * @category constructors
  * @since 0.1.0

@@ -48,7 +48,13 @@ export interface KeyBounds {
   readonly idleTimeToLive: number
 }
 
-// A store holds spaces of every kernel. `any` is confined to this alias: the answers of a step are typed by `AnswerOf`.
+/**
+ * A space of whatever kernel: a store holds all kinds. `AnswerOf` tells the type again.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- Space is invariant, so nothing narrower takes every space
 export type AnySpace = Space<any, any, any, Decision>
 
 /**
@@ -73,11 +79,11 @@ export class Step<S extends AnySpace = AnySpace> {
 }
 
 /** @since 0.1.0 */
-export type InputOf<S> = S extends Space<any, any, infer I, any> ? I : never
+export type InputOf<S> = S extends Space<infer _P, infer _S, infer Input, infer _A> ? Input : never
 /** @since 0.1.0 */
-export type AnswerOf<S> = S extends Space<any, any, any, infer A> ? A : never
+export type AnswerOf<S> = S extends Space<infer _P, infer _S, infer _I, infer Answer> ? Answer : never
 /** @since 0.1.0 */
-export type StateOf<S> = S extends Space<any, infer St, any, any> ? St : never
+export type StateOf<S> = S extends Space<infer _P, infer State, infer _I, infer _A> ? State : never
 
 /**
  * The answers to a commit, in the order of its steps. An answer is `undefined` where the store has no room for a new key
@@ -98,16 +104,24 @@ export interface Committed<Steps extends ReadonlyArray<Step>> {
  * @category services
  * @since 0.1.0
  */
-export class Store extends Context.Service<Store, {
-  /** Ask all steps at one `now`. Inside `Effect.tx`, a store that can joins the transaction. */
-  readonly commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps) => Effect.Effect<Committed<Steps>, StoreError>
-  /** The state of a key, `undefined` when absent, and the store's time. */
-  readonly read: <S extends AnySpace>(space: S, key: string) => Effect.Effect<{ readonly now: number; readonly state: StateOf<S> | undefined }, StoreError>
-  /** Forget every key of a space. */
-  readonly clear: (space: AnySpace) => Effect.Effect<void, StoreError>
-  /** What a store in this process can do without an Effect. `undefined` for a store elsewhere. */
-  readonly sync: SyncStore | undefined
-}>()("effect-resilience/Store") {}
+export class Store extends Context.Service<
+  Store,
+  {
+    /** Ask all steps at one `now`. Inside `Effect.tx`, a store that can joins the transaction. */
+    readonly commit: <const Steps extends ReadonlyArray<Step>>(
+      steps: Steps
+    ) => Effect.Effect<Committed<Steps>, StoreError>
+    /** The state of a key, `undefined` when absent, and the store's time. */
+    readonly read: <S extends AnySpace>(
+      space: S,
+      key: string
+    ) => Effect.Effect<{ readonly now: number; readonly state: StateOf<S> | undefined }, StoreError>
+    /** Forget every key of a space. */
+    readonly clear: (space: AnySpace) => Effect.Effect<void, StoreError>
+    /** What a store in this process can do without an Effect. `undefined` for a store elsewhere. */
+    readonly sync: SyncStore | undefined
+  }
+>()("effect-resilience/Store") {}
 
 /**
  * The synchronous half of a store that lives in this process: the hot path.
@@ -119,7 +133,11 @@ export class Store extends Context.Service<Store, {
  */
 export interface SyncStore {
   /** With `write` false the kernels are asked, and nothing is kept. */
-  readonly commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps, now: number, write?: boolean) => Committed<Steps>
+  readonly commit: <const Steps extends ReadonlyArray<Step>>(
+    steps: Steps,
+    now: number,
+    write?: boolean
+  ) => Committed<Steps>
   readonly read: <S extends AnySpace>(space: S, key: string) => StateOf<S> | undefined
   /** While a step is held, its key is not dropped. Every hold is released once. */
   readonly hold: (step: Step, now: number) => void

@@ -4,11 +4,19 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
+import type { Inspection } from "../CircuitBreaker.ts"
 import type { CircuitState, Sink } from "../Event.ts"
-import { breaker, type BreakerDecision, type BreakerInput, type BreakerPolicy, type BreakerState, view } from "../kernel/Breaker.ts"
+import {
+  breaker,
+  type BreakerDecision,
+  type BreakerInput,
+  type BreakerPolicy,
+  type BreakerState,
+  view
+} from "../kernel/Breaker.ts"
 import { NEVER } from "../kernel/Limiter.ts"
 import type { Outcome } from "../Outcome.ts"
-import { CircuitOpen } from "../Rejection.ts"
+import { CircuitOpen, type StoreError } from "../Rejection.ts"
 import { type KeyBounds, type Space, Step, type Store } from "../Store.ts"
 import { emit, sinkOf } from "./events.ts"
 import { type Key, nameOf, partOf } from "./key.ts"
@@ -36,6 +44,7 @@ interface Local {
 }
 
 export class CircuitGate {
+  readonly kind = "circuit"
   readonly service: string
   readonly spec: CircuitSpec
   readonly space: CircuitSpace
@@ -51,7 +60,7 @@ export class CircuitGate {
     this.store = store
     this.space = { name: `${service}/circuitBreaker`, kernel: breaker, policy: spec.policy, keys: spec.keys }
     this.slowAfter = spec.policy.trips
-      .flatMap((trip) => trip.kind === "rate" && trip.slowAfter > 0 ? [trip.slowAfter] : [])
+      .flatMap((trip) => (trip.kind === "rate" && trip.slowAfter > 0 ? [trip.slowAfter] : []))
       .sort((a, b) => a - b)
     this.jittered = spec.policy.openGrowth > 0 || spec.policy.openLow.some((low, i) => low !== spec.policy.openHigh[i])
   }
@@ -104,7 +113,11 @@ export class CircuitGate {
     }
     if (sink === undefined) return
     for (const { from, generation, openFor, to } of answer.transitions) {
-      emit(sink, { _tag: "CircuitTransition", service: this.service, key: this.labelOf(circuit), from, to, generation, openFor }, fiber)
+      emit(
+        sink,
+        { _tag: "CircuitTransition", service: this.service, key: this.labelOf(circuit), from, to, generation, openFor },
+        fiber
+      )
     }
   }
 
@@ -154,7 +167,15 @@ export class CircuitGate {
         if (pass.startedAt + threshold > now) break
         calls.delete(pass)
         pass.slowFed = rank + 1
-        steps.push(new Step(this.space, circuit, { op: "slow", generation: pass.generation, probe: pass.probe, rank, draw: this.draw(fiber) }))
+        steps.push(
+          new Step(this.space, circuit, {
+            op: "slow",
+            generation: pass.generation,
+            probe: pass.probe,
+            rank,
+            draw: this.draw(fiber)
+          })
+        )
       }
     })
     return steps
@@ -180,20 +201,32 @@ export class CircuitGate {
 
   /** A report to a store elsewhere. What cannot be delivered is dropped: leases heal. */
   send(step: Step<CircuitSpace>, sink: Sink | undefined, fiber: AnyFiber): Effect.Effect<void> {
-    return Effect.ignore(Effect.map(this.store.commit([step]), ({ answers: [answer] }) => {
-      if (answer !== undefined) this.observe(step.key, answer, sink, fiber)
-    }))
+    return Effect.ignore(
+      Effect.map(this.store.commit([step]), ({ answers: [answer] }) => {
+        if (answer !== undefined) this.observe(step.key, answer, sink, fiber)
+      })
+    )
   }
 
-  /** What the circuit would say now, without asking it for anything. */
-  readonly look = (key: Key) =>
-    Effect.withFiber((fiber) => {
+  /** The circuit as it stands, without asking it for anything. */
+  inspect(key: Key): Effect.Effect<Inspection, StoreError> {
+    return Effect.withFiber<Inspection, StoreError>((fiber) => {
       const circuit = this.keyOf(key)
       const fed = this.feed(circuit, nowOf(fiber), sinkOf(fiber), fiber)
-      const read = Effect.map(this.store.read(this.space, circuit), ({ now, state }) =>
-        view(this.spec.policy, state ?? breaker.initial(this.spec.policy), now))
+      const read = Effect.map(this.store.read(this.space, circuit), ({ now, state }): Inspection => {
+        const seen = view(this.spec.policy, state ?? breaker.initial(this.spec.policy), now)
+        return {
+          state: seen.phase,
+          generation: seen.generation,
+          openForMillis: seen.phase === "Open" ? seen.openFor : 0,
+          retryAfterMillis: seen.retryAfter === NEVER ? undefined : seen.retryAfter,
+          probesInFlight: seen.probesInFlight,
+          windows: seen.windows
+        }
+      })
       return fed === undefined ? read : Effect.andThen(fed, read)
     })
+  }
 }
 
 /** One call's permit, from the question to the report. */
@@ -226,9 +259,13 @@ export class CircuitPass {
     this.gate.started(this)
     this.gate.observe(this.step.key, answer, sink, this.fiber)
     if (this.gate.store.sync === undefined) {
-      this.unwatch = this.gate.watch(this.step, () => {
-        this.moved = true
-      }, now)
+      this.unwatch = this.gate.watch(
+        this.step,
+        () => {
+          this.moved = true
+        },
+        now
+      )
     }
   }
 

@@ -1,16 +1,20 @@
 /**
  * A limiter's part in an admission: what it asks of the store, why it refuses, and where a refused call may wait.
  */
+import * as Effect from "effect/Effect"
 import { type LimiterDecision, type LimiterKernel, NEVER } from "../kernel/Limiter.ts"
-import { RateLimitExceeded, type RateLimitReason, type RefusedLimit } from "../Rejection.ts"
+import type { Peek } from "../RateLimiter.ts"
+import { RateLimitExceeded, type RateLimitReason, type RefusedLimit, type StoreError } from "../Rejection.ts"
 import { type KeyBounds, type Space, Step, type Store } from "../Store.ts"
 import { type Key, nameOf, partOf } from "./key.ts"
+import { peek } from "./peek.ts"
 import { type Waiter, WaitQueue } from "./WaitQueue.ts"
 
 /** One limit of a policy. `dimension` is the field of the key it looks at; `undefined` for the whole key. */
 export interface LimitSpec {
   readonly name: string
-  readonly kernel: LimiterKernel<any, any, any> // a gate holds limits of every kernel; their states never leave it
+  // oxlint-disable-next-line typescript/no-explicit-any -- a gate holds limits of every kernel; their states never leave it
+  readonly kernel: LimiterKernel<any, any, any>
   readonly policy: unknown
   /** Units that can be taken at once after a rest. */
   readonly capacity: number
@@ -21,7 +25,8 @@ export interface LimitSpec {
   readonly keys: KeyBounds
 }
 
-export type LimitSpace = Space<any, any, any, LimiterDecision<unknown>> // as above
+// oxlint-disable-next-line typescript/no-explicit-any -- as above
+export type LimitSpace = Space<any, any, any, LimiterDecision<unknown>>
 type LimitStep = Step<LimitSpace>
 
 /** Where the waiters of one key stand, and what the queue will look like when its last waiter has been admitted. */
@@ -60,10 +65,11 @@ class Member {
     const place = new Place(step.key, step, (place) => this.onLeave(place))
     this.places.set(step.key, place)
     this.store.sync?.hold(step, now)
-    place.unwatch = this.store.sync?.watch(step, () => {
-      place.forecast = undefined
-      place.queue.wakeHead()
-    }) ?? place.unwatch
+    place.unwatch =
+      this.store.sync?.watch(step, () => {
+        place.forecast = undefined
+        place.queue.wakeHead()
+      }) ?? place.unwatch
     return place
   }
 
@@ -124,13 +130,13 @@ class Member {
 export type LimitRefusal =
   | { readonly _tag: "Rejected"; readonly rejection: RateLimitExceeded }
   | {
-    readonly _tag: "Waits"
-    readonly wait: number
-    readonly deadline: number
-    readonly name: string
-    readonly stand: (waiter: Waiter) => void
-    readonly rejection: RateLimitExceeded
-  }
+      readonly _tag: "Waits"
+      readonly wait: number
+      readonly deadline: number
+      readonly name: string
+      readonly stand: (waiter: Waiter) => void
+      readonly rejection: RateLimitExceeded
+    }
 
 /** One call's questions to the limiter. */
 export class LimitEntry {
@@ -158,6 +164,18 @@ export class LimitEntry {
     return false
   }
 
+  /** What the limits would say, in the transaction around it. Nothing is taken. */
+  look() {
+    const { store } = this.gate
+    const answers = Effect.forEach(this.steps, ({ input, key, space }) =>
+      Effect.map(
+        store.read(space, key),
+        ({ now, state }) => space.kernel.step(space.policy, state ?? space.kernel.initial(space.policy), input, now)[0]
+      )
+    )
+    return Effect.map(answers, (answers) => ({ allowed: false, answers }))
+  }
+
   /** Reads the answers of a commit that was not allowed, or of one that was only asked. */
   assess(
     answers: ReadonlyArray<LimiterDecision<unknown> | undefined>,
@@ -169,7 +187,15 @@ export class LimitEntry {
     const refused: Array<RefusedLimit> = []
     let final = false
     let deadline = callDeadline
-    let standAt: { readonly member: Member; readonly step: LimitStep; readonly wait: number; readonly own: number; readonly forecast: Place["forecast"] } | undefined
+    let standAt:
+      | {
+          readonly member: Member
+          readonly step: LimitStep
+          readonly wait: number
+          readonly own: number
+          readonly forecast: Place["forecast"]
+        }
+      | undefined
     for (let i = 0; i < this.steps.length; i++) {
       const member = this.gate.members[i]!
       const step = this.steps[i]!
@@ -193,13 +219,14 @@ export class LimitEntry {
       const wait = Math.max(answer.retryAfter, estimate?.wait ?? 0)
       const maxWait = this.maxWait ?? member.spec.maxWait
       const until = Math.min(arrivedAt + maxWait, callDeadline)
-      const reason = maxWait === 0
-        ? "limit"
-        : waiter === undefined && place !== undefined && place.queue.size >= member.spec.maxQueued
-        ? "queue-full"
-        : now + wait > until || (waiter !== undefined && now >= until)
-        ? "wait-too-long"
-        : undefined
+      const reason =
+        maxWait === 0
+          ? "limit"
+          : waiter === undefined && place !== undefined && place.queue.size >= member.spec.maxQueued
+            ? "queue-full"
+            : now + wait > until || (waiter !== undefined && now >= until)
+              ? "wait-too-long"
+              : undefined
       refuse(reason ?? "limit", wait)
       if (reason !== undefined) final = true
       deadline = Math.min(deadline, until)
@@ -255,11 +282,16 @@ export class LimitEntry {
 }
 
 export class LimitGate {
+  readonly kind = "limits"
   readonly members: ReadonlyArray<Member>
   readonly store: Store["Service"]
   constructor(specs: ReadonlyArray<LimitSpec>, service: string, store: Store["Service"]) {
     this.store = store
     this.members = specs.map((spec) => new Member(spec, service, store))
+  }
+
+  peek(key: Key): Effect.Effect<Peek, StoreError> {
+    return peek(this, key)
   }
 
   entry(key: Key, cost: number, maxWait?: number): LimitEntry {

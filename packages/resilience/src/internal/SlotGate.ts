@@ -15,6 +15,7 @@ export type SlotRefusal =
   | { readonly _tag: "Waits"; readonly deadline: number; readonly rejection: BulkheadFull }
 
 export class SlotGate {
+  readonly kind = "slots"
   readonly spec: SlotSpec
   readonly queue = new WaitQueue(() => {})
   running = 0
@@ -40,7 +41,13 @@ export class SlotGate {
     this.queue.wakeHead()
   }
 
-  assess(key: string, now: number, arrivedAt: number, callDeadline: number, waiter: Waiter | undefined): SlotRefusal | undefined {
+  assess(
+    key: string,
+    now: number,
+    arrivedAt: number,
+    callDeadline: number,
+    waiter: Waiter | undefined
+  ): SlotRefusal | undefined {
     if (!this.blocked(waiter)) return undefined
     const { maxQueued, maxWait } = this.spec
     const deadline = Math.min(arrivedAt + maxWait, callDeadline)

@@ -9,11 +9,12 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 export const sinkOf = (fiber: AnyFiber): Sink | undefined => fiber.getRef(EventSink)
 
-/** A sink that throws must not cost the call its permits: its defect surfaces in a fiber of its own. */
+/** A sink that throws must not cost the call its permits: its defect is reported as one that nobody handles. */
 export const emit = (sink: Sink, event: Event, fiber: AnyFiber): void => {
   try {
     sink(event, fiber)
   } catch (defect) {
-    Effect.runForkWith(fiber.context)(Effect.die(defect))
+    const unhandled = Effect.ignoreCause(Effect.die(defect), { log: "Unhandled", message: "An event sink threw" })
+    Effect.runForkWith(fiber.context)(unhandled)
   }
 }

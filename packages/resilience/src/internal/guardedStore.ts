@@ -33,7 +33,10 @@ export const guarded = (store: Store["Service"], service: string, policy: StoreP
     if (sink !== undefined) emit(sink, { _tag: "StoreFlipped", service, key: service, available }, fiber!)
   }
 
-  const guard = <A>(remote: Effect.Effect<A, StoreError>, local: (store: Store["Service"]) => Effect.Effect<A, StoreError>) =>
+  const guard = <A>(
+    remote: Effect.Effect<A, StoreError>,
+    local: (store: Store["Service"]) => Effect.Effect<A, StoreError>
+  ) =>
     remote.pipe(
       Effect.timeoutOrElse({
         duration: policy.deadline,
@@ -42,14 +45,19 @@ export const guarded = (store: Store["Service"], service: string, policy: StoreP
       Effect.tap(() => Effect.sync(() => flip(true))),
       Effect.catch((error: StoreError) => {
         flip(false)
-        return policy.onError === "fail" ? Effect.fail(error) : local(policy.onError === "local" ? fallback : memoryStore.make())
+        return policy.onError === "fail"
+          ? Effect.fail(error)
+          : local(policy.onError === "local" ? fallback : memoryStore.make())
       })
     )
 
   return {
     sync: undefined,
     // a step remembers its place in one store only
-    commit: (steps) => guard(store.commit(steps), (other) => other.commit(steps.map(({ input, key, space }) => new Step(space, key, input)) as never)),
+    commit: (steps) =>
+      guard(store.commit(steps), (other) =>
+        other.commit(steps.map(({ input, key, space }) => new Step(space, key, input)) as never)
+      ),
     read: (space, key) => guard(store.read(space, key), (other) => other.read(space, key)),
     clear: (space) => guard(store.clear(space), (other) => other.clear(space))
   }

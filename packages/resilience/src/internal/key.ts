@@ -22,4 +22,4 @@ export const partOf = (key: Key, dimension: string | undefined): string => {
 
 /** One name for a whole key, which no other key has. */
 export const nameOf = (key: Key): string =>
-  typeof key === "string" ? key : JSON.stringify(Object.entries(key).sort(([a], [b]) => a < b ? -1 : a > b ? 1 : 0))
+  typeof key === "string" ? key : JSON.stringify(Object.entries(key).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))

@@ -7,14 +7,13 @@ import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import type { LimiterDecision } from "../kernel/Limiter.ts"
 import type { AcquireOptions, CostOptions, RateLimiterService } from "../RateLimiter.ts"
-import type { RateLimitExceeded } from "../Rejection.ts"
+import type { RateLimitExceeded, StoreError } from "../Rejection.ts"
 import { Step, Store } from "../Store.ts"
 import { emit, sinkOf } from "./events.ts"
 import { guarded } from "./guardedStore.ts"
 import { type Key, nameOf } from "./key.ts"
-import { type LimitEntry, LimitGate, type LimitSpec } from "./LimitGate.ts"
+import type { LimitEntry, LimitGate } from "./LimitGate.ts"
 import { memory } from "./memoryStore.ts"
-import { peek } from "./peek.ts"
 import { bare, type Pipeline, run } from "./pipeline/Call.ts"
 import { nowOf } from "./time.ts"
 import { inTransaction, maybeInTransaction } from "./transaction.ts"
@@ -22,25 +21,35 @@ import { count, millis } from "./validate.ts"
 
 export type { Key } from "./key.ts"
 
-/** What an executor takes from a limiter that it is composed with. */
-export interface LimiterInternals {
-  readonly limits: LimitGate
-  readonly store: Store["Service"]
-}
-
-export const costOf = (module: string, cost: number | undefined): number => cost === undefined ? 1 : count(module, "cost", cost)
+export const costOf = (module: string, cost: number | undefined): number =>
+  cost === undefined ? 1 : count(module, "cost", cost)
 export const maxWaitOf = (module: string, maxWait: Duration.Input | undefined): number | undefined =>
   maxWait === undefined ? undefined : millis(module, "maxWait", maxWait, 0)
 
-const build = (id: string, specs: ReadonlyArray<LimitSpec>, store: Store["Service"]): RateLimiterService<Key, RateLimitExceeded> => {
-  const limits = new LimitGate(specs, id, store)
+/** Makes a policy's gate on a store: a policy carries its own, so that what is not used is not bundled. */
+export type OpenLimits = (service: string, store: Store["Service"]) => LimitGate
+
+interface Asked {
+  readonly allowed: boolean
+  readonly answers: ReadonlyArray<LimiterDecision<unknown> | undefined>
+}
+
+const build = (id: string, open: OpenLimits, store: Store["Service"]): RateLimiterService<Key, RateLimitExceeded> => {
+  const limits = open(id, store)
   const pipeline: Pipeline = { ...bare(id, store), limits }
 
   /** One decision without a wait. It joins the transaction that it stands in, and its events follow the commit. */
-  const decide = (entry: LimitEntry, key: Key, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<RateLimitExceeded | undefined> => {
+  const decide = (
+    entry: LimitEntry,
+    key: Key,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ): Effect.Effect<RateLimitExceeded | undefined> => {
     const now = nowOf(fiber)
     const blocked = entry.blocked(undefined)
-    const judge = (allowed: boolean, answers: ReadonlyArray<LimiterDecision<unknown> | undefined>): RateLimitExceeded | undefined => {
+    const judge = (
+      allowed: boolean,
+      answers: ReadonlyArray<LimiterDecision<unknown> | undefined>
+    ): RateLimitExceeded | undefined => {
       const refusal = allowed ? undefined : entry.assess(answers, now, now, now, undefined)
       return refusal?.rejection
     }
@@ -48,7 +57,11 @@ const build = (id: string, specs: ReadonlyArray<LimitSpec>, store: Store["Servic
       const sink = sinkOf(fiber)
       if (sink === undefined) return
       const base = { service: id, key: nameOf(key), attempt: 1 }
-      emit(sink, rejection === undefined ? { ...base, _tag: "Admitted", waited: 0 } : { ...base, _tag: "Rejected", rejection }, fiber)
+      emit(
+        sink,
+        rejection === undefined ? { ...base, _tag: "Admitted", waited: 0 } : { ...base, _tag: "Rejected", rejection },
+        fiber
+      )
     }
     const { sync } = store
     if (sync !== undefined && !maybeInTransaction(fiber)) {
@@ -57,11 +70,11 @@ const build = (id: string, specs: ReadonlyArray<LimitSpec>, store: Store["Servic
       tell(rejection)
       return Effect.succeed(rejection)
     }
-    const asked = blocked && sync !== undefined
-      ? Effect.sync(() => sync.commit(entry.steps, now, false))
-      : Effect.orDie(store.commit(entry.steps)) // a guarded store that falls back does not fail
-    return Effect.flatMap(asked, ({ allowed, answers }) => {
-      const rejection = judge(allowed && !blocked, answers)
+    // who waits goes first; the keys are read all the same, so that a transaction that waits for them is woken
+    const asked: Effect.Effect<Asked, StoreError> = blocked ? entry.look() : store.commit(entry.steps)
+    // a guarded store that falls back does not fail
+    return Effect.flatMap(Effect.orDie(asked), ({ allowed, answers }) => {
+      const rejection = judge(allowed, answers)
       const told = Effect.sync(() => tell(rejection))
       return Effect.as(sync === undefined ? told : sync.afterCommit(told), rejection)
     })
@@ -69,10 +82,16 @@ const build = (id: string, specs: ReadonlyArray<LimitSpec>, store: Store["Servic
 
   const allow = (key: Key, options?: CostOptions): Effect.Effect<boolean> => {
     const cost = costOf("RateLimiter.allow", options?.cost)
-    return Effect.withFiber((fiber) => Effect.map(decide(limits.entry(key, cost, 0), key, fiber), (rejection) => rejection === undefined))
+    return Effect.withFiber((fiber) =>
+      Effect.map(decide(limits.entry(key, cost, 0), key, fiber), (rejection) => rejection === undefined)
+    )
   }
 
-  const execute = <A, E, R>(self: Effect.Effect<A, E, R>, key: Key, options?: AcquireOptions): Effect.Effect<A, E | RateLimitExceeded, R> =>
+  const execute = <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    key: Key,
+    options?: AcquireOptions
+  ): Effect.Effect<A, E | RateLimitExceeded, R> =>
     run(pipeline, self, key, {
       cost: costOf("RateLimiter.execute", options?.cost),
       maxWait: maxWaitOf("RateLimiter.execute", options?.maxWait),
@@ -83,28 +102,38 @@ const build = (id: string, specs: ReadonlyArray<LimitSpec>, store: Store["Servic
     const cost = costOf("RateLimiter.acquire", options?.cost)
     const waiting = execute(Effect.void, key, options)
     const joining = Effect.withFiber<void, RateLimitExceeded>((fiber) =>
-      Effect.flatMap(decide(limits.entry(key, cost, 0), key, fiber), (rejection) => rejection === undefined ? Effect.void : Effect.fail(rejection)))
+      Effect.flatMap(decide(limits.entry(key, cost, 0), key, fiber), (rejection) =>
+        rejection === undefined ? Effect.void : Effect.fail(rejection)
+      )
+    )
     return Effect.withFiber<void, RateLimitExceeded>((fiber) =>
-      maybeInTransaction(fiber) ? Effect.flatMap(inTransaction, (inside) => inside ? joining : waiting) : waiting)
+      maybeInTransaction(fiber) ? Effect.flatMap(inTransaction, (inside) => (inside ? joining : waiting)) : waiting
+    )
   }
 
   const reset = (key?: Key): Effect.Effect<void> =>
     Effect.suspend(() => {
       if (key === undefined) {
-        return Effect.forEach(limits.members, (member) => Effect.map(Effect.orDie(store.clear(member.space)), () => member.improvedAll()), { discard: true })
+        return Effect.forEach(
+          limits.members,
+          (member) => Effect.map(Effect.orDie(store.clear(member.space)), () => member.improvedAll()),
+          { discard: true }
+        )
       }
       const names = limits.members.map((member) => member.keyOf(key))
       const steps = limits.members.map((member, i) => new Step(member.space, names[i]!, { op: "reset" }))
-      return Effect.map(Effect.orDie(store.commit(steps)), () => limits.members.forEach((member, i) => member.improved(names[i]!)))
+      return Effect.map(Effect.orDie(store.commit(steps)), () =>
+        limits.members.forEach((member, i) => member.improved(names[i]!))
+      )
     })
 
   return {
     allow,
     acquire,
-    peek: (key) => peek(limits, key),
+    peek: (key) => Effect.orDie(limits.peek(key)), // as above
     reset,
     execute: dual((args) => Effect.isEffect(args[0]), execute),
-    gate: { limits, store }
+    gate: limits
   }
 }
 
@@ -112,8 +141,11 @@ const build = (id: string, specs: ReadonlyArray<LimitSpec>, store: Store["Servic
 const narrow = <Key2, Error>(service: RateLimiterService<Key, RateLimitExceeded>) =>
   service as unknown as RateLimiterService<Key2, Error>
 
-export const make = <Key2, Error>(id: string, specs: ReadonlyArray<LimitSpec>): Effect.Effect<RateLimiterService<Key2, Error>> =>
-  Effect.sync(() => narrow(build(id, specs, memory)))
+export const make = <Key2, Error>(id: string, open: OpenLimits): Effect.Effect<RateLimiterService<Key2, Error>> =>
+  Effect.sync(() => narrow(build(id, open, memory)))
 
-export const makeFromStore = <Key2, Error>(id: string, specs: ReadonlyArray<LimitSpec>): Effect.Effect<RateLimiterService<Key2, Error>, never, Store> =>
-  Effect.map(Store, (store) => narrow(build(id, specs, guarded(store, id))))
+export const makeFromStore = <Key2, Error>(
+  id: string,
+  open: OpenLimits
+): Effect.Effect<RateLimiterService<Key2, Error>, never, Store> =>
+  Effect.map(Store, (store) => narrow(build(id, open, guarded(store, id))))

@@ -5,12 +5,14 @@
  * with it. Outside of a transaction no journal is needed: JavaScript runs one fiber at a time, so one synchronous step
  * (read, decide, write, bump the version, wake) is atomic, and a transaction that read the cell runs again.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { pipeArguments } from "effect/Pipeable"
 import * as TxRef from "effect/TxRef"
 import type { Decision } from "../kernel/Kernel.ts"
 import type { AnySpace, Committed, Step, Store, SyncStore } from "../Store.ts"
+import { pop, push, type Timed } from "./heap.ts"
 import { nowOf } from "./time.ts"
 import { inTransaction, maybeInTransaction } from "./transaction.ts"
 
@@ -83,10 +85,12 @@ const shardOf = (key: string): number => {
   return (hash ^ (hash >>> 11)) & (SHARDS - 1)
 }
 
-interface Candidate {
+/** The references in a transaction's journal. */
+type Touched = Pick<ReadonlyMap<unknown, unknown>, "has">
+
+interface Candidate extends Timed {
   readonly key: string
   readonly cell: Cell
-  at: number
 }
 
 /** The cells of one space. Sharded, so that no insert pays for the rehash of a million keys at once. */
@@ -114,14 +118,19 @@ class Table {
     return this.shards[shardOf(key)]?.get(key)
   }
 
-  /** `undefined` when there is no room. */
-  findOrMake(key: string, now: number): Cell | undefined {
+  /**
+   * `undefined` when there is no room. What a transaction has touched already (`touched`) makes no room for what it
+   * touches next: that would be a conflict with itself, for ever.
+   */
+  findOrMake(key: string, now: number, touched?: Touched): Cell | undefined {
     const index = shardOf(key)
     const shard = (this.shards[index] ??= new Map())
     const found = shard.get(key)
     if (found !== undefined) return found
-    if (this.candidates !== undefined && this.size >= this.space.keys.maxKeys!) {
-      if (!this.makeRoom(now)) return undefined
+    while (this.candidates !== undefined && this.size >= this.space.keys.maxKeys!) {
+      if (this.makeRoom(now, touched)) continue
+      if (this.space.keys.overflow === "reject") return undefined
+      break // every key is in use: as many calls are there, and they bound it
     }
     const cell = new Cell(this.initial)
     shard.set(key, cell)
@@ -184,11 +193,12 @@ class Table {
         dropped++
       }
     }
-    this.sweepBudget = dropped * 2 > this.sweepBudget ? Math.min(64, this.sweepBudget * 2) : Math.max(1, this.sweepBudget - 1)
+    this.sweepBudget =
+      dropped * 2 > this.sweepBudget ? Math.min(64, this.sweepBudget * 2) : Math.max(1, this.sweepBudget - 1)
   }
 
   /** Drops the key that is nearest to fresh: forgetting it forgives least. */
-  private makeRoom(now: number): boolean {
+  private makeRoom(now: number, touched: Touched | undefined): boolean {
     const heap = this.candidates!
     const spared: Array<Candidate> = []
     let room = false
@@ -196,7 +206,7 @@ class Table {
       const nearest = pop(heap)
       if (this.find(nearest.key) !== nearest.cell) continue
       const at = this.forgettableAt(nearest.cell)
-      if (inUse(nearest.cell)) {
+      if (inUse(nearest.cell) || touched?.has(nearest.cell) === true) {
         spared.push({ ...nearest, at })
       } else if (at > nearest.at && at > (heap[0]?.at ?? Infinity)) {
         nearest.at = at
@@ -227,41 +237,13 @@ class Table {
   }
 }
 
-const push = (heap: Array<Candidate>, item: Candidate): void => {
-  let i = heap.push(item) - 1
-  while (i > 0) {
-    const parent = (i - 1) >> 1
-    if (heap[parent]!.at <= item.at) break
-    heap[i] = heap[parent]!
-    i = parent
-  }
-  heap[i] = item
-}
-
-const pop = (heap: Array<Candidate>): Candidate => {
-  const top = heap[0]!
-  const last = heap.pop()!
-  if (heap.length === 0) return top
-  let i = 0
-  while (true) {
-    let child = 2 * i + 1
-    if (child >= heap.length) break
-    if (child + 1 < heap.length && heap[child + 1]!.at < heap[child]!.at) child++
-    if (heap[child]!.at >= last.at) break
-    heap[i] = heap[child]!
-    i = child
-  }
-  heap[i] = last
-  return top
-}
-
 export const make = (): Store["Service"] => {
   // a space that nobody holds any more takes its keys with it
   const tables = new WeakMap<AnySpace, Table>()
 
   const tableOf = (space: AnySpace): Table => {
     let table = tables.get(space)
-    if (table === undefined) tables.set(space, table = new Table(space))
+    if (table === undefined) tables.set(space, (table = new Table(space)))
     return table
   }
 
@@ -274,7 +256,11 @@ export const make = (): Store["Service"] => {
     return cell
   }
 
-  const commit = <const Steps extends ReadonlyArray<Step>>(steps: Steps, now: number, write = true): Committed<Steps> => {
+  const commit = <const Steps extends ReadonlyArray<Step>>(
+    steps: Steps,
+    now: number,
+    write = true
+  ): Committed<Steps> => {
     const answers: Array<Decision | undefined> = new Array<undefined>(steps.length)
     const states: Array<unknown> = new Array<undefined>(steps.length)
     let allowed = true
@@ -304,18 +290,24 @@ export const make = (): Store["Service"] => {
   }
 
   /** The same, on the journal of the user's transaction. Cold: composition, never the hot path. */
-  const commitInTransaction = Effect.fnUntraced(function*<const Steps extends ReadonlyArray<Step>>(steps: Steps, now: number) {
+  const commitInTransaction = Effect.fnUntraced(function* <const Steps extends ReadonlyArray<Step>>(
+    steps: Steps,
+    now: number
+  ) {
     const answers: Array<Decision | undefined> = []
     const writes: Array<Effect.Effect<void>> = []
     let allowed = true
+    const { journal } = yield* Effect.Transaction
     for (const step of steps) {
       const { space, input } = step
-      const cell = tableOf(space).findOrMake(step.key, now)
+      const table = tableOf(space)
+      const cell = table.findOrMake(step.key, now, journal)
       if (cell === undefined) {
         allowed = false
         answers.push(undefined)
         continue
       }
+      table.used(cell, now)
       const before = yield* TxRef.get(cell)
       const [answer, state] = space.kernel.step(space.policy, before, input, now)
       answers.push(answer)
@@ -377,7 +369,12 @@ export const make = (): Store["Service"] => {
       Effect.withFiber((fiber) => {
         const now = nowOf(fiber)
         if (!maybeInTransaction(fiber)) return Effect.succeed({ now, state: tableOf(space).find(key)?.value as never }) // as above
-        const cell = tableOf(space).findOrMake(key, now) // an absent key is read as well: whoever writes it conflicts
+        // an absent key is read as well: whoever writes it conflicts
+        const cell = tableOf(space).findOrMake(
+          key,
+          now,
+          Context.getOrUndefined(fiber.context, Effect.Transaction)?.journal
+        )
         if (cell === undefined) return Effect.succeed({ now, state: undefined })
         return Effect.map(TxRef.get(cell), (state) => ({ now, state: state as never })) // as above
       }),
@@ -385,7 +382,9 @@ export const make = (): Store["Service"] => {
       Effect.withFiber((fiber) => {
         const table = tableOf(space)
         if (!maybeInTransaction(fiber)) return Effect.sync(() => table.clear())
-        return Effect.tx(Effect.forEach(Array.from(table.cells()), ([, cell]) => TxRef.set(cell, table.initial), { discard: true }))
+        return Effect.tx(
+          Effect.forEach(Array.from(table.cells()), ([, cell]) => TxRef.set(cell, table.initial), { discard: true })
+        )
       })
   }
 }

@@ -4,29 +4,33 @@
 import * as Effect from "effect/Effect"
 import { type LimiterDecision, NEVER } from "../kernel/Limiter.ts"
 import type { Peek } from "../RateLimiter.ts"
+import type { StoreError } from "../Rejection.ts"
 import type { Key } from "./key.ts"
 import type { LimitGate } from "./LimitGate.ts"
 import { count } from "./validate.ts"
 
-export const peek = (gate: LimitGate, key: Key): Effect.Effect<Peek> =>
+export const peek = (gate: LimitGate, key: Key): Effect.Effect<Peek, StoreError> =>
   Effect.map(
     Effect.forEach(gate.members, (member) => {
       const { kernel, policy } = member.space
       const name = member.keyOf(key)
-      return Effect.map(Effect.orDie(gate.store.read(member.space, name)), ({ now, state }) => { // a guarded store that falls back does not fail
+      return Effect.map(gate.store.read(member.space, name), ({ now, state }) => {
         const known: unknown = state ?? kernel.initial(policy)
         const ask = (cost: number): LimiterDecision<unknown> => kernel.step(policy, known, { op: "take", cost }, now)[0]
         const { remaining, resetAfter } = ask(0)
-        return [member.spec.name, {
-          remaining,
-          used: member.spec.capacity - remaining,
-          resetAfterMillis: resetAfter,
-          queued: member.places.get(name)?.queue.size ?? 0,
-          waitFor: (cost: number) => {
-            const { retryAfter } = ask(count("RateLimiter.peek", "cost", cost))
-            return retryAfter === NEVER ? undefined : retryAfter
+        return [
+          member.spec.name,
+          {
+            remaining,
+            used: member.spec.capacity - remaining,
+            resetAfterMillis: resetAfter,
+            queued: member.places.get(name)?.queue.size ?? 0,
+            waitFor: (cost: number) => {
+              const { retryAfter } = ask(count("RateLimiter.peek", "cost", cost))
+              return retryAfter === NEVER ? undefined : retryAfter
+            }
           }
-        }] as const
+        ] as const
       })
     }),
     (all): Peek => {

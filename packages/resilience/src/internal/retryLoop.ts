@@ -5,10 +5,11 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
-import { EventSink } from "../Event.ts"
 import { RetryExhausted } from "../Rejection.ts"
 import type { Driver, Failure, OnExhausted, Policy } from "../Retry.ts"
+import { emit, sinkOf } from "./events.ts"
 import { nowOf } from "./time.ts"
+import { maybeInTransaction, outsideTransactions } from "./transaction.ts"
 
 /**
  * What follows a failed attempt: another after so many milliseconds, or the end, because the error is not retried
@@ -71,7 +72,8 @@ export const run = <A, E extends PE, R, PE, Exhausted extends OnExhausted>(
   const retried = Effect.suspend(() => {
     let attempts: Attempts<E> | undefined
     const again = (fiber: Fiber.Fiber<unknown, unknown>, attempt: number, delay: number): typeof loop => {
-      fiber.getRef(EventSink)?.({ _tag: "RetryScheduled", service, key, attempt, delay }, fiber)
+      const sink = sinkOf(fiber)
+      if (sink !== undefined) emit(sink, { _tag: "RetryScheduled", service, key, attempt, delay }, fiber)
       return delay === 0 ? loop : Effect.flatMap(Effect.sleep(delay), () => loop)
     }
     const loop: Effect.Effect<A, E | RetryExhausted<E>, R> = Effect.catchCause(self, (cause) => {
@@ -90,7 +92,7 @@ export const run = <A, E extends PE, R, PE, Exhausted extends OnExhausted>(
         return Effect.isEffect(verdict) ? Effect.flatMap(verdict, follow) : follow(verdict)
       })
     })
-    return loop
+    return Effect.withFiber((fiber) => (maybeInTransaction(fiber) ? outsideTransactions(loop) : loop))
   })
   // `RetryExhausted` is built for "wrap" only, and an effect that cannot fail never is: what `Failure` says.
   return retried as Effect.Effect<A, Failure<E, Exhausted>, R>

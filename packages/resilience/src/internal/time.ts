@@ -13,7 +13,7 @@ export const nowOf = (fiber: AnyFiber): number =>
   Math.floor(Number(fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe()) / 1_000_000)
 
 /** Calls back after `millis` on the fiber's clock, unless cancelled first. */
-export const startTimer = (fiber: AnyFiber, millis: number, onTime: () => void): () => void => {
+export const startTimer = (fiber: AnyFiber, millis: number, onTime: () => void): (() => void) => {
   const sleep = fiber.getRef(Clock.Clock).sleep(Duration.millis(millis))
   const timer = Effect.runForkWith(fiber.context)(Effect.map(sleep, onTime))
   return () => timer.interruptUnsafe()

@@ -18,3 +18,15 @@ export const inTransaction: Effect.Effect<boolean> = Effect.withFiber((fiber) =>
   if (outer === undefined) return Effect.succeed(false)
   return Effect.tx(Effect.map(Effect.Transaction, (inner) => inner === outer))
 })
+
+/** A transaction that fails or runs again would swallow the outcome, or make the call twice. */
+export const outsideTransactions = <A, E, R>(run: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(inTransaction, (inside) =>
+    inside
+      ? Effect.die(
+          new Error(
+            "A resilient call cannot run inside Effect.tx: a transaction may run again, and rolls back. Use RateLimiter.allow there, and make the call after the commit."
+          )
+        )
+      : run
+  )

@@ -31,7 +31,13 @@ export const millis = (module: string, parameter: string, input: Duration.Input,
     return refuse(module, parameter, input, "must be a duration")
   }
   if (!Number.isFinite(value)) return refuse(module, parameter, input, "must be a finite duration")
-  if (value < min) return refuse(module, parameter, input, min === 0 ? "must not be negative" : `must be at least ${min} millisecond${min === 1 ? "" : "s"}`)
+  if (value < min)
+    return refuse(
+      module,
+      parameter,
+      input,
+      min === 0 ? "must not be negative" : `must be at least ${min} millisecond${min === 1 ? "" : "s"}`
+    )
   if (!Number.isInteger(value)) return refuse(module, parameter, input, "must be whole milliseconds")
   if (value > MAX_EXACT) return refuse(module, parameter, input, "is too long to count exactly")
   return value
@@ -48,9 +54,12 @@ export const between = (
     bounds.above === undefined ? "" : `above ${bounds.above}`,
     bounds.min === undefined ? "" : `at least ${bounds.min}`,
     bounds.max === undefined ? "" : `at most ${bounds.max}`
-  ].filter((word) => word !== "").join(" and ")
+  ]
+    .filter((word) => word !== "")
+    .join(" and ")
   if (
-    typeof value !== "number" || !Number.isFinite(value) ||
+    typeof value !== "number" ||
+    !Number.isFinite(value) ||
     (bounds.above !== undefined && value <= bounds.above) ||
     (bounds.min !== undefined && value < bounds.min) ||
     (bounds.max !== undefined && value > bounds.max)

@@ -24,4 +24,9 @@ export interface LimiterDecision<Receipt> extends Decision {
 
 export const NEVER = -1
 
-export type LimiterKernel<Policy, State, Receipt> = Kernel<Policy, State, LimiterInput<Receipt>, LimiterDecision<Receipt>>
+export type LimiterKernel<Policy, State, Receipt> = Kernel<
+  Policy,
+  State,
+  LimiterInput<Receipt>,
+  LimiterDecision<Receipt>
+>

@@ -54,7 +54,8 @@ export class Admission {
   constructor(options: AdmissionOptions) {
     this.options = options
     const { entry, pass } = options
-    this.steps = pass === undefined ? entry?.steps ?? [] : entry === undefined ? [pass.step] : [pass.step, ...entry.steps]
+    this.steps =
+      pass === undefined ? (entry?.steps ?? []) : entry === undefined ? [pass.step] : [pass.step, ...entry.steps]
   }
 
   /** Succeeds once admitted. Nothing is held before, and whatever is held is given back by `end`. */
@@ -73,7 +74,11 @@ export class Admission {
   private requestElsewhere(blocked: boolean, now: number): Effect.Effect<void, Rejection | TimeoutExceeded> {
     const { fiber, pass, sink, slots, store } = this.options
     if (this.steps.length === 0) return blocked ? this.refused([], now) : this.take([], now)
-    if (blocked) return this.refused(this.steps.map(() => NOT_ASKED), now)
+    if (blocked)
+      return this.refused(
+        this.steps.map(() => NOT_ASKED),
+        now
+      )
     if (slots !== undefined) {
       slots.take() // or a call of this process could take it during the trip
       this.slot = true
@@ -112,7 +117,11 @@ export class Admission {
     }
     this.admittedWith(answers, now)
     if (sink !== undefined) {
-      emit(sink, { _tag: "Admitted", service, key, attempt, waited: this.waiter === undefined ? 0 : now - this.arrivedAt }, fiber)
+      emit(
+        sink,
+        { _tag: "Admitted", service, key, attempt, waited: this.waiter === undefined ? 0 : now - this.arrivedAt },
+        fiber
+      )
     }
     return Effect.void
   }
@@ -158,7 +167,7 @@ export class Admission {
   private wait(now: number): Waiter {
     if (this.waiter === undefined) {
       const { entry, fiber, pass } = this.options
-      const waiter = this.waiter = new Waiter(fiber, this.arrivedAt, entry?.cost ?? 1)
+      const waiter = (this.waiter = new Waiter(fiber, this.arrivedAt, entry?.cost ?? 1))
       this.unwatch = pass?.gate.watch(pass.step, () => waiter.wake(), now)
     }
     return this.waiter
@@ -196,7 +205,11 @@ export class Admission {
    * The end of what this admission was for, however it came. Gives back the slot and what was not used, and reports
    * the outcome. An attempt that started keeps what it spent. Does nothing the second time.
    */
-  end(outcome: "success" | "failure" | "ignored", retryAfter: number, started: boolean): Effect.Effect<void> | undefined {
+  end(
+    outcome: "success" | "failure" | "ignored",
+    retryAfter: number,
+    started: boolean
+  ): Effect.Effect<void> | undefined {
     this.over = true
     this.leave()
     this.releaseSlot()

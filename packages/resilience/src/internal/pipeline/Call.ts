@@ -11,7 +11,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type { Sink } from "../../Event.ts"
 import { fromExit, type Outcome } from "../../Outcome.ts"
@@ -24,7 +24,7 @@ import { type Key, nameOf } from "../key.ts"
 import type { LimitGate } from "../LimitGate.ts"
 import type { SlotGate } from "../SlotGate.ts"
 import { nowOf, startTimer } from "../time.ts"
-import { inTransaction, maybeInTransaction } from "../transaction.ts"
+import { maybeInTransaction, outsideTransactions } from "../transaction.ts"
 import { Admission } from "./Admission.ts"
 import { withTimer } from "./withTimer.ts"
 
@@ -77,16 +77,12 @@ export const run = <A, E, R>(
 ): Effect.Effect<A, E | PipelineError, R> =>
   Effect.withFiber<A, E | PipelineError, R>((fiber) => {
     const call = new Call(pipeline, self, key, options, fiber)
-    const run = Effect.onExitPrimitive(Effect.suspend(() => call.attempt(1)), (exit) => call.end(exit))
+    const run = Effect.onExitPrimitive(
+      Effect.suspend(() => call.attempt(1)),
+      (exit) => call.end(exit)
+    )
     return maybeInTransaction(fiber) ? outsideTransactions(run) : run
   })
-
-/** A transaction that fails or runs again would swallow the outcome, or make the call twice. */
-const outsideTransactions = <A, E, R>(run: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(inTransaction, (inside) =>
-    inside
-      ? Effect.die(new Error("A resilient call cannot run inside Effect.tx: a transaction may run again, and rolls back. Use RateLimiter.allow there, and make the call after the commit."))
-      : run)
 
 class Call<A, E, R> {
   private readonly pipeline: Pipeline
@@ -113,7 +109,13 @@ class Call<A, E, R> {
   private lastExit: Exit.Exit<never, E | PipelineError> | undefined
   private outcome: Outcome | undefined
 
-  constructor(pipeline: Pipeline, self: Effect.Effect<A, E, R>, key: Key, options: CallOptions, fiber: Fiber.Fiber<unknown, unknown>) {
+  constructor(
+    pipeline: Pipeline,
+    self: Effect.Effect<A, E, R>,
+    key: Key,
+    options: CallOptions,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ) {
     this.pipeline = pipeline
     this.self = self
     this.key = key
@@ -131,10 +133,13 @@ class Call<A, E, R> {
     if (!whole && pipeline.slots === undefined) return this.runAttempt(n)
     const admission = this.admissionFor(n, whole)
     const admitted = admission.request()
-    const run = admitted === Effect.void ? this.runAttempt(n) : Effect.matchEffect(admitted, {
-      onFailure: (error) => this.notAdmitted(error, n),
-      onSuccess: () => this.runAttempt(n)
-    })
+    const run =
+      admitted === Effect.void
+        ? this.runAttempt(n)
+        : Effect.matchEffect(admitted, {
+            onFailure: (error) => this.notAdmitted(error, n),
+            onSuccess: () => this.runAttempt(n)
+          })
     return run
   }
 
@@ -186,9 +191,10 @@ class Call<A, E, R> {
       return this.self
     })
     const left = this.deadline === Infinity ? Infinity : this.deadline - nowOf(this.fiber)
-    const timed: Effect.Effect<A, E | TimeoutExceeded, R> = Math.min(attemptTimeout, left) === Infinity
-      ? begun
-      : withTimer(begun, Math.min(attemptTimeout, left), () => this.timeoutOf(left <= attemptTimeout))
+    const timed: Effect.Effect<A, E | TimeoutExceeded, R> =
+      Math.min(attemptTimeout, left) === Infinity
+        ? begun
+        : withTimer(begun, Math.min(attemptTimeout, left), () => this.timeoutOf(left <= attemptTimeout))
     const seen = this.sink === undefined ? timed : this.observed(timed, n, this.sink)
     return retry === undefined ? seen : Effect.catchCause(seen, (cause) => this.failed(cause, n, retry))
   }
@@ -207,21 +213,26 @@ class Call<A, E, R> {
     const begunAt = nowOf(this.fiber)
     return Effect.onExitPrimitive(self, (exit) => {
       const error = exit._tag === "Failure" ? exit.cause.reasons.find(Cause.isFailReason)?.error : undefined
-      const result = exit._tag === "Success"
-        ? "success"
-        : Cause.hasInterruptsOnly(exit.cause)
-        ? "interrupt"
-        : error instanceof TimeoutExceeded
-        ? "timeout"
-        : "failure"
-      emit(sink, {
-        _tag: "AttemptEnded",
-        service: this.pipeline.id,
-        key: this.name,
-        attempt: n,
-        result,
-        duration: nowOf(this.fiber) - begunAt
-      }, this.fiber)
+      const result =
+        exit._tag === "Success"
+          ? "success"
+          : Cause.hasInterruptsOnly(exit.cause)
+            ? "interrupt"
+            : error instanceof TimeoutExceeded
+              ? "timeout"
+              : "failure"
+      emit(
+        sink,
+        {
+          _tag: "AttemptEnded",
+          service: this.pipeline.id,
+          key: this.name,
+          attempt: n,
+          result,
+          duration: nowOf(this.fiber) - begunAt
+        },
+        this.fiber
+      )
       return undefined
     })
   }
@@ -231,7 +242,7 @@ class Call<A, E, R> {
     n: number,
     retry: Policy<unknown, OnExhausted>
   ): Effect.Effect<A, E | PipelineError, R> {
-    const exit = this.lastExit = Exit.failCause(cause)
+    const exit = (this.lastExit = Exit.failCause(cause))
     this.slot?.end("ignored", 0, true)
     this.admission?.releaseSlot()
     const reported = this.pipeline.perAttempt ? this.report(exit) : undefined
@@ -253,7 +264,11 @@ class Call<A, E, R> {
   }
 
   /** Waits for the next attempt, unless there is none. */
-  private again(exit: Exit.Exit<never, E | PipelineError>, error: unknown, n: number): Effect.Effect<A, E | PipelineError, R> {
+  private again(
+    exit: Exit.Exit<never, E | PipelineError>,
+    error: unknown,
+    n: number
+  ): Effect.Effect<A, E | PipelineError, R> {
     const { fiber, pass, pipeline, sink } = this
     if (pass?.left(nowOf(fiber), sink) === true) return exit
     this.driver ??= pipeline.retry!.driver()
@@ -280,9 +295,13 @@ class Call<A, E, R> {
     if (pass === undefined) return fiber.getRef(Clock.Clock).sleep(Duration.millis(millis))
     return Effect.callback<void>((resume) => {
       const wake = () => resume(Effect.void)
-      const unwatch = pass.gate.watch(pass.step, () => {
-        if (pass.left(nowOf(fiber), undefined)) fiber.currentDispatcher.scheduleTask(done, 0)
-      }, nowOf(fiber))
+      const unwatch = pass.gate.watch(
+        pass.step,
+        () => {
+          if (pass.left(nowOf(fiber), undefined)) fiber.currentDispatcher.scheduleTask(done, 0)
+        },
+        nowOf(fiber)
+      )
       const cancel = startTimer(fiber, millis, () => done())
       const done = () => {
         stop()
@@ -330,7 +349,9 @@ class Call<A, E, R> {
 
   private hintOf(exit: Exit.Exit<unknown, unknown>): number {
     const error = exit._tag === "Failure" ? exit.cause.reasons.find(Cause.isFailReason)?.error : undefined
-    return error === undefined ? 0 : this.ask(() => this.pipeline.circuit?.hintOf(error) ?? this.pipeline.retry?.hintOf(error) ?? 0)
+    return error === undefined
+      ? 0
+      : this.ask(() => this.pipeline.circuit?.hintOf(error) ?? this.pipeline.retry?.hintOf(error) ?? 0)
   }
 
   /** Reports the outcome of what was admitted, once. */
@@ -338,10 +359,11 @@ class Call<A, E, R> {
     const { admission, started } = this
     if (admission?.admitted !== true) return admission?.end("ignored", 0, started)
     try {
-      const outcome = this.outcome = this.outcomeOf(exit)
+      const outcome = (this.outcome = this.outcomeOf(exit))
       const hint = outcome === "failure" && this.pass !== undefined ? this.hintOf(exit) : 0
       return admission.end(outcome, hint, started)
     } catch (defect) {
+      this.outcome = "ignored"
       const given = admission.end("ignored", 0, started)
       return given === undefined ? Effect.die(defect) : Effect.andThen(given, Effect.die(defect))
     }
@@ -351,16 +373,22 @@ class Call<A, E, R> {
     const { fiber, pipeline, sink } = this
     this.slot?.end("ignored", 0, true)
     const reported = this.report(exit)
-    if (sink !== undefined && this.attempts > 0) {
-      emit(sink, {
-        _tag: "CallEnded",
-        service: pipeline.id,
-        key: this.name,
-        outcome: this.outcome ?? fromExit(exit),
-        attempts: this.attempts,
-        duration: nowOf(fiber) - this.startedAt,
-        timedOut: this.timedOut
-      }, fiber)
+    if (sink !== undefined) {
+      const ran = this.attempts > 0
+      emit(
+        sink,
+        {
+          _tag: "CallEnded",
+          service: pipeline.id,
+          key: this.name,
+          outcome: this.outcome ?? "ignored",
+          attempts: this.attempts,
+          duration: nowOf(fiber) - this.startedAt,
+          timedOut: this.timedOut,
+          rejected: !ran && exit._tag === "Failure" && isRejection(exit.cause.reasons.find(Cause.isFailReason)?.error)
+        },
+        fiber
+      )
     }
     return reported
   }

@@ -1,33 +1,29 @@
 /**
- * From policies to a pipeline.
+ * From policies to a pipeline. A policy opens its own gate, so only the types of the gates are known here.
  */
 import * as Effect from "effect/Effect"
 import type * as Bulkhead from "../../Bulkhead.ts"
 import type * as CircuitBreaker from "../../CircuitBreaker.ts"
 import type { Policies } from "../../Policies.ts"
 import type * as RateLimiter from "../../RateLimiter.ts"
-import { InvalidPolicyError } from "../../Rejection.ts"
+import { InvalidPolicyError, type StoreError } from "../../Rejection.ts"
 import type { Inspection } from "../../Resilience.ts"
 import type * as Retry from "../../Retry.ts"
 import type { Store } from "../../Store.ts"
-import { CircuitGate, type CircuitSpec } from "../CircuitGate.ts"
-import { inspect as inspectCircuit } from "../circuitService.ts"
 import { guarded, type StorePolicy } from "../guardedStore.ts"
 import type { Key } from "../key.ts"
-import { LimitGate, type LimitSpec } from "../LimitGate.ts"
-import { peek } from "../peek.ts"
-import { SlotGate } from "../SlotGate.ts"
-import { millis } from "../validate.ts"
 import { memory } from "../memoryStore.ts"
+import { millis } from "../validate.ts"
 import { bare, type Classify, type Pipeline, type PipelineError, run } from "./Call.ts"
+
+type Rest = Pick<Pipeline, "retry" | "timeout" | "attemptTimeout" | "perAttempt" | "classify">
+type RestOptions = Pick<Policies, "timeout" | "attemptTimeout" | "admission" | "classify">
 
 /** Validated policies, before there is a store to keep their state. */
 export interface Parts {
   readonly id: string
-  readonly circuit: CircuitSpec | undefined
-  readonly limits: ReadonlyArray<LimitSpec> | undefined
-  readonly bulkhead: Bulkhead.Policy | undefined
-  readonly rest: Pick<Pipeline, "retry" | "timeout" | "attemptTimeout" | "perAttempt" | "classify">
+  readonly policies: Policies
+  readonly rest: Rest
   readonly store: StorePolicy
 }
 
@@ -36,17 +32,25 @@ export interface Composed {
   readonly run: <A, E, R>(
     self: Effect.Effect<A, E, R>,
     key: Key,
-    options: { readonly cost?: number | undefined; readonly classify?: ((exit: never) => "success" | "failure" | "ignored") | undefined }
+    options: {
+      readonly cost?: number | undefined
+      readonly classify?: ((exit: never) => "success" | "failure" | "ignored") | undefined
+    }
   ) => Effect.Effect<A, E | PipelineError, R>
-  readonly inspect: (key: Key) => Effect.Effect<Inspection>
+  readonly inspect: (key: Key) => Effect.Effect<Inspection, StoreError>
 }
 
 const module = "Resilience"
 
-const restOf = (policies: Pick<Policies, "timeout" | "attemptTimeout" | "admission" | "classify">, retry: Retry.Policy<never, Retry.OnExhausted> | undefined): Parts["rest"] => {
+const restOf = (policies: RestOptions, retry: Retry.Policy<never, Retry.OnExhausted> | undefined): Rest => {
   const { admission = "call", attemptTimeout, classify, timeout } = policies
   if (admission !== "call" && admission !== "attempt") {
-    throw new InvalidPolicyError({ module, parameter: "admission", value: admission, reason: "must be \"call\" or \"attempt\"" })
+    throw new InvalidPolicyError({
+      module,
+      parameter: "admission",
+      value: admission,
+      reason: 'must be "call" or "attempt"'
+    })
   }
   return {
     timeout: timeout === undefined ? Infinity : millis(module, "timeout", timeout),
@@ -58,47 +62,33 @@ const restOf = (policies: Pick<Policies, "timeout" | "attemptTimeout" | "admissi
   }
 }
 
-/** A probe must be able to end before its lease does. */
-const leased = (spec: CircuitSpec, { attemptTimeout, timeout }: Parts["rest"]): CircuitSpec => {
-  const longest = Math.min(timeout, attemptTimeout)
-  if (longest === Infinity) return spec
-  const { lease } = spec.policy
-  if (lease === 0) return { ...spec, policy: { ...spec.policy, lease: timeout === Infinity ? attemptTimeout : timeout } }
-  if (lease < longest) {
-    throw new InvalidPolicyError({ module, parameter: "circuitBreaker.probes.lease", value: lease, reason: `is shorter than the timeout of ${longest} ms` })
-  }
-  return spec
-}
-
 export const fromPolicies = (id: string, policies: Policies): Parts => {
   if (typeof id !== "string" || id === "") {
     throw new InvalidPolicyError({ module, parameter: "id", value: id, reason: "must be a name" })
   }
-  const { bulkhead, circuitBreaker, rateLimiter, retry, store } = policies
-  const { onError = "local" } = store ?? {}
+  const { onError = "local", deadline = 1_000 } = policies.store ?? {}
   if (onError !== "local" && onError !== "allow" && onError !== "fail") {
-    throw new InvalidPolicyError({ module, parameter: "store.onError", value: onError, reason: "must be \"local\", \"allow\" or \"fail\"" })
+    throw new InvalidPolicyError({
+      module,
+      parameter: "store.onError",
+      value: onError,
+      reason: 'must be "local", "allow" or "fail"'
+    })
   }
-  const rest = restOf(policies, retry)
-  return {
-    id,
-    circuit: circuitBreaker === undefined ? undefined : leased(circuitBreaker.spec, rest),
-    limits: rateLimiter === undefined || rateLimiter._tag === "Unlimited" ? undefined : rateLimiter.specs,
-    bulkhead,
-    rest,
-    store: { onError, deadline: millis(module, "store.deadline", store?.deadline ?? 1_000) }
-  }
+  const rest = restOf(policies, policies.retry)
+  policies.circuitBreaker?.open(id, memory, rest) // a lease that is too short is refused here, where it is written
+  return { id, policies, rest, store: { onError, deadline: millis(module, "store.deadline", deadline) } }
 }
 
-export const compose = (parts: Parts, shared: Store["Service"]): Composed => {
-  const { bulkhead, circuit, id, limits, rest } = parts
-  const store = guarded(shared, id, parts.store)
+export const compose = ({ id, policies, rest, store: storePolicy }: Parts, shared: Store["Service"]): Composed => {
+  const { bulkhead, circuitBreaker, rateLimiter } = policies
+  const store = guarded(shared, id, storePolicy)
   return composed({
     id,
     store,
-    circuit: circuit === undefined ? undefined : new CircuitGate(circuit, id, store),
-    limits: limits === undefined ? undefined : new LimitGate(limits, id, store),
-    slots: bulkhead === undefined ? undefined : new SlotGate(bulkhead),
+    circuit: circuitBreaker?.open(id, store, rest),
+    limits: rateLimiter === undefined || rateLimiter._tag === "Unlimited" ? undefined : rateLimiter.open(id, store),
+    slots: bulkhead?.open(),
     ...rest
   })
 }
@@ -110,39 +100,41 @@ type AnyService =
   | Retry.RetryService<never, Retry.OnExhausted>
 
 /** Services that keep state of their own: two executors that are given the same one share it. */
-export const composeServices = (
-  id: string,
-  services: ReadonlyArray<AnyService>,
-  options: Pick<Policies, "timeout" | "attemptTimeout" | "admission" | "classify">
-): Composed => {
+export const composeServices = (id: string, services: ReadonlyArray<AnyService>, options: RestOptions): Composed => {
   let pipeline: Pipeline = bare(id, memory)
   let retry: Retry.Policy<never, Retry.OnExhausted> | undefined
   const stores = new Set<Store["Service"]>()
-  const once = (kind: string, known: unknown) => {
-    if (known !== undefined) throw new InvalidPolicyError({ module: "Resilience.layerFrom", parameter: kind, value: id, reason: "is given twice" })
+  const refuse = (parameter: string, reason: string) => {
+    throw new InvalidPolicyError({ module: "Resilience.layerFrom", parameter, value: id, reason })
   }
+  const once = (kind: string, known: unknown) => known === undefined || refuse(kind, "is given twice")
   for (const service of services) {
     if (!("gate" in service)) {
       once("Retry", retry)
       retry = service.policy
-    } else if (service.gate instanceof SlotGate) {
-      once("Bulkhead", pipeline.slots)
-      pipeline = { ...pipeline, slots: service.gate }
-    } else if ("circuit" in service.gate) {
-      once("CircuitBreaker", pipeline.circuit)
-      stores.add(service.gate.store)
-      pipeline = { ...pipeline, store: service.gate.store, circuit: service.gate.circuit }
-    } else {
-      once("RateLimiter", pipeline.limits)
-      stores.add(service.gate.store)
-      pipeline = { ...pipeline, store: service.gate.store, limits: service.gate.limits }
+      continue
     }
+    const { gate } = service
+    if (gate.kind === "slots") {
+      once("Bulkhead", pipeline.slots)
+      pipeline = { ...pipeline, slots: gate }
+      continue
+    }
+    stores.add(gate.store)
+    once(
+      gate.kind === "circuit" ? "CircuitBreaker" : "RateLimiter",
+      gate.kind === "circuit" ? pipeline.circuit : pipeline.limits
+    )
+    pipeline =
+      gate.kind === "circuit"
+        ? { ...pipeline, store: gate.store, circuit: gate }
+        : { ...pipeline, store: gate.store, limits: gate }
   }
-  if (stores.size > 1) {
-    throw new InvalidPolicyError({ module: "Resilience.layerFrom", parameter: "store", value: id, reason: "must be one: an admission is one step" })
-  }
+  if (stores.size > 1) refuse("store", "must be one: an admission is one step")
   const rest = restOf(options, retry)
-  if (pipeline.circuit !== undefined) leased(pipeline.circuit.spec, rest)
+  const lease = pipeline.circuit?.spec.policy.lease ?? 0
+  if (lease > 0 && lease < Math.min(rest.timeout, rest.attemptTimeout))
+    refuse("timeout", `is longer than a probe's lease of ${lease} ms`)
   return composed({ ...pipeline, ...rest })
 }
 
@@ -153,10 +145,10 @@ const composed = (pipeline: Pipeline): Composed => {
     run: (self, key, { classify, cost = 1 }) =>
       run(pipeline, self, key, { cost, maxWait: undefined, classify: classify as Classify | undefined }), // only called with exits of this effect
     inspect: (key) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         return {
-          rateLimiter: limits === undefined ? undefined : yield* peek(limits, key),
-          circuitBreaker: circuit === undefined ? undefined : yield* inspectCircuit(circuit, key),
+          rateLimiter: limits === undefined ? undefined : yield* limits.peek(key),
+          circuitBreaker: circuit === undefined ? undefined : yield* circuit.inspect(key),
           bulkhead: slots?.inspect()
         }
       })

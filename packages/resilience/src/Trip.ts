@@ -1,0 +1,126 @@
+/**
+ * When a circuit opens, as plain values. They are exported from `CircuitBreaker`.
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import { between, count, millis } from "./internal/validate.ts"
+import type { Trip as KernelTrip } from "./kernel/Breaker.ts"
+import { InvalidPolicyError } from "./Rejection.ts"
+
+const TypeId = "~effect-resilience/TripPolicy"
+
+/**
+ * When a closed circuit opens.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TripPolicy {
+  readonly [TypeId]: "TripPolicy"
+  /** @internal */
+  readonly trips: ReadonlyArray<KernelTrip>
+}
+
+const trip = (...trips: ReadonlyArray<KernelTrip>): TripPolicy => ({ [TypeId]: "TripPolicy", trips })
+
+/**
+ * The last so many outcomes, or those of the last span of time (in ten slices).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Window = { readonly calls: number } | Duration.Input
+
+const isCalls = (window: Window): window is { readonly calls: number } =>
+  typeof window === "object" && window !== null && "calls" in window
+
+/**
+ * Opens after `failures` failures in a row, of which `within` (default: no bound) is the longest span. With a `within`
+ * a run of failures is forgotten in time, and so is the key of a circuit that nobody uses.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const consecutive = (
+  failures: number,
+  options?: { readonly within?: Duration.Input | undefined }
+): TripPolicy => {
+  const module = "CircuitBreaker.consecutive"
+  return trip({
+    kind: "consecutive",
+    failures: count(module, "failures", failures, 1, 1_000),
+    within: options?.within === undefined ? 0 : millis(module, "within", options.within)
+  })
+}
+
+const rate = (
+  module: string,
+  slowAfter: number,
+  options: {
+    readonly threshold: number
+    readonly window: Window
+    readonly minimumCalls?: number | undefined
+  }
+): TripPolicy => {
+  const threshold = between(module, "threshold", options.threshold, { above: 0, max: 1 })
+  const ppm = Math.max(1, Math.round(threshold * 1_000_000))
+  if (!isCalls(options.window)) {
+    const window = millis(module, "window", options.window)
+    const slices = Math.min(10, window)
+    const minimumCalls = count(module, "minimumCalls", options.minimumCalls ?? 20, 1, 1_000_000)
+    return trip({ kind: "rate", slowAfter, ppm, minimumCalls, calls: 0, slice: Math.ceil(window / slices), slices })
+  }
+  const calls = count(module, "window.calls", options.window.calls, 1, 10_000)
+  // a minimum that the window cannot hold would never be met
+  const minimumCalls = count(module, "minimumCalls", options.minimumCalls ?? Math.min(20, calls), 1, calls)
+  return trip({ kind: "rate", slowAfter, ppm, minimumCalls, calls, slice: 0, slices: 0 })
+}
+
+/**
+ * Opens when at least `threshold` (0.5: half) of the calls in the window failed, and there were at least `minimumCalls`
+ * (default 20). Only a failure opens; a success never does.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const failureRate = (options: {
+  readonly threshold: number
+  readonly window: Window
+  readonly minimumCalls?: number | undefined
+}): TripPolicy => rate("CircuitBreaker.failureRate", 0, options)
+
+/**
+ * Opens when at least `threshold` of the calls in the window took `slowAfter` or longer. A call counts as slow when the
+ * threshold passes, while it is still in flight, so hanging calls open the circuit before they end.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const slowCallRate = (options: {
+  readonly slowAfter: Duration.Input
+  readonly threshold: number
+  readonly window: Window
+  readonly minimumCalls?: number | undefined
+}): TripPolicy => {
+  const module = "CircuitBreaker.slowCallRate"
+  return rate(module, millis(module, "slowAfter", options.slowAfter), options)
+}
+
+/**
+ * Opens when any of the policies says so. Each keeps a window of its own.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const anyOf = (...policies: ReadonlyArray<TripPolicy>): TripPolicy => {
+  if (policies.length === 0) {
+    throw new InvalidPolicyError({
+      module: "CircuitBreaker.anyOf",
+      parameter: "policies",
+      value: policies,
+      reason: "must name at least one trip policy"
+    })
+  }
+  return trip(...policies.flatMap(({ trips }) => trips))
+}
