@@ -42,15 +42,15 @@ const cases: ReadonlyArray<readonly [name: string, file: string, text: string, v
   ["the store that imports a policy's type", "Store.ts", `import type { a } from "./RateLimiter.ts"`, "arrow"],
   ["a policy that imports another", "RateLimiter.ts", `import "./CircuitBreaker.ts"`, "arrow"],
   ["a policy that imports another's type", "RateLimiter.ts", `type A = import("./Bulkhead.ts").A`, "arrow"],
-  ["a policy that reaches into another's internals", "Bulkhead.ts", `import "./internal/rateLimiter/gate.ts"`, "arrow"],
+  ["a policy that reaches into another's internals", "Bulkhead.ts", `import "./internal/LimitGate.ts"`, "arrow"],
   ["a policy that imports retry", "CircuitBreaker.ts", `export * from "./Retry.ts"`, "arrow"],
   ["a policy that imports the pipeline", "RateLimiter.ts", `export { a } from "./Resilience.ts"`, "arrow"],
   ["a policy that composes several", "RateLimiter.ts", `import "./internal/pipeline/compose.ts"`, "arrow"],
   ["the engine that imports a policy", "internal/pipeline/Call.ts", `import { retry } from "../../Retry.ts"`, "arrow"],
   [
-    "the engine that imports a gate's policy",
+    "the engine that loads a gate",
     "internal/pipeline/Call.ts",
-    `import type * as a from "../../Bulkhead.ts"`,
+    `import { SlotGate } from "../SlotGate.ts"`,
     "arrow"
   ],
   ["a policy that loads the pipeline later", "RateLimiter.ts", `export const a = import("./Resilience.ts")`, "arrow"],

@@ -47,12 +47,13 @@ const build = (id: string, open: OpenCircuit, store: Store["Service"]): CircuitB
   const command =
     (op: "isolate" | "close" | "reset") =>
     (key: Key = id): Effect.Effect<void> =>
-      Effect.withFiber((fiber) => {
+      Effect.suspend(() => {
         const step = new Step(gate.space, gate.keyOf(key), { op })
         return Effect.flatMap(Effect.orDie(store.commit([step])), ({ answers: [answer] }) => {
           // a guarded store that falls back does not fail
-          const told = Effect.sync(() => {
+          const told = Effect.withFiber((fiber) => {
             if (answer !== undefined) gate.observe(step.key, answer, sinkOf(fiber), fiber)
+            return Effect.void
           })
           return store.sync === undefined ? told : store.sync.afterCommit(told)
         })

@@ -53,7 +53,7 @@ const build = (id: string, open: OpenLimits, store: Store["Service"]): RateLimit
       const refusal = allowed ? undefined : entry.assess(answers, now, now, now, undefined)
       return refusal?.rejection
     }
-    const tell = (rejection: RateLimitExceeded | undefined) => {
+    const tell = (rejection: RateLimitExceeded | undefined, fiber: Fiber.Fiber<unknown, unknown>) => {
       const sink = sinkOf(fiber)
       if (sink === undefined) return
       const base = { service: id, key: nameOf(key), attempt: 1 }
@@ -67,7 +67,7 @@ const build = (id: string, open: OpenLimits, store: Store["Service"]): RateLimit
     if (sync !== undefined && !maybeInTransaction(fiber)) {
       const { allowed, answers } = sync.commit(entry.steps, now, !blocked)
       const rejection = judge(allowed && !blocked, answers)
-      tell(rejection)
+      tell(rejection, fiber)
       return Effect.succeed(rejection)
     }
     // who waits goes first; the keys are read all the same, so that a transaction that waits for them is woken
@@ -75,7 +75,7 @@ const build = (id: string, open: OpenLimits, store: Store["Service"]): RateLimit
     // a guarded store that falls back does not fail
     return Effect.flatMap(Effect.orDie(asked), ({ allowed, answers }) => {
       const rejection = judge(allowed, answers)
-      const told = Effect.sync(() => tell(rejection))
+      const told = Effect.withFiber((fiber) => Effect.succeed(tell(rejection, fiber)))
       return Effect.as(sync === undefined ? told : sync.afterCommit(told), rejection)
     })
   }

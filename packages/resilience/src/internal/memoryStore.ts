@@ -349,9 +349,10 @@ export const make = (): Store["Service"] => {
         if (!maybeInTransaction(fiber)) return effect
         // a reference of this attempt alone: only the attempt that commits writes it
         const outbox = new Cell(false)
+        const { context } = fiber // as it is here: at the commit the fiber may be elsewhere
         return Effect.flatMap(inTransaction, (inside) => {
           if (!inside) return effect
-          outbox.pending.set(outbox, () => Effect.runForkWith(fiber.context)(effect))
+          outbox.pending.set(outbox, () => Effect.runForkWith(context)(effect))
           return TxRef.set(outbox, true)
         })
       })

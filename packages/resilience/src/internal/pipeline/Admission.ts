@@ -6,12 +6,13 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Sink } from "../../Event.ts"
 import type { LimiterDecision } from "../../kernel/Limiter.ts"
 import type { BreakerDecision } from "../../kernel/Breaker.ts"
-import { type Rejection, TimeoutExceeded } from "../../Rejection.ts"
-import type { Step, Store } from "../../Store.ts"
+import { type Rejection, type StoreError, TimeoutExceeded } from "../../Rejection.ts"
+import type { Committed, Step, Store } from "../../Store.ts"
 import type { CircuitPass } from "../CircuitGate.ts"
 import { emit } from "../events.ts"
 import type { LimitEntry } from "../LimitGate.ts"
@@ -85,8 +86,9 @@ export class Admission {
     }
     const fed = pass?.gate.feed(pass.step.key, now, sink, fiber)
     const commit = store.commit(this.steps)
-    const trip = Effect.runForkWith(fiber.context)(fed === undefined ? commit : Effect.andThen(fed, commit))
-    const reply = Effect.callback<Parameters<Parameters<typeof trip.addObserver>[0]>[0]>((resume) => {
+    const reply = Effect.callback<Exit.Exit<Committed<ReadonlyArray<Step>>, StoreError>>((resume) => {
+      // in a fiber of its own, begun in the same step that waits for it: a call may leave, its reply is still heard
+      const trip = Effect.runForkWith(fiber.context)(fed === undefined ? commit : Effect.andThen(fed, commit))
       trip.addObserver((exit) => {
         if (!this.over) resume(Effect.succeed(exit))
         else if (exit._tag === "Success" && exit.value.allowed) {

@@ -26,6 +26,7 @@ import type { SlotGate } from "../SlotGate.ts"
 import { nowOf, startTimer } from "../time.ts"
 import { maybeInTransaction, outsideTransactions } from "../transaction.ts"
 import { Admission } from "./Admission.ts"
+import { begin } from "./begin.ts"
 import { withTimer } from "./withTimer.ts"
 
 /** What a service composes: every part is optional. Times are milliseconds, `Infinity` for none. */
@@ -186,9 +187,8 @@ class Call<A, E, R> {
   private runAttempt(n: number): Effect.Effect<A, E | PipelineError, R> {
     const { attemptTimeout, retry } = this.pipeline
     this.attempts = n
-    const begun = Effect.suspend(() => {
+    const begun = begin(this.self, () => {
       this.started = true
-      return this.self
     })
     const left = this.deadline === Infinity ? Infinity : this.deadline - nowOf(this.fiber)
     const timed: Effect.Effect<A, E | TimeoutExceeded, R> =

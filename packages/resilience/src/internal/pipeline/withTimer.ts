@@ -20,11 +20,12 @@ export const withTimer = <A, E, R, E2>(
 ): Effect.Effect<A, E | E2, R> =>
   Effect.withFiber<A, E | E2, R>((parent) => {
     if (millis <= 0) return Effect.fail(onTimeout())
-    // the parent's fiber has all of R, or it could not run this
-    const child = Effect.runForkWith(parent.context)(self as Effect.Effect<A, E>, dispatchedBy(parent))
-    const done = child.pollUnsafe()
-    if (done !== undefined) return done
+    // forked inside the callback, in the same step that registers its cancellation: no interruption fits between
     return Effect.callback<A, E | E2>((resume) => {
+      // the parent's fiber has all of R, or it could not run this
+      const child = Effect.runForkWith(parent.context)(self as Effect.Effect<A, E>, dispatchedBy(parent))
+      const done = child.pollUnsafe()
+      if (done !== undefined) return resume(done)
       let error: E2 | undefined
       const cancel = startTimer(parent, millis, () => {
         error = onTimeout()

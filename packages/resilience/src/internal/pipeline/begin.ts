@@ -1,0 +1,27 @@
+/**
+ * Knowing for sure whether an effect began.
+ */
+import * as Effect from "effect/Effect"
+
+/**
+ * Runs `onBegin` in the same step in which the effect begins. A fiber may yield between any two operations, and be
+ * interrupted there: where it would yield right after `onBegin`, it yields before, and continues in a step of its own.
+ */
+export const begin = <A, E, R>(self: Effect.Effect<A, E, R>, onBegin: () => void): Effect.Effect<A, E, R> =>
+  Effect.withFiber<A, E, R>((fiber) => {
+    if (fiber.currentOpCount + 1 < fiber.cache.maxOpsBeforeYield) {
+      onBegin()
+      return self
+    }
+    return Effect.callback<A, E, R>((resume) => {
+      let left = false
+      fiber.currentDispatcher.scheduleTask(() => {
+        if (left) return
+        onBegin()
+        resume(self)
+      }, 0)
+      return Effect.sync(() => {
+        left = true
+      })
+    })
+  })
