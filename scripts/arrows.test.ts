@@ -11,11 +11,11 @@ const sound: Readonly<Record<string, string>> = {
   "MemoryStore.ts": `import * as TxRef from "effect/TxRef"\nimport { store } from "./Store.ts"\nexport const memory = [TxRef, store]`,
   "internal/validate.ts": `import { rejection } from "./../Rejection.ts"\nexport const validate = rejection`,
   "internal/schedule.ts": `import * as Schedule from "effect/Schedule"\nexport const bridge = Schedule`,
-  "internal/rateLimiter/gate.ts": `import { validate } from "../validate.ts"\nexport const gate = validate`,
+  "internal/LimitGate.ts": `import { validate } from "./validate.ts"\nexport const gate = validate`,
   "Backoff.ts": `export { bridge } from "./internal/schedule.ts"\nexport const backoff = 1`,
   "Retry.ts": `import { backoff } from "./Backoff.ts"\nexport const retry = backoff`,
   "CircuitBreaker.ts": `import { backoff } from "./Backoff.ts"\nexport const breaker = backoff`,
-  "RateLimiter.ts": `import { gate } from "./internal/rateLimiter/gate.ts"\nimport { kernel } from "./kernel/TokenBucket.ts"\nimport { memory } from "./MemoryStore.ts"\nexport const limiter = [gate, kernel, memory]`,
+  "RateLimiter.ts": `import { gate } from "./internal/LimitGate.ts"\nimport { kernel } from "./kernel/TokenBucket.ts"\nimport { memory } from "./MemoryStore.ts"\nexport const limiter = [gate, kernel, memory]`,
   "Bulkhead.ts": `import { call } from "./internal/pipeline/Call.ts"\nexport const bulkhead = call`,
   "internal/pipeline/Call.ts": `import type { retry } from "../../Retry.ts"\nexport const call: typeof retry = 1`,
   "internal/pipeline/compose.ts": `import { limiter } from "../../RateLimiter.ts"\nexport const compose = limiter`,
@@ -50,7 +50,7 @@ const cases: ReadonlyArray<readonly [name: string, file: string, text: string, v
   [
     "the engine that loads a gate",
     "internal/pipeline/Call.ts",
-    `import { SlotGate } from "../SlotGate.ts"`,
+    `import { gate } from "../LimitGate.ts"`,
     "arrow"
   ],
   ["a policy that loads the pipeline later", "RateLimiter.ts", `export const a = import("./Resilience.ts")`, "arrow"],

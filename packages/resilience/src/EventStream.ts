@@ -84,17 +84,23 @@ export class EventStream extends Context.Service<EventStream, EventSource>()("ef
  */
 export const make = (options: Options = {}): Effect.Effect<EventSource, never, Scope.Scope> => {
   const capacity = count("EventStream.make", "capacity", options.capacity ?? 1_024)
-  return Effect.map(Effect.acquireRelease(Effect.sync(() => new Hub()), (hub) => Effect.sync(() => hub.close())), (hub) => ({
-    sink: (event) => hub.publish(event),
-    events: <Tag extends Event.Event["_tag"]>({ only }: Selection<Tag> = {}) => {
-      const subscribed = Effect.acquireRelease(
-        Effect.sync(() => hub.subscribe(capacity, only)),
-        (subscriber) => Effect.sync(() => hub.unsubscribe(subscriber))
-      )
-      const stream = Stream.unwrap(Effect.map(subscribed, ({ pull }) => Stream.fromPull(Effect.succeed(pull))))
-      return stream as Stream.Stream<Extract<Event.Event, { readonly _tag: Tag }> | Dropped> // the subscriber takes these only
-    }
-  }))
+  return Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => new Hub()),
+      (hub) => Effect.sync(() => hub.close())
+    ),
+    (hub) => ({
+      sink: (event) => hub.publish(event),
+      events: <Tag extends Event.Event["_tag"]>({ only }: Selection<Tag> = {}) => {
+        const subscribed = Effect.acquireRelease(
+          Effect.sync(() => hub.subscribe(capacity, only)),
+          (subscriber) => Effect.sync(() => hub.unsubscribe(subscriber))
+        )
+        const stream = Stream.unwrap(Effect.map(subscribed, ({ pull }) => Stream.fromPull(Effect.succeed(pull))))
+        return stream as Stream.Stream<Extract<Event.Event, { readonly _tag: Tag }> | Dropped> // the subscriber takes these only
+      }
+    })
+  )
 }
 
 /**
@@ -124,7 +130,9 @@ export const make = (options: Options = {}): Effect.Effect<EventSource, never, S
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<EventStream> =>
-  Layer.unwrap(Effect.map(make(options), (source) => Layer.merge(Layer.succeed(EventStream, source), Event.layer(source.sink))))
+  Layer.unwrap(
+    Effect.map(make(options), (source) => Layer.merge(Layer.succeed(EventStream, source), Event.layer(source.sink)))
+  )
 
 /**
  * The events of the application, from where the stream starts to run.
@@ -208,9 +216,8 @@ class Subscriber {
     const { lost, oldest, ring } = this
     this.ring = []
     this.oldest = this.lost = 0
-    const dropped: ReadonlyArray<Dropped> = lost === 0 ? [] : [{ _tag: "Dropped", count: lost }]
-    const events = lost === 0 ? ring : [...dropped, ...ring.slice(oldest), ...ring.slice(0, oldest)]
-    return events as ReadonlyArray<Event.Event | Dropped> as NonEmptyReadonlyArray<Event.Event | Dropped> // the ring was not empty
+    if (lost > 0) return [{ _tag: "Dropped", count: lost }, ...ring.slice(oldest), ...ring.slice(0, oldest)]
+    return ring as [Event.Event, ...Array<Event.Event>] // not empty: `pull` looked
   }
 
   private readonly park: Effect.Effect<void> = Effect.withFiber((fiber) =>
@@ -221,7 +228,8 @@ class Subscriber {
       return Effect.sync(() => {
         this.waiting = undefined
       })
-    }))
+    })
+  )
 
   private wake(): void {
     this.waiting?.()

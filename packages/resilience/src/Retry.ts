@@ -37,7 +37,8 @@ import * as Layer from "effect/Layer"
 import type { Option } from "effect/Option"
 import type { Schedule } from "effect/Schedule"
 import * as Backoff from "./Backoff.ts"
-import { run } from "./internal/retryLoop.ts"
+import { memory } from "./internal/memoryStore.ts"
+import { bare, run as runCall } from "./internal/pipeline/Call.ts"
 import { count, MAX_EXACT, millis } from "./internal/validate.ts"
 import { InvalidPolicyError, isRejection, type RetryExhausted, TimeoutExceeded } from "./Rejection.ts"
 import * as RetrySchedule from "./RetrySchedule.ts"
@@ -244,6 +245,20 @@ export const fromSchedule = <E = unknown, Exhausted extends OnExhausted = "last"
 ): Policy<E, Exhausted> => build("Retry.fromSchedule", Infinity, options, () => RetrySchedule.driver(schedule))
 
 const defaultId = "effect-resilience/Retry"
+
+/** One effect through a policy alone: the pipeline with nothing else in it. `service` and `key` name it in events. */
+const run = <A, E extends PE, R, PE, Exhausted extends OnExhausted>(
+  self: Effect.Effect<A, E, R>,
+  policy: Policy<PE, Exhausted>,
+  service: string,
+  key: string
+): Effect.Effect<A, Failure<E, Exhausted>, R> =>
+  // the loop asks the policy about E only, and nothing else in this pipeline can fail
+  runCall({ ...bare(service, memory), retry: policy as Policy<unknown, Exhausted> }, self, key, {
+    cost: 1,
+    maxWait: undefined,
+    classify: undefined
+  }) as Effect.Effect<A, Failure<E, Exhausted>, R>
 
 /**
  * Runs one effect through a policy alone. Needs no service: a retry keeps nothing from one call to the next.

@@ -99,27 +99,30 @@ const family = <M>(build: (attributes: Metric.Metric.AttributeSet) => M, ...labe
   const services = new Map<string, Map<string, M>>()
   return (service: string, first = "", second = ""): M => {
     let series = services.get(service)
-    if (series === undefined) services.set(service, series = new Map())
+    if (series === undefined) services.set(service, (series = new Map()))
     const id = second === "" ? first : `${first} ${second}`
     let metric = series.get(id)
     if (metric === undefined) {
       const attributes: Record<string, string> = { service }
-      labels.forEach((label, i) => attributes[label] = i === 0 ? first : second)
-      series.set(id, metric = build(attributes))
+      labels.forEach((label, i) => (attributes[label] = i === 0 ? first : second))
+      series.set(id, (metric = build(attributes)))
     }
     return metric
   }
 }
 
 const counter = (name: string, description: string, ...labels: ReadonlyArray<string>) =>
-  family((attributes) => Metric.counter(`resilience_${name}`, { description, attributes, incremental: true }), ...labels)
+  family(
+    (attributes) => Metric.counter(`resilience_${name}`, { description, attributes, incremental: true }),
+    ...labels
+  )
 
 const gauge = (name: string, description: string, ...labels: ReadonlyArray<string>) =>
   family((attributes) => Metric.gauge(`resilience_${name}`, { description, attributes }), ...labels)
 
-const boundaries = Metric.boundariesFromIterable(
-  [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000]
-)
+const boundaries = Metric.boundariesFromIterable([
+  1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000
+])
 
 const histogram = (name: string, description: string) =>
   family((attributes) => Metric.histogram(`resilience_${name}`, { description, attributes, boundaries }))
@@ -261,6 +264,11 @@ const toLog: Event.Sink = (event, fiber) => {
 }
 
 /** Logs as the fiber would: with its loggers, levels, annotations and span. */
-const log = (fiber: AnyFiber, level: LogLevel.Severity, message: string, annotations: Record<string, unknown>): void => {
+const log = (
+  fiber: AnyFiber,
+  level: LogLevel.Severity,
+  message: string,
+  annotations: Record<string, unknown>
+): void => {
   Effect.runForkWith(fiber.context)(Effect.annotateLogs(Effect.logWithLevel(level)(message), annotations))
 }

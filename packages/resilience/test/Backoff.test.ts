@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Duration, Effect, Random, Schedule, Schema } from "effect"
-import { TestClock } from "effect/testing"
+import { Arbitrary, Duration, Schema } from "effect"
 import * as Backoff from "../src/Backoff.ts"
 import { InvalidPolicyError } from "../src/Rejection.ts"
 
@@ -18,7 +17,7 @@ const jitter = Arbitrary.schema(Schema.Literals(["none", "full", "equal"]))
 const attempt = wide(1, 2 ** 31)
 const draw = Arbitrary.map(
   Arbitrary.all([Arbitrary.schema(Schema.Literals(["zero", "one", "any"])), int(0, 2 ** 53 - 1)]),
-  ([edge, n]) => edge === "zero" ? 0 : edge === "one" ? ALMOST_ONE : n / 2 ** 53
+  ([edge, n]) => (edge === "zero" ? 0 : edge === "one" ? ALMOST_ONE : n / 2 ** 53)
 )
 const factor = Arbitrary.schema(Schema.Literals([1, 1.001, 1.1, 1.5, 1.7, 2, 3, 10, 1e9]))
 
@@ -43,82 +42,98 @@ const grower = Arbitrary.map(
     }
   }
 )
-const decorrelated = Arbitrary.map(
-  Arbitrary.all({ base: wide(1, MAX), more: wide(0, MAX) }),
-  ({ base, more }) => Backoff.decorrelated({ base, cap: Math.min(MAX, base + more) })
+const decorrelated = Arbitrary.map(Arbitrary.all({ base: wide(1, MAX), more: wide(0, MAX) }), ({ base, more }) =>
+  Backoff.decorrelated({ base, cap: Math.min(MAX, base + more) })
 )
-const constant = Arbitrary.map(
-  Arbitrary.all({ delay: wide(0, MAX), jitter }),
-  (options) => Backoff.constant(options)
-)
+const constant = Arbitrary.map(Arbitrary.all({ delay: wide(0, MAX), jitter }), (options) => Backoff.constant(options))
 const any: Arbitrary.Arbitrary<Backoff.Backoff> = Arbitrary.flatMap(
   int(0, 4),
-  (n): Arbitrary.Arbitrary<Backoff.Backoff> => n === 0 ? decorrelated : n === 1 ? constant : grower
+  (n): Arbitrary.Arbitrary<Backoff.Backoff> => (n === 0 ? decorrelated : n === 1 ? constant : grower)
 )
 
-const capOf = (self: Backoff.Backoff): number => self._tag === "Constant" ? self.delay : self.cap
+const capOf = (self: Backoff.Backoff): number => (self._tag === "Constant" ? self.delay : self.cap)
 const take = (self: Backoff.Backoff, count: number, u = 0) =>
   Array.from({ length: count }, (_, i) => Backoff.delay(self, i + 1, u))
 const many = { arbitrary: { runs: 1000 } }
 
 describe("delay", () => {
-  it.prop("is whole milliseconds between 0 and the cap, whatever the attempt and the draw", {
-    backoff: any,
-    n: attempt,
-    u: draw
-  }, ({ backoff, n, u }) => {
-    const delay = Backoff.delay(backoff, n, u)
-    assert.isTrue(Number.isSafeInteger(delay), `${delay}`)
-    assert.isAtLeast(delay, 0)
-    assert.isAtMost(delay, capOf(backoff))
-  }, many)
+  it.prop(
+    "is whole milliseconds between 0 and the cap, whatever the attempt and the draw",
+    {
+      backoff: any,
+      n: attempt,
+      u: draw
+    },
+    ({ backoff, n, u }) => {
+      const delay = Backoff.delay(backoff, n, u)
+      assert.isTrue(Number.isSafeInteger(delay), `${delay}`)
+      assert.isAtLeast(delay, 0)
+      assert.isAtMost(delay, capOf(backoff))
+    },
+    many
+  )
 
-  it.prop("reaches both ends of its range and nothing beyond", { backoff: any, n: attempt, u: draw, previous: draw }, (
-    { backoff, n, previous, u }
-  ) => {
-    const before = Math.max(1, Math.floor(previous * capOf(backoff)))
-    const [low, high] = Backoff.range(backoff, n, before)
-    assert.isAtMost(low, high)
-    assert.strictEqual(Backoff.delay(backoff, n, 0, before), low)
-    assert.strictEqual(Backoff.delay(backoff, n, ALMOST_ONE, before), high)
-    const delay = Backoff.delay(backoff, n, u, before)
-    assert.isTrue(low <= delay && delay <= high, `${delay} in [${low}, ${high}]`)
-  }, many)
+  it.prop(
+    "reaches both ends of its range and nothing beyond",
+    { backoff: any, n: attempt, u: draw, previous: draw },
+    ({ backoff, n, previous, u }) => {
+      const before = Math.max(1, Math.floor(previous * capOf(backoff)))
+      const [low, high] = Backoff.range(backoff, n, before)
+      assert.isAtMost(low, high)
+      assert.strictEqual(Backoff.delay(backoff, n, 0, before), low)
+      assert.strictEqual(Backoff.delay(backoff, n, ALMOST_ONE, before), high)
+      const delay = Backoff.delay(backoff, n, u, before)
+      assert.isTrue(low <= delay && delay <= high, `${delay} in [${low}, ${high}]`)
+    },
+    many
+  )
 
-  it.prop("never shrinks from one attempt to the next without jitter", { backoff: grower, n: attempt }, (
-    { backoff, n }
-  ) => {
-    const plain = { ...backoff, jitter: "none" } as const
-    assert.isAtMost(Backoff.delay(plain, n, 0), Backoff.delay(plain, n + 1, 0))
-  }, many)
+  it.prop(
+    "never shrinks from one attempt to the next without jitter",
+    { backoff: grower, n: attempt },
+    ({ backoff, n }) => {
+      const plain = { ...backoff, jitter: "none" } as const
+      assert.isAtMost(Backoff.delay(plain, n, 0), Backoff.delay(plain, n + 1, 0))
+    },
+    many
+  )
 
-  it.prop("is base x factor^(n - 1) to the last digit for whole factors", {
-    base: wide(1, 10_000),
-    factor: int(1, 12),
-    n: int(1, 400)
-  }, ({ base, factor, n }) => {
-    const backoff = Backoff.exponential({ base, factor, cap: MAX, jitter: "none" })
-    const exact = BigInt(base) * BigInt(factor) ** BigInt(n - 1)
-    assert.strictEqual(Backoff.delay(backoff, n, 0), exact > BigInt(MAX) ? MAX : Number(exact))
-  }, many)
+  it.prop(
+    "is base x factor^(n - 1) to the last digit for whole factors",
+    {
+      base: wide(1, 10_000),
+      factor: int(1, 12),
+      n: int(1, 400)
+    },
+    ({ base, factor, n }) => {
+      const backoff = Backoff.exponential({ base, factor, cap: MAX, jitter: "none" })
+      const exact = BigInt(base) * BigInt(factor) ** BigInt(n - 1)
+      assert.strictEqual(Backoff.delay(backoff, n, 0), exact > BigInt(MAX) ? MAX : Number(exact))
+    },
+    many
+  )
 
   it("follows the factor also without jitter (cockatiel's noJitterGenerator ignores its exponent)", () => {
-    assert.deepStrictEqual(take(Backoff.exponential({ base: 100, factor: 3, jitter: "none" }), 4), [100, 300, 900, 2700])
-    assert.deepStrictEqual(take(Backoff.exponential({ base: 100, factor: 1.5, jitter: "none" }), 4), [100, 150, 225, 337])
+    assert.deepStrictEqual(
+      take(Backoff.exponential({ base: 100, factor: 3, jitter: "none" }), 4),
+      [100, 300, 900, 2700]
+    )
+    assert.deepStrictEqual(
+      take(Backoff.exponential({ base: 100, factor: 1.5, jitter: "none" }), 4),
+      [100, 150, 225, 337]
+    )
     assert.deepStrictEqual(take(Backoff.exponential({ base: 100, factor: 1, jitter: "none" }), 3), [100, 100, 100])
   })
 
   it("stays at the cap at any attempt number (Polly#2163 overflows after 1,024)", () => {
     for (const n of [1_024, 1_025, 2 ** 31, 1e9, Number.MAX_SAFE_INTEGER]) {
-      for (
-        const backoff of [
-          Backoff.exponential({ base: 1, cap: "30 seconds", jitter: "none" }),
-          Backoff.exponential({ base: 1, factor: 1e9, cap: "30 seconds", jitter: "none" }),
-          Backoff.exponential({ base: 1, factor: 1.1, cap: "30 seconds", jitter: "none" }),
-          Backoff.linear({ base: 1, increment: MAX, cap: "30 seconds", jitter: "none" }),
-          Backoff.fibonacci({ base: 1, cap: "30 seconds", jitter: "none" })
-        ]
-      ) {
+      for (const backoff of [
+        Backoff.exponential({ base: 1, cap: "30 seconds", jitter: "none" }),
+        Backoff.exponential({ base: 1, factor: 1e9, cap: "30 seconds", jitter: "none" }),
+        Backoff.exponential({ base: 1, factor: 1.1, cap: "30 seconds", jitter: "none" }),
+        Backoff.linear({ base: 1, increment: MAX, cap: "30 seconds", jitter: "none" }),
+        Backoff.fibonacci({ base: 1, cap: "30 seconds", jitter: "none" })
+      ]) {
         assert.strictEqual(Backoff.delay(backoff, n, 0), 30_000, `${backoff._tag} at ${n}`)
       }
       assert.strictEqual(Backoff.delay(Backoff.exponential({ base: 7, factor: 1, jitter: "none" }), n, 0), 7)
@@ -143,9 +158,10 @@ describe("delay", () => {
 describe("jitter", () => {
   it("full makes every millisecond from 0 to the delay equally likely", () => {
     const backoff = Backoff.constant({ delay: 4, jitter: "full" })
-    assert.deepStrictEqual([0, 0.19, 0.2, 0.39, 0.4, 0.6, 0.8, ALMOST_ONE].map((u) => Backoff.delay(backoff, 1, u)), [
-      0, 0, 1, 1, 2, 3, 4, 4
-    ])
+    assert.deepStrictEqual(
+      [0, 0.19, 0.2, 0.39, 0.4, 0.6, 0.8, ALMOST_ONE].map((u) => Backoff.delay(backoff, 1, u)),
+      [0, 0, 1, 1, 2, 3, 4, 4]
+    )
   })
 
   it("equal never gives up more than half of the delay", () => {
@@ -154,14 +170,17 @@ describe("jitter", () => {
     assert.deepStrictEqual(Backoff.range(Backoff.constant({ delay: 1, jitter: "equal" }), 1), [1, 1])
   })
 
-  it.prop("survives the cap (p-retry and Polly lose it there)", { backoff: grower, n: int(1, 2 ** 31) }, (
-    { backoff, n }
-  ) => {
-    const capped = { ...backoff, jitter: "none" } as const
-    const top = Backoff.delay(capped, n, 0)
-    assert.deepStrictEqual(Backoff.range({ ...backoff, jitter: "full" }, n), [0, top])
-    assert.deepStrictEqual(Backoff.range({ ...backoff, jitter: "equal" }, n), [Math.ceil(top / 2), top])
-  }, many)
+  it.prop(
+    "survives the cap (p-retry and Polly lose it there)",
+    { backoff: grower, n: int(1, 2 ** 31) },
+    ({ backoff, n }) => {
+      const capped = { ...backoff, jitter: "none" } as const
+      const top = Backoff.delay(capped, n, 0)
+      assert.deepStrictEqual(Backoff.range({ ...backoff, jitter: "full" }, n), [0, top])
+      assert.deepStrictEqual(Backoff.range({ ...backoff, jitter: "equal" }, n), [Math.ceil(top / 2), top])
+    },
+    many
+  )
 
   it("spreads a crowd that has been at the cap for long over the whole cap", () => {
     const backoff = Backoff.exponential({ base: 100, cap: "30 seconds" })
@@ -173,22 +192,27 @@ describe("jitter", () => {
 })
 
 describe("decorrelated", () => {
-  it.prop("lies between base and three times the delay before, at most the cap", {
-    backoff: decorrelated,
-    draws: Arbitrary.array(draw, { minLength: 1, maxLength: 60 })
-  }, ({ backoff, draws }) => {
-    let previous: number | undefined
-    draws.forEach((u, i) => {
-      const before = previous ?? backoff.base
-      const delay = Backoff.delay(backoff, i + 1, u, previous)
-      const top = Math.min(backoff.cap, 3 * before)
-      assert.deepStrictEqual(Backoff.range(backoff, i + 1, before), [backoff.base, top])
-      assert.isTrue(backoff.base <= delay && delay <= top, `${delay}`)
-      const [low, high] = Backoff.range(backoff, i + 1)
-      assert.isTrue(low <= delay && delay <= high, `${delay} in [${low}, ${high}] whatever came before`)
-      previous = delay
-    })
-  }, many)
+  it.prop(
+    "lies between base and three times the delay before, at most the cap",
+    {
+      backoff: decorrelated,
+      draws: Arbitrary.array(draw, { minLength: 1, maxLength: 60 })
+    },
+    ({ backoff, draws }) => {
+      let previous: number | undefined
+      draws.forEach((u, i) => {
+        const before = previous ?? backoff.base
+        const delay = Backoff.delay(backoff, i + 1, u, previous)
+        const top = Math.min(backoff.cap, 3 * before)
+        assert.deepStrictEqual(Backoff.range(backoff, i + 1, before), [backoff.base, top])
+        assert.isTrue(backoff.base <= delay && delay <= top, `${delay}`)
+        const [low, high] = Backoff.range(backoff, i + 1)
+        assert.isTrue(low <= delay && delay <= high, `${delay} in [${low}, ${high}] whatever came before`)
+        previous = delay
+      })
+    },
+    many
+  )
 
   it("does not stick to the cap (cockatiel's ends at exactly 30,000 for ever)", () => {
     const backoff = Backoff.decorrelated({ base: 100, cap: 30_000 })
@@ -335,58 +359,4 @@ describe("bad input is refused by module and field", () => {
     refused("Backoff.fibonacci", "cap", () => Backoff.fibonacci({ base: "1 minute" }))
     refused("Backoff.decorrelated", "cap", () => Backoff.decorrelated({ base: "1 minute" }))
   })
-})
-
-describe("toSchedule", () => {
-  const delays = (backoff: Backoff.Backoff, times: number) =>
-    Effect.gen(function*() {
-      const step = yield* Schedule.toStep(Backoff.toSchedule(backoff))
-      const result: Array<number> = []
-      for (let i = 0; i < times; i++) {
-        const [output, delay] = yield* step(0, undefined)
-        assert.strictEqual(Duration.toMillis(output), Duration.toMillis(delay))
-        result.push(Duration.toMillis(delay))
-      }
-      return result
-    })
-
-  it.effect("gives the same delays, from Effect's Random", () =>
-    Effect.gen(function*() {
-      for (
-        const backoff of [
-          Backoff.exponential({ base: 100, cap: 5_000 }),
-          Backoff.fibonacci({ base: 100, jitter: "equal" }),
-          Backoff.decorrelated({ base: 100, cap: 2_000 })
-        ]
-      ) {
-        const drawn = yield* delays(backoff, 20).pipe(Random.withSeed("seed"))
-        const expected = yield* Effect.gen(function*() {
-          const result: Array<number> = []
-          for (let n = 1; n <= 20; n++) result.push(Backoff.delay(backoff, n, yield* Random.next, result[n - 2]))
-          return result
-        }).pipe(Random.withSeed("seed"))
-        assert.deepStrictEqual(drawn, expected)
-        assert.notDeepEqual(yield* delays(backoff, 20).pipe(Random.withSeed("another")), drawn)
-      }
-    }))
-
-  it.effect("starts afresh for each run", () =>
-    Effect.gen(function*() {
-      const backoff = Backoff.exponential({ base: 100, jitter: "none" })
-      assert.deepStrictEqual(yield* delays(backoff, 3), [100, 200, 400])
-      assert.deepStrictEqual(yield* delays(backoff, 3), [100, 200, 400])
-    }))
-
-  it.effect("drives Effect.retry", () =>
-    Effect.gen(function*() {
-      const at: Array<number> = []
-      const failing = Effect.andThen(
-        TestClock.testClockWith((clock) => Effect.sync(() => at.push(clock.currentTimeMillisUnsafe()))),
-        Effect.fail("down")
-      )
-      const schedule = Backoff.toSchedule(Backoff.linear({ base: 100, jitter: "none" })).pipe(Schedule.upTo({ times: 3 }))
-      yield* Effect.forkChild(Effect.retry(failing, schedule))
-      yield* TestClock.adjust("1 minute")
-      assert.deepStrictEqual(at, [0, 100, 300, 600])
-    }))
 })

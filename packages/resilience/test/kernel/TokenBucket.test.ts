@@ -25,7 +25,11 @@ const broken = (policy: TokenBucketPolicy, admitted: ReadonlyArray<Admission>): 
 
 limiterLaws<TokenBucketPolicy, TokenBucketState, TokenBucketReceipt>({
   kernel: tokenBucket,
-  small: Arbitrary.all({ limit: int(1, 30), window: int(1, 60), burst: int(1, 20) }),
+  // Half of the rates are one token each so many whole milliseconds: there, different histories meet in one state.
+  small: Arbitrary.map(
+    Arbitrary.all({ limit: int(1, 30), window: int(1, 60), burst: int(1, 20), even: int(0, 1) }),
+    ({ burst, even, limit, window }) => ({ limit, window: even === 1 ? limit * (1 + window % 12) : window, burst })
+  ),
   large: Arbitrary.map(
     Arbitrary.all({ limit: int(1, 1e6), window: int(1, 1e9), burst: int(1, 1e6) }),
     ({ burst, limit, window }) => ({ limit, window, burst: Math.min(burst, Math.floor(2 ** 52 / window)) })
@@ -53,7 +57,7 @@ describe("token bucket", () => {
       reset: (now: number) => step({ op: "reset" }, now),
       burst: (now: number) => {
         let admitted = 0
-        while (step({ op: "take", cost: 1 }, now).allowed) admitted++
+        while (admitted < 2000 && step({ op: "take", cost: 1 }, now).allowed) admitted++
         return admitted
       },
       get state() {

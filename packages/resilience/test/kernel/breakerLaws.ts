@@ -1,178 +1,11 @@
 /**
- * The laws of the circuit breaker, checked along random lives of random circuits: calls that report late, twice or with
- * forged permits, calls that hang, clocks that step back.
+ * The laws of the circuit breaker, checked at every step of a life.
  */
 import { assert } from "@effect/vitest"
-import { Arbitrary, Schema } from "effect"
-import type {
-  BreakerDecision,
-  BreakerInput,
-  BreakerPolicy,
-  BreakerState,
-  Transition,
-  Trip
-} from "../../src/kernel/Breaker.ts"
+import type { BreakerInput, BreakerPolicy, BreakerState, Transition } from "../../src/kernel/Breaker.ts"
 import { breaker, normalise, view } from "../../src/kernel/Breaker.ts"
-
-export const DRAWS = 2 ** 30
-
-const int = (minimum: number, maximum: number) => Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
-
-/** Any trip policy, small enough that a short life fills its window and overfills it. */
-export const trip: Arbitrary.Arbitrary<Trip> = Arbitrary.all({
-  kind: int(0, 4),
-  failures: int(1, 4),
-  within: int(1, 30),
-  slowAfter: int(1, 20),
-  ppm: int(1, 10),
-  minimumCalls: int(1, 4),
-  calls: int(1, 70),
-  slice: int(1, 12),
-  slices: int(1, 5)
-}).pipe(
-  Arbitrary.map((r): Trip => {
-    if (r.kind < 2) return { kind: "consecutive", failures: r.failures, within: r.kind * r.within }
-    const window = r.calls % 2 === 0 ? { calls: r.calls, slice: 1, slices: 1 } : { calls: 0, slice: r.slice, slices: r.slices }
-    const slowAfter = r.kind === 2 ? 0 : r.slowAfter
-    return { kind: "rate", slowAfter, ppm: r.ppm * 100_000, minimumCalls: r.minimumCalls, ...window }
-  })
-)
-
-export const policy: Arbitrary.Arbitrary<BreakerPolicy> = Arbitrary.all({
-  trips: Arbitrary.array(trip, { minLength: 1, maxLength: 3 }),
-  open: Arbitrary.array(int(0, 30), { minLength: 1, maxLength: 3 }),
-  spread: int(0, 15),
-  growth: int(0, 3),
-  cap: int(30, 80),
-  required: int(1, 3),
-  spare: int(0, 2),
-  lease: int(0, 40)
-}).pipe(
-  Arbitrary.map(({ trips, open, spread, growth, cap, required, spare, lease }): BreakerPolicy => ({
-    trips,
-    openLow: open,
-    openHigh: open.map((low) => low + spread),
-    openGrowth: growth,
-    openCap: cap,
-    permitted: required + spare,
-    required,
-    lease
-  }))
-)
-
-export interface Command {
-  readonly kind: number
-  readonly pick: number
-  readonly ms: number
-  readonly part: number
-  readonly draw: number
-}
-
-export const commands: Arbitrary.Arbitrary<ReadonlyArray<Command>> = Arbitrary.array(
-  Arbitrary.all({ kind: int(0, 31), pick: int(0, 5), ms: int(0, 40), part: int(0, 5), draw: int(0, DRAWS - 1) }),
-  { minLength: 1, maxLength: 60 }
-)
-
-interface Permit {
-  readonly generation: number
-  readonly probe: number
-}
-
-/** What a half-open period must look like, kept by simple means beside the kernel. */
-interface Ledger {
-  generation: number
-  slots: Array<{ readonly id: number; readonly deadline: number }>
-  successes: number
-  failures: number
-}
-
-/** One step of a life. `known`: by the ledger, the input reports with a permit that still stands. */
-export interface Visit {
-  readonly state: BreakerState
-  readonly now: number
-  readonly input: BreakerInput
-  readonly answer: BreakerDecision
-  readonly next: BreakerState
-  readonly known: boolean
-  readonly ledger: Ledger | undefined
-  readonly rest: ReadonlyArray<Command>
-}
-
-const verdictOf = (policy: BreakerPolicy, ledger: Ledger) =>
-  ledger.successes >= policy.required ? "Closed" : ledger.failures > policy.permitted - policy.required ? "Open" : "HalfOpen"
-
-const reports = (input: BreakerInput): input is Extract<BreakerInput, { op: "record" | "slow" }> =>
-  input.op === "record" || input.op === "slow"
-
-const asksOrReports = (input: BreakerInput) => input.op === "admit" || reports(input)
-
-const thresholds = (policy: BreakerPolicy): ReadonlyArray<number> =>
-  policy.trips.flatMap((t) => (t.kind === "rate" && t.slowAfter > 0 ? [t.slowAfter] : [])).sort((a, b) => a - b)
-
-const inputOf = (command: Command, state: BreakerState, permits: ReadonlyArray<Permit>): BreakerInput => {
-  const { draw, kind, ms, part, pick } = command
-  if (kind < 10) return { op: "admit", draw }
-  if (kind >= 29) return { op: kind === 29 ? "isolate" : kind === 30 ? "close" : "reset" }
-  const forged = { generation: state.generation + part - 1, probe: pick }
-  // The newest first, so that small numbers report in time and large ones late.
-  const permit = kind === 28 ? forged : (permits[permits.length - 1 - pick] ?? forged)
-  if (kind >= 26) return { op: "slow", ...permit, rank: part % 3, draw }
-  const outcome = kind < 15 ? "success" : kind < 24 ? "failure" : "ignored"
-  const retryAfter = part === 5 ? ms * 4 : 0
-  return { op: "record", ...permit, outcome, duration: ms, slowFed: part % 3, retryAfter, draw }
-}
-
-/** Lives a life, and shows every step of it. */
-export const live = (
-  policy: BreakerPolicy,
-  commands: ReadonlyArray<Command>,
-  visit: (visit: Visit) => void,
-  from: { readonly state: BreakerState; readonly now: number } = { state: breaker.initial(policy), now: 0 }
-): void => {
-  const permits: Array<Permit> = []
-  const slowest = thresholds(policy)[0] ?? Infinity
-  let { now, state } = from
-  let ledger: Ledger | undefined
-  commands.forEach((command, i) => {
-    // Half of the commands come at the same instant as the one before; one in 24 sees the clock step back.
-    if (command.ms % 2 === 0) now = command.pick === 5 && command.part === 5 ? now - command.ms : now + command.ms
-    now = Math.max(now, from.now)
-    const input = inputOf(command, state, permits)
-    const [answer, next] = breaker.step(policy, state, input, now)
-
-    const seen: Ledger | undefined = ledger === undefined ? undefined : { ...ledger, slots: [...ledger.slots] }
-    while (seen !== undefined && verdictOf(policy, seen) === "HalfOpen" && (seen.slots[0]?.deadline ?? Infinity) <= now) {
-      seen.slots.shift()
-      seen.failures++
-    }
-    const halfOpen = seen !== undefined && verdictOf(policy, seen) === "HalfOpen"
-    let known = false
-    if (reports(input)) {
-      const slot = seen?.slots.find((slot) => halfOpen && seen.generation === input.generation && slot.id === input.probe)
-      const current = normalise(policy, state, now)
-      known = slot !== undefined || (current.phase === "Closed" && current.generation === input.generation && input.probe === 0)
-      if (slot !== undefined && seen !== undefined) {
-        seen.slots = seen.slots.filter((other) => other !== slot)
-        const slow = input.op === "slow" || input.duration >= slowest
-        if (input.op === "slow" || (input.outcome !== "ignored" && (slow || input.outcome === "failure"))) seen.failures++
-        else if (input.outcome === "success") seen.successes++
-      }
-    }
-    let after = seen
-    if (answer.probe > 0) {
-      const current = seen?.generation === answer.generation ? seen : undefined
-      const lease = policy.lease > 0 ? policy.lease : Math.max(next.openFor, 60_000)
-      const deadline = Math.max(current?.slots.at(-1)?.deadline ?? 0, Math.max(now, next.since) + lease)
-      after = current ?? { generation: answer.generation, slots: [], successes: 0, failures: 0 }
-      after.slots.push({ id: answer.probe, deadline })
-    }
-    visit({ state, now, input, answer, next, known, ledger: after, rest: commands.slice(i + 1) })
-    const over = after === undefined || verdictOf(policy, after) !== "HalfOpen" || !asksOrReports(input)
-    if (next !== state) ledger = over ? undefined : after
-    if (input.op === "admit" && answer.allowed) permits.push({ generation: answer.generation, probe: answer.probe })
-    state = next
-  })
-}
+import type { Command } from "./breakerLives.ts"
+import { asksOrReports, live, reports, thresholds, verdictOf } from "./breakerLives.ts"
 
 type Law = (policy: BreakerPolicy, commands: ReadonlyArray<Command>) => void
 
@@ -187,10 +20,7 @@ export const settles: Law = (policy, commands) =>
     assert.deepStrictEqual(answer.transitions.slice(due), [...sameAnswer.transitions])
     const early = now + (rest[0]?.ms ?? 0)
     for (const late of [early, early + 1, early + (rest[1]?.ms ?? 0), early + 100_000]) {
-      assert.deepStrictEqual(
-        normalise(policy, normalise(policy, next, early), late),
-        normalise(policy, next, late)
-      )
+      assert.deepStrictEqual(normalise(policy, normalise(policy, next, early), late), normalise(policy, next, late))
     }
   })
 
@@ -224,7 +54,8 @@ export const movesLegally: Law = (policy, commands) => {
         const listed = policy.openHigh[Math.min(openings, policy.openHigh.length - 1)] ?? 0
         const grown = Math.min(policy.openCap, policy.openGrowth * previous)
         const high = Math.max(1, low, policy.openGrowth > 0 && openings > 0 ? grown : listed)
-        const told = input.op === "record" && move === answer.transitions.at(-1) ? Math.min(input.retryAfter, policy.openCap) : 0
+        const told =
+          input.op === "record" && move === answer.transitions.at(-1) ? Math.min(input.retryAfter, policy.openCap) : 0
         assert.isAtLeast(move.openFor, Math.max(1, low, next.phase === "Open" && input.op === "record" ? told : 0))
         assert.isAtMost(move.openFor, Math.max(high, told))
         openings++
@@ -294,7 +125,7 @@ export const tellsRetryAfter: Law = (policy, commands) =>
       assert.strictEqual(retryAfter, 0)
     } else {
       assert.isAbove(retryAfter, 0)
-      for (let ms = 0; ms < retryAfter; ms = ms < 100 || ms > retryAfter - 100 ? ms + 1 : retryAfter - 100) {
+      for (let ms = 0; ms < retryAfter; ms = ms < 100 || ms >= retryAfter - 100 ? ms + 1 : retryAfter - 100) {
         const earlier = ask(now + ms)
         assert.deepEqual([earlier.allowed, earlier.retryAfter], [false, retryAfter - ms])
       }
@@ -336,16 +167,21 @@ export const forgets: Law = (policy, commands) =>
     const at = Math.max(now, expiry)
     const life = (state: BreakerState) => {
       const seen: Array<unknown> = []
-      live(policy, rest, ({ answer, input, now, next: after }) => {
-        const { generation, ...rest } = answer
-        seen.push(generation === next.generation || generation === 0 ? rest : answer)
-        if (next.generation > 0) {
-          assert.isTrue(answer.transitions.every((move) => move.generation > next.generation))
-          const late = { op: "record", generation: next.generation, probe: 0, outcome: "failure", draw: 0 } as const
-          const record = { ...late, duration: 99, slowFed: 0, retryAfter: 0 }
-          if (state !== next) assert.strictEqual(breaker.step(policy, after, record, now)[1], after, input.op)
-        }
-      }, { state, now: at })
+      live(
+        policy,
+        rest,
+        ({ answer, input, now, next: after }) => {
+          const { generation, ...rest } = answer
+          seen.push(generation === next.generation || generation === 0 ? rest : answer)
+          if (next.generation > 0) {
+            assert.isTrue(answer.transitions.every((move) => move.generation > next.generation))
+            const late = { op: "record", generation: next.generation, probe: 0, outcome: "failure", draw: 0 } as const
+            const record = { ...late, duration: 99, slowFed: 0, retryAfter: 0 }
+            if (state !== next) assert.strictEqual(breaker.step(policy, after, record, now)[1], after, input.op)
+          }
+        },
+        { state, now: at }
+      )
       return seen
     }
     assert.deepStrictEqual(life(next), life(breaker.initial(policy)))
@@ -365,3 +201,28 @@ export const countsSlowOnce: Law = (policy, commands) =>
     assert.strictEqual(parts.phase, whole.phase)
     if (parts.phase === "Closed") assert.deepStrictEqual(parts, whole)
   })
+
+// A multiple of every slice that `trip` makes, so that moving a life by it moves all its slices whole.
+const ERA = 27_720
+
+/** There is one clock, and its zero means nothing: the same life later is the same life. */
+export const keepsOneClock: Law = (policy, commands) => {
+  const life = (start: number) => {
+    const seen: Array<unknown> = []
+    const from = { state: breaker.initial(policy), now: start }
+    const age = (time: number) => (time === 0 ? 0 : time - start)
+    live(
+      policy,
+      commands,
+      ({ answer, next }) => {
+        const transitions = answer.transitions.map((m) => ({ ...m, at: age(m.at), generation: age(m.generation) }))
+        const expiry = breaker.expiresAt(policy, next)
+        const since = age(next.since)
+        seen.push({ ...answer, generation: age(answer.generation), transitions, since, expiry: expiry && age(expiry) })
+      },
+      from
+    )
+    return seen
+  }
+  assert.deepStrictEqual(life(ERA), life(50 * ERA))
+}

@@ -64,6 +64,12 @@ const gapOf = <Policy>({ capacity, span }: Scale<Policy>, policy: Policy, { gap,
   return gap < 97 ? whole * (size % 4) : YEAR * (1 + size % 9)
 }
 
+/** A key that is never idle: most gaps are a part of one unit's time. */
+const busyGapOf = <Policy>({ capacity, span }: Scale<Policy>, policy: Policy, { gap, size }: Dice): number => {
+  const unit = Math.ceil(span(policy) / capacity(policy))
+  return gap < 40 ? 0 : gap < 55 ? unit * (size % 3) : Math.floor(unit * size / 800)
+}
+
 export const costOf = <Policy>({ capacity }: Scale<Policy>, policy: Policy, { cost, size }: Dice): number => {
   const most = capacity(policy)
   if (cost < 45) return 1
@@ -72,17 +78,23 @@ export const costOf = <Policy>({ capacity }: Scale<Policy>, policy: Policy, { co
   return cost < 92 ? most : cost < 96 ? 0 : most + 1 + size % 3
 }
 
-/** What the dice mean: takes, and `refunds` refunds in a hundred. Time only moves forward. */
+export interface Reading {
+  /** How many of a hundred events are refunds. */
+  readonly refunds: number
+  readonly busy: boolean
+}
+
+/** What the dice mean. Time only moves forward. */
 export const read = <Policy>(
   scale: Scale<Policy>,
   policy: Policy,
   from: number,
   history: ReadonlyArray<Dice>,
-  refunds: number
+  { busy, refunds }: Reading
 ): ReadonlyArray<Event> => {
   let now = from
   return history.map((roll) => {
-    now = Math.min(LATEST, now + gapOf(scale, policy, roll))
+    now = Math.max(now, Math.min(LATEST, now + (busy ? busyGapOf : gapOf)(scale, policy, roll)))
     return roll.what < refunds
       ? { op: "refund", now, pick: roll.pick }
       : { op: "take", now, cost: costOf(scale, policy, roll) }
