@@ -1,0 +1,253 @@
+/**
+ * The keys of one space in the memory of this process, and when they are forgotten.
+ *
+ * Absent means initial: only a write makes a key, so a refusal leaves none behind and makes no other one go.
+ */
+import * as Fiber from "effect/Fiber"
+import { pipeArguments } from "effect/Pipeable"
+import type * as TxRef from "effect/TxRef"
+import type { AnySpace } from "../Store.ts"
+import { pop, push, type Timed } from "./heap.ts"
+
+/** What only few cells need. */
+interface Extra {
+  /** Calls that wait on the key, or hold a permit of it. */
+  holds: number
+  pending: Map<unknown, () => void> | undefined
+}
+
+/** Marks our own subscriptions among `pending`: a write of the store itself does not call them. */
+export class Watch {
+  readonly onChange: () => void
+  constructor(onChange: () => void) {
+    this.onChange = onChange
+  }
+}
+
+const txRefTypeId = "~effect/TxRef" as const
+
+/** Half the size of Effect's own reference, which would be most of what a key costs. Absent means initial. */
+export class Cell implements TxRef.TxRef<unknown> {
+  declare readonly [txRefTypeId]: typeof txRefTypeId
+  version = 0
+  value: unknown
+  extra: Extra | undefined = undefined
+
+  constructor(value: unknown) {
+    this.value = value
+  }
+
+  get pending(): Map<unknown, () => void> {
+    return (this.more().pending ??= new Map())
+  }
+
+  more(): Extra {
+    return (this.extra ??= { holds: 0, pending: undefined })
+  }
+
+  pipe() {
+    return pipeArguments(this, arguments)
+  }
+}
+// on the prototype: one string for all cells
+Object.defineProperty(Cell.prototype, txRefTypeId, { value: txRefTypeId })
+
+const inUse = (cell: Cell): boolean => {
+  const extra = cell.extra
+  return extra !== undefined && (extra.holds > 0 || (extra.pending !== undefined && extra.pending.size > 0))
+}
+
+/** Calls back whoever waits for a change (`Effect.txRetry`), each from the dispatcher of the fiber that made it. */
+const notify = (cell: Cell, own: boolean): void => {
+  const pending = cell.extra?.pending
+  if (pending === undefined || pending.size === 0) return
+  const dispatcher = Fiber.getCurrent()?.currentDispatcher
+  for (const [token, wake] of pending) {
+    if (own && token instanceof Watch) continue
+    pending.delete(token)
+    if (dispatcher === undefined) wake()
+    else dispatcher.scheduleTask(wake, 0)
+  }
+}
+
+const SHARDS = 64
+/** A key's last characters differ most; a hash over all of a hostile key would cost more than the decision. */
+const shardOf = (key: string): number => {
+  let hash = key.length
+  for (let i = Math.max(0, key.length - 8); i < key.length; i++) hash = (hash * 31 + key.charCodeAt(i)) | 0
+  return (hash ^ (hash >>> 11)) & (SHARDS - 1)
+}
+
+/** The references in a transaction's journal. */
+type Touched = Pick<ReadonlyMap<unknown, unknown>, "has">
+
+interface Candidate extends Timed {
+  readonly key: string
+  readonly cell: Cell
+}
+
+/** The cells of one space. Sharded, so that no insert pays for the rehash of a million keys at once. */
+export class Table {
+  readonly space: AnySpace
+  readonly initial: unknown
+  size = 0
+  private readonly shards: Array<Map<string, Cell> | undefined> = new Array<undefined>(SHARDS).fill(undefined)
+  private sweepShard = 0
+  private sweeping: IterableIterator<[string, Cell]> | undefined
+  private sweepBudget = 1
+  /** A lazy heap by the time of forgetting, kept only where the number of keys is bounded. */
+  private readonly candidates: Array<Candidate> | undefined
+  /** When each key without a natural end was last used; kept only where an idle time is set. */
+  private readonly usedAt: WeakMap<Cell, number> | undefined
+
+  constructor(space: AnySpace) {
+    this.space = space
+    this.initial = space.kernel.initial(space.policy)
+    this.candidates = space.keys.maxKeys === undefined ? undefined : []
+    this.usedAt = space.keys.idleTimeToLive === Infinity ? undefined : new WeakMap()
+  }
+
+  find(key: string): Cell | undefined {
+    return this.shards[shardOf(key)]?.get(key)
+  }
+
+  /**
+   * Whether a new key may come. Where too many are refused (`reject`), one that is as good as new goes for it; but what
+   * a transaction has touched already (`touched`) does not go for what it touches next, which would be a conflict with
+   * itself, for ever.
+   */
+  hasRoom(now: number, touched?: Touched): boolean {
+    const { maxKeys, overflow } = this.space.keys
+    return maxKeys === undefined || overflow === "evict" || this.size < maxKeys || this.makeRoom(now, touched)
+  }
+
+  /** A cell where there was none. */
+  insert(key: string): Cell {
+    const cell = new Cell(this.initial)
+    const index = shardOf(key)
+    ;(this.shards[index] ??= new Map()).set(key, cell)
+    this.size++
+    if (this.candidates !== undefined) push(this.candidates, { key, cell, at: -Infinity })
+    return cell
+  }
+
+  findOrMake(key: string, now: number): Cell {
+    const found = this.find(key)
+    if (found !== undefined) return found
+    this.keepTo((this.space.keys.maxKeys ?? Infinity) - 1, now)
+    return this.insert(key)
+  }
+
+  /** Forgets keys above the bound, but for those in use: as many calls are there, and they bound them. */
+  enforce(now: number): void {
+    this.keepTo(this.space.keys.maxKeys ?? Infinity, now)
+  }
+
+  private keepTo(bound: number, now: number): void {
+    while (this.size > bound && this.makeRoom(now, undefined)) {
+      /* one key less */
+    }
+  }
+
+  write(key: string, cell: Cell, next: unknown): void {
+    const before = cell.value
+    cell.value = next
+    cell.version++
+    if (cell.extra !== undefined) notify(cell, true)
+    // the heap only survives expiries that grow; a refund shortens one
+    if (this.candidates !== undefined && this.expiry(next) < this.expiry(before)) {
+      push(this.candidates, { key, cell, at: this.expiry(next) })
+    }
+  }
+
+  used(cell: Cell, now: number): void {
+    this.usedAt?.set(cell, now)
+  }
+
+  /** Then it need not be remembered. */
+  isFresh(value: unknown, now: number): boolean {
+    return value === this.initial || this.expiry(value) <= now
+  }
+
+  private expiry(value: unknown): number {
+    return this.space.kernel.expiresAt(this.space.policy, value) ?? Infinity
+  }
+
+  /** When the key may be forgotten, if nobody uses it. A state without an end ends only by the user's idle time. */
+  private forgettableAt(cell: Cell): number {
+    const natural = this.expiry(cell.value)
+    return natural === Infinity ? (this.usedAt?.get(cell) ?? Infinity) + this.space.keys.idleTimeToLive : natural
+  }
+
+  private drop(key: string, cell: Cell): void {
+    const shard = this.shards[shardOf(key)]
+    if (shard?.get(key) !== cell) return
+    shard.delete(key)
+    this.size--
+    cell.version++ // a transaction that read it looks the key up again
+  }
+
+  /** A few cells each time, more while there is much to forget: no timer, and no step that is long. */
+  sweep(now: number, touched?: Touched): void {
+    let dropped = 0
+    for (let i = 0; i < this.sweepBudget; i++) {
+      if (this.sweeping === undefined) {
+        this.sweepShard = (this.sweepShard + 1) % SHARDS
+        const shard = this.shards[this.sweepShard]
+        if (shard === undefined || shard.size === 0) continue
+        this.sweeping = shard.entries()
+      }
+      const entry = this.sweeping.next()
+      if (entry.done === true) {
+        this.sweeping = undefined
+        continue
+      }
+      const [key, cell] = entry.value
+      if (this.forgettableAt(cell) <= now && !inUse(cell) && touched?.has(cell) !== true) {
+        this.drop(key, cell)
+        dropped++
+      }
+    }
+    this.sweepBudget =
+      dropped * 2 > this.sweepBudget ? Math.min(64, this.sweepBudget * 2) : Math.max(1, this.sweepBudget - 1)
+  }
+
+  /** Drops the key that is nearest to fresh: forgetting it forgives least. */
+  private makeRoom(now: number, touched: Touched | undefined): boolean {
+    const heap = this.candidates!
+    const spared: Array<Candidate> = []
+    let room = false
+    while (!room && heap.length > 0) {
+      const nearest = pop(heap)
+      if (this.find(nearest.key) !== nearest.cell) continue
+      const at = this.forgettableAt(nearest.cell)
+      if (inUse(nearest.cell) || touched?.has(nearest.cell) === true) {
+        spared.push({ ...nearest, at })
+      } else if (at > nearest.at && at > (heap[0]?.at ?? Infinity)) {
+        nearest.at = at
+        push(heap, nearest)
+      } else if (at <= now || this.space.keys.overflow === "evict") {
+        this.drop(nearest.key, nearest.cell)
+        room = true
+      } else {
+        spared.push({ ...nearest, at })
+        break
+      }
+    }
+    for (const candidate of spared) push(heap, candidate)
+    return room
+  }
+
+  *cells(): IterableIterator<readonly [string, Cell]> {
+    for (const shard of this.shards) if (shard !== undefined) yield* shard
+  }
+
+  clear(): void {
+    for (const [key, cell] of this.cells()) {
+      if (!Object.is(cell.value, this.initial)) this.write(key, cell, this.initial)
+      const pending = cell.extra?.pending
+      if (pending !== undefined) for (const token of pending.keys()) if (token instanceof Watch) token.onChange()
+      if (!inUse(cell)) this.drop(key, cell)
+    }
+  }
+}
