@@ -5,7 +5,7 @@ import { CircuitBreaker, RateLimiter, Resilience } from "effect-resilience"
 class ChargeError extends Data.TaggedError("ChargeError")<{ readonly status: number }> {}
 
 class Payments extends Resilience.Service<Payments>()("app/Payments", {
-  rateLimiter: RateLimiter.tokenBucket({ limit: 10, window: "1 second" }),
+  rateLimiter: RateLimiter.tokenBucket({ limit: 100, window: "1 minute" }),
   circuitBreaker: CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(5), openDuration: "30 seconds" })
 }) {}
 

@@ -1,5 +1,6 @@
 /** Wait a little instead of being refused: bounded, in order, and a call that leaves takes nothing with it. */
 import { Clock, Effect } from "effect"
+import { TestClock } from "effect/testing"
 import { RateLimiter } from "effect-resilience"
 
 class Outbox extends RateLimiter.Service<Outbox>()(
@@ -13,15 +14,19 @@ class Outbox extends RateLimiter.Service<Outbox>()(
   })
 ) {}
 
+const send = (mail: number) =>
+  Effect.gen(function* () {
+    const outbox = yield* Outbox
+    const result = yield* Effect.result(outbox.acquire("smtp"))
+    const now = yield* Clock.currentTimeMillis
+    console.log(
+      `${now} ms: mail ${mail} is ${result._tag === "Success" ? "sent" : `refused, ${result.failure.reason}`}`
+    )
+  })
+
 const program = Effect.gen(function* () {
-  const outbox = yield* Outbox
-  const start = yield* Clock.currentTimeMillis
-  const send = (mail: number) =>
-    Effect.flatMap(outbox.acquire("smtp"), () =>
-      Effect.map(Clock.currentTimeMillis, (now) => `mail ${mail} sent in turn ${Math.round((now - start) / 50)}`)
-    ).pipe(Effect.catch((error) => Effect.succeed(`mail ${mail} refused at once: ${error.reason}`)))
-  const lines = yield* Effect.all([1, 2, 3, 4].map(send), { concurrency: "unbounded" })
-  for (const line of lines) console.log(line)
+  yield* Effect.forEach([1, 2, 3, 4], (mail) => Effect.forkChild(send(mail)))
+  yield* TestClock.adjust("1 second")
 })
 
-program.pipe(Effect.provide(Outbox.layer), Effect.runPromise)
+program.pipe(Effect.provide([Outbox.layer, TestClock.layer()]), Effect.runPromise)

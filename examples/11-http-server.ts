@@ -32,7 +32,8 @@ const Server = HttpRouter.serve(HttpRouter.add("GET", "/", hello), {
 const program = Effect.gen(function* () {
   for (let i = 0; i < 3; i++) {
     const response = yield* HttpClient.get("/", { headers: { "x-client": "ada" } })
-    console.log(response.status, yield* response.text, response.headers["retry-after"] ?? "")
+    const wait = response.headers["retry-after"]
+    console.log(response.status, yield* response.text, ...(wait === undefined ? [] : [`for ${wait} s`]))
   }
 })
 

@@ -2,6 +2,7 @@
 import { Effect, ManagedRuntime, pipe } from "effect"
 import { RateLimiter, Resilience, resilient } from "effect-resilience"
 
+// #region runtime
 const runtime = ManagedRuntime.make(
   Resilience.layer({
     rateLimiter: RateLimiter.tokenBucket({ limit: 2, window: "1 minute" })
@@ -15,6 +16,7 @@ const handler = (user: string) =>
       onSuccess: (answer) => answer
     })
   )
+// #endregion
 
 console.log(await handler("ada"), await handler("ada"), await handler("ada"))
 console.log(runtime.runSync(pipe(Effect.succeed("ok, and no promise"), resilient("bob"))))

@@ -35,7 +35,7 @@ const places: ReadonlyArray<readonly [place: string, files: RegExp]> = [
   ["RateLimiter", /^(RateLimiter\.ts|Limit\.ts|internal\/(limiterService|LimitGate|peek)\.ts)/],
   ["CircuitBreaker", /^(CircuitBreaker\.ts|Trip\.ts|internal\/(circuitService|CircuitGate)\.ts)/],
   ["Bulkhead", /^(Bulkhead\.ts|internal\/SlotGate\.ts)/],
-  ["Retry", /^(Retry\.ts|internal\/retry)/],
+  ["Retry", /^(Retry|RetryPolicy)\.ts/],
   ["Backoff", /^(Backoff\.ts|internal\/backoff)/],
   ["Resilience", /^(Resilience\w*\.ts|Policies\.ts|internal\/pipeline\/compose)/],
   ["engine", /^internal\/pipeline\//], // runs one call through gates; `execute` of each policy is one run with one gate

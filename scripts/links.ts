@@ -49,10 +49,7 @@ export const linksOf = (markdown: string): ReadonlyArray<readonly [line: number,
   )
 
 if (isMain(import.meta)) {
-  const pages = globSync(["README.md", "CONTRIBUTING.md", "docs/**/*.md", "packages/*/README.md"], {
-    cwd: root,
-    exclude: ["**/node_modules/**"]
-  }).toSorted()
+  const pages = globSync(["README.md", "CONTRIBUTING.md", "docs/**/*.md"], { cwd: root }).toSorted()
   const problems: Array<string> = []
   let count = 0
   for (const page of pages) {

@@ -232,7 +232,8 @@ class Subscriber {
   )
 
   private wake(): void {
-    this.waiting?.()
+    const { waiting } = this
     this.waiting = undefined
+    waiting?.()
   }
 }

@@ -87,7 +87,7 @@ describe("attempts", () => {
         const runs = Math.min(failures + 1, maxAttempts)
         assert.deepStrictEqual(
           at,
-          Array.from({ length: runs }, (_, i) => i * delay)
+          Array.from({ length: runs }, (_, i) => i * delay + 0) // a delay of -0 is one of 0
         )
         assert.strictEqual(exit._tag, failures < maxAttempts ? "Success" : "Failure")
       })

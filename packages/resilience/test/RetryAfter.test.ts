@@ -119,7 +119,9 @@ describe("rejections of ours", () => {
         assert.strictEqual(yield* runs({}), 1)
         assert.strictEqual(yield* runs({ while: () => true }), 1)
         assert.strictEqual(yield* runs({ retryRejections: true }), 3)
-        assert.strictEqual(yield* runs({ retryRejections: true, while: () => false }), 1)
+        assert.strictEqual(yield* runs({ retryRejections: true, while: () => false }), 3)
+        assert.strictEqual(yield* runs({ retryRejections: (one) => one === rejection }), 3)
+        assert.strictEqual(yield* runs({ retryRejections: () => false }), 1)
       }
     })
   )

@@ -133,11 +133,21 @@ describe("fromSchedule", () => {
     })
   )
 
-  it.effect("each call goes through the schedule from its start", () =>
+  it.effect("each call goes through the schedule from its start, also where calls share the policy", () =>
     Effect.gen(function* () {
-      const schedule = Schedule.exponential(100).pipe(Schedule.upTo({ times: 2 }))
-      assert.deepStrictEqual(yield* timesOf(schedule), [0, 100, 300])
-      assert.deepStrictEqual(yield* timesOf(schedule), [0, 100, 300])
+      const policy = Retry.fromSchedule(Schedule.exponential(100).pipe(Schedule.upTo({ times: 2 })))
+      const calls = [busy(), busy(), busy()]
+      yield* finish(
+        Effect.forEach(calls.slice(0, 2), ({ effect }) => Effect.exit(Retry.execute(effect, policy)), {
+          concurrency: 2
+        })
+      )
+      yield* finish(Retry.execute(calls[2]!.effect, policy))
+      for (const { at } of calls)
+        assert.deepStrictEqual(
+          at.map((time) => time - at[0]!),
+          [0, 100, 300]
+        )
     })
   )
 

@@ -19,7 +19,7 @@ import type { Outcome } from "../Outcome.ts"
 import { CircuitOpen, type StoreError } from "../Rejection.ts"
 import { type KeyBounds, type Space, Step, type Store } from "../Store.ts"
 import { emit, sinkOf } from "./events.ts"
-import { type Key, nameOf, partOf } from "./key.ts"
+import { type Key, partOf } from "./key.ts"
 import { nowOf } from "./time.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -68,7 +68,7 @@ export class CircuitGate {
   /** The circuit's key in the store. */
   keyOf(key: Key): string {
     const { by } = this.spec
-    return by === undefined ? "" : by === "key" ? nameOf(key) : partOf(key, by)
+    return by === undefined ? "" : partOf(key, by === "key" ? undefined : by)
   }
 
   /** The circuit's name for people. */
@@ -233,7 +233,7 @@ export class CircuitGate {
 export class CircuitPass {
   readonly gate: CircuitGate
   readonly step: Step<CircuitSpace>
-  readonly fiber: AnyFiber
+  fiber: AnyFiber
   generation = 0
   probe = 0
   startedAt = 0
@@ -291,7 +291,6 @@ export class CircuitPass {
   record(outcome: Outcome, now: number, retryAfter: number, sink: Sink | undefined): Effect.Effect<void> | undefined {
     if (!this.open) return undefined
     this.open = false
-    this.unwatch?.()
     const { gate, step } = this
     const fed = gate.feed(step.key, now, sink, this.fiber)
     gate.ended(this)
@@ -307,7 +306,11 @@ export class CircuitPass {
     }
     const sync = gate.store.sync
     if (sync === undefined) {
-      const sent = gate.send(step, sink, this.fiber)
+      // what the reply tells of the circuit is still for this call to hear
+      const sent = Effect.ensuring(
+        gate.send(step, sink, this.fiber),
+        Effect.sync(() => this.unwatch?.())
+      )
       return fed === undefined ? sent : Effect.andThen(fed, sent)
     }
     const answer = sync.commit([step], now).answers[0]

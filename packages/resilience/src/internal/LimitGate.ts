@@ -52,7 +52,8 @@ class Member {
   constructor(spec: LimitSpec, service: string, store: Store["Service"]) {
     this.spec = spec
     this.store = store
-    this.space = { name: `${service}/${spec.name}`, kernel: spec.kernel, policy: spec.policy, keys: spec.keys }
+    const name = spec.name.replaceAll("~", "~0").replaceAll("/", "~1") // no two limits of two services are one space
+    this.space = { name: `${service}/${name}`, kernel: spec.kernel, policy: spec.policy, keys: spec.keys }
   }
 
   keyOf(key: Key): string {

@@ -130,7 +130,7 @@ export class WaitQueue {
     if (this.timerAt <= at || this.head === undefined) return
     this.disarm()
     this.timerAt = at
-    this.cancelTimer = startTimer(fiber, Math.max(1, at - nowOf(fiber)), () => this.onTime(fiber))
+    this.cancelTimer = startTimer(fiber, Math.max(1, at - nowOf(fiber)), () => this.onTime())
   }
 
   private disarm(): void {
@@ -139,7 +139,9 @@ export class WaitQueue {
     this.timerAt = Infinity
   }
 
-  private onTime(fiber: Fiber.Fiber<unknown, unknown>): void {
+  private onTime(): void {
+    // whoever set the timer may have gone, and an ended fiber knows no clock; without a waiter there is no timer
+    const { fiber } = this.head!
     const now = nowOf(fiber)
     this.cancelTimer = undefined
     this.timerAt = Infinity

@@ -7,12 +7,35 @@ import { StoreError } from "../Rejection.ts"
 import { Step, type Store } from "../Store.ts"
 import { emit, sinkOf } from "./events.ts"
 import * as memoryStore from "./memoryStore.ts"
+import { startTimer } from "./time.ts"
 
 export interface StorePolicy {
   readonly onError: "local" | "allow" | "fail"
   /** Milliseconds. */
   readonly deadline: number
 }
+
+/** In a fiber of its own: a question that cannot be interrupted is left behind when its time is over. */
+const within = <A>(deadline: number, remote: Effect.Effect<A, StoreError>): Effect.Effect<A, StoreError> =>
+  Effect.withFiber((fiber) =>
+    Effect.callback<A, StoreError>((resume) => {
+      const asked = Effect.runForkWith(fiber.context)(remote)
+      const done = asked.pollUnsafe()
+      if (done !== undefined) return resume(done)
+      const cancel = startTimer(fiber, deadline, () => {
+        resume(Effect.fail(new StoreError({ reason: "deadline" })))
+        asked.interruptUnsafe()
+      })
+      asked.addObserver((exit) => {
+        cancel()
+        resume(exit)
+      })
+      return Effect.sync(() => {
+        cancel()
+        asked.interruptUnsafe()
+      })
+    })
+  )
 
 const defaults: StorePolicy = { onError: "local", deadline: 1_000 }
 
@@ -37,11 +60,7 @@ export const guarded = (store: Store["Service"], service: string, policy: StoreP
     remote: Effect.Effect<A, StoreError>,
     local: (store: Store["Service"]) => Effect.Effect<A, StoreError>
   ) =>
-    remote.pipe(
-      Effect.timeoutOrElse({
-        duration: policy.deadline,
-        orElse: () => Effect.fail(new StoreError({ reason: "deadline" }))
-      }),
+    within(policy.deadline, remote).pipe(
       Effect.tap(() => Effect.sync(() => flip(true))),
       Effect.catch((error: StoreError) => {
         flip(false)

@@ -5,21 +5,28 @@ import { InvalidPolicyError } from "../Rejection.ts"
 
 export type Key = string | { readonly [dimension: string]: string }
 
-const badKey = (parameter: string, value: unknown): never => {
-  throw new InvalidPolicyError({ module: "key", parameter, value, reason: "must be a string" })
+const badKey = (parameter: string, value: unknown, reason = "must be a string"): never => {
+  throw new InvalidPolicyError({ module: "key", parameter, value, reason })
 }
 
-/** The part of a key that a dimension names. */
+/** The part of a key that a dimension names; without one a name for the whole key, which no other key has. */
 export const partOf = (key: Key, dimension: string | undefined): string => {
   if (typeof key === "string") {
-    return dimension === undefined ? key : badKey(dimension, key)
+    if (dimension !== undefined) return badKey(dimension, key, "must be a field of the key")
+    // a record's name begins with a bracket; what begins like it, or like what makes the difference, gets a backslash
+    return key[0] === "[" || key[0] === "\\" ? `\\${key}` : key
   }
-  if (typeof key !== "object" || key === null) return badKey("key", key)
   if (dimension === undefined) return nameOf(key)
+  if (typeof key !== "object" || key === null) return badKey("key", key)
   const part = Object.hasOwn(key, dimension) ? key[dimension] : undefined
   return typeof part === "string" ? part : badKey(dimension, part)
 }
 
-/** One name for a whole key, which no other key has. */
-export const nameOf = (key: Key): string =>
-  typeof key === "string" ? key : JSON.stringify(Object.entries(key).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
+/** A key in words: for errors and events. */
+export const nameOf = (key: Key): string => {
+  if (typeof key === "string") return key
+  if (typeof key !== "object" || key === null) return badKey("key", key)
+  const parts = Object.entries(key).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+  for (const [dimension, part] of parts) if (typeof part !== "string") badKey(dimension, part)
+  return JSON.stringify(parts)
+}

@@ -42,6 +42,8 @@ export const make = (): Store["Service"] => {
     const answers: Array<Decision | undefined> = new Array<undefined>(steps.length)
     const states: Array<unknown> = new Array<undefined>(steps.length)
     let allowed = true
+    // first of all: what is decided on a key may be held on it, so the key must not go in between
+    for (let i = 0; i < steps.length; i++) tableOf(steps[i]!.space).sweep(now)
     for (let i = 0; i < steps.length; i++) {
       const { space, input } = steps[i]!
       const table = tableOf(space)
@@ -61,12 +63,11 @@ export const make = (): Store["Service"] => {
       const table = tableOf(step.space)
       let cell = step.place as Cell | undefined // `cellOf` left it
       const next = states[i]
+      if (cell !== undefined) table.used(cell, now)
       if (allowed && write && (cell === undefined ? !table.isFresh(next, now) : !Object.is(next, cell.value))) {
-        cell ??= step.place = table.findOrMake(step.key, now)
+        if (cell === undefined) table.used((cell = step.place = table.findOrMake(step.key, now)), now)
         table.write(step.key, cell, next)
       }
-      if (cell !== undefined) table.used(cell, now)
-      table.sweep(now)
     }
     // the answers were produced by the kernels of these very steps
     return { now, allowed, answers: answers as unknown as Committed<Steps>["answers"] }
@@ -94,13 +95,15 @@ export const make = (): Store["Service"] => {
       // an absent key is in the journal too: whoever writes it conflicts
       const cell = known ?? table.insert(step.key)
       table.used(cell, now)
-      if (known === undefined) yield* sync.afterCommit(Effect.sync(() => table.enforce(nowOf(fiber))))
+      if (space.keys.maxKeys !== undefined) yield* sync.afterCommit(Effect.sync(() => table.enforce(nowOf(fiber))))
       const before = yield* TxRef.get(cell)
       table.sweep(now, journal)
       const [answer, state] = space.kernel.step(space.policy, before, input, now)
       answers.push(answer)
       if (!answer.allowed) allowed = false
-      if (!Object.is(before, state)) writes.push(TxRef.set(cell, state))
+      if (Object.is(before, state)) continue
+      writes.push(TxRef.set(cell, state))
+      table.suggest(step.key, cell, -Infinity) // its end is not known before the commit
     }
     if (allowed) for (const write of writes) yield* write
     return { now, allowed, answers } as unknown as Committed<Steps> // as above

@@ -127,7 +127,7 @@ export class Table {
     const index = shardOf(key)
     ;(this.shards[index] ??= new Map()).set(key, cell)
     this.size++
-    if (this.candidates !== undefined) push(this.candidates, { key, cell, at: -Infinity })
+    this.suggest(key, cell, -Infinity)
     return cell
   }
 
@@ -150,14 +150,26 @@ export class Table {
   }
 
   write(key: string, cell: Cell, next: unknown): void {
-    const before = cell.value
+    const before = this.candidates === undefined ? 0 : this.forgettableAt(cell)
     cell.value = next
     cell.version++
     if (cell.extra !== undefined) notify(cell, true)
-    // the heap only survives expiries that grow; a refund shortens one
-    if (this.candidates !== undefined && this.expiry(next) < this.expiry(before)) {
-      push(this.candidates, { key, cell, at: this.expiry(next) })
+    if (this.candidates === undefined) return
+    // the heap only survives ends that grow; a refund shortens one
+    const after = this.forgettableAt(cell)
+    if (after < before) this.suggest(key, cell, after)
+  }
+
+  /** The key may be forgotten from `at` on, or later. */
+  suggest(key: string, cell: Cell, at: number): void {
+    const heap = this.candidates
+    if (heap === undefined) return
+    if (heap.length > 2 * this.size + 64) {
+      // most of it is about keys that are gone
+      heap.length = 0
+      for (const [key, cell] of this.cells()) push(heap, { key, cell, at: this.forgettableAt(cell) })
     }
+    push(heap, { key, cell, at })
   }
 
   used(cell: Cell, now: number): void {

@@ -32,20 +32,22 @@ type Answer = readonly [answer: LimiterDecision<SlidingWindowReceipt>, state: Sl
 
 const initial = (): SlidingWindowState => ({ start: 0, counts: [] })
 
+const sliceOf = (policy: SlidingWindowPolicy, time: number): number => Math.floor(time / policy.slice)
+
 /** The number of the slice in force: an earlier `now` is read as the newest slice seen. */
 const sliceAt = (policy: SlidingWindowPolicy, state: SlidingWindowState, now: number): number =>
-  Math.floor(Math.max(now, state.start) / policy.slice)
+  sliceOf(policy, Math.max(now, state.start))
 
-/** The units in slice number `slice`; 0 where it is not kept. */
-const countIn = (policy: SlidingWindowPolicy, state: SlidingWindowState, slice: number): number => {
-  const count = state.counts[Math.floor(state.start / policy.slice) - slice]
+/** `counts[k]`, and 0 for slices that are not kept. */
+const countOf = (state: SlidingWindowState, k: number): number => {
+  const count = state.counts[k]
   return count === undefined ? 0 : count
 }
 
-/** The units that count while slice number `slice` is in force. */
-const totalAt = (policy: SlidingWindowPolicy, state: SlidingWindowState, slice: number): number => {
+/** The units that count when the newest slice seen is `age` slices old. */
+const totalAt = (policy: SlidingWindowPolicy, state: SlidingWindowState, age: number): number => {
   let total = 0
-  for (let i = slice - policy.slices; i <= slice; i++) total = total + countIn(policy, state, i)
+  for (let k = 0; k + age <= policy.slices; k++) total = total + countOf(state, k)
   return total
 }
 
@@ -53,9 +55,8 @@ const totalAt = (policy: SlidingWindowPolicy, state: SlidingWindowState, slice: 
 const gone = (policy: SlidingWindowPolicy, slice: number): number => (slice + policy.slices + 1) * policy.slice
 
 const expiresAt = (policy: SlidingWindowPolicy, state: SlidingWindowState): number => {
-  const newest = Math.floor(state.start / policy.slice)
-  for (let i = newest; i >= newest - policy.slices; i--) {
-    if (countIn(policy, state, i) > 0) return gone(policy, i)
+  for (let k = 0; k <= policy.slices; k++) {
+    if (countOf(state, k) > 0) return gone(policy, sliceOf(policy, state.start) - k)
   }
   return state.start
 }
@@ -70,7 +71,10 @@ const decide = (
   allowed: retryAfter === 0,
   retryAfter: retryAfter,
   // Less than nothing is left where a larger policy was in force before.
-  remaining: Math.max(0, policy.limit - totalAt(policy, state, sliceAt(policy, state, now))),
+  remaining: Math.max(
+    0,
+    policy.limit - totalAt(policy, state, sliceAt(policy, state, now) - sliceOf(policy, state.start))
+  ),
   resetAfter: Math.max(0, expiresAt(policy, state) - now),
   receipt: receipt
 })
@@ -81,31 +85,30 @@ const stay = (policy: SlidingWindowPolicy, state: SlidingWindowState, now: numbe
   state
 ]
 
-/** The state while slice number `slice` is in force, with `cost` more in slice number `place`. */
+/** The state `age` slices later, with `cost` more in the k-th slice before the newest. */
 const put = (
   policy: SlidingWindowPolicy,
   state: SlidingWindowState,
-  slice: number,
-  place: number,
+  age: number,
+  k: number,
   cost: number
 ): SlidingWindowState => {
   const counts: Array<number> = []
-  for (let i = 0; i <= policy.slices; i++) {
-    counts[i] = countIn(policy, state, slice - i) + (slice - i === place ? cost : 0)
-  }
-  return { start: slice * policy.slice, counts: counts }
+  for (let i = 0; i <= policy.slices; i++) counts[i] = countOf(state, i - age) + (i === k ? cost : 0)
+  return { start: (sliceOf(policy, state.start) + age) * policy.slice, counts: counts }
 }
 
 const take = (policy: SlidingWindowPolicy, state: SlidingWindowState, cost: number, now: number): Answer => {
   if (cost === 0) return stay(policy, state, now, 0)
   if (cost > policy.limit) return stay(policy, state, now, NEVER)
   const slice = sliceAt(policy, state, now)
+  const age = slice - sliceOf(policy, state.start)
   // Slices leave from the oldest on; without any of them the cost fits.
-  let over = totalAt(policy, state, slice) + cost - policy.limit
-  let left = slice - policy.slices
-  for (; over > 0 && left <= slice; left++) over = over - countIn(policy, state, left)
-  if (left > slice - policy.slices) return stay(policy, state, now, gone(policy, left - 1) - now)
-  const after = put(policy, state, slice, slice, cost)
+  let over = totalAt(policy, state, age) + cost - policy.limit
+  let left = policy.slices
+  for (; over > 0 && left >= 0; left--) over = over - countOf(state, left - age)
+  if (left < policy.slices) return stay(policy, state, now, gone(policy, slice - left - 1) - now)
+  const after = put(policy, state, age, 0, cost)
   return [decide(policy, after, now, 0, { start: after.start, cost: cost }), after]
 }
 
@@ -115,9 +118,9 @@ const refund = (
   state: SlidingWindowState,
   receipt: SlidingWindowReceipt
 ): SlidingWindowState => {
-  const place = Math.floor(receipt.start / policy.slice)
-  const back = Math.min(receipt.cost, countIn(policy, state, place))
-  return back === 0 ? state : put(policy, state, Math.floor(state.start / policy.slice), place, -back)
+  const k = sliceOf(policy, state.start) - sliceOf(policy, receipt.start)
+  const back = k > policy.slices ? 0 : Math.min(receipt.cost, countOf(state, k))
+  return back === 0 ? state : put(policy, state, 0, k, -back)
 }
 
 export const slidingWindow: LimiterKernel<SlidingWindowPolicy, SlidingWindowState, SlidingWindowReceipt> = {

@@ -61,6 +61,7 @@ describe("laws", () => {
         assert.deepEqual({ calls: window.calls, bad: window.bad }, expected)
         const aged = age(trip, window, now + later)
         assert.deepEqual({ calls: aged.calls, bad: aged.bad }, summary(counted(trip, all, now + later)))
+        if (aged.calls === 0) assert.deepStrictEqual(aged, EMPTY)
         assert.isTrue(
           window.cells.every((cell) => Number.isSafeInteger(cell) && cell >= 0 && cell < Math.max(Lives.DRAWS, now + 1))
         )

@@ -186,15 +186,62 @@ describe("token bucket", () => {
     assert.strictEqual(key.take(60, 0).resetAfter, 1000)
   })
 
+  it("a refund frees no token of a call that came to the same debt later", () => {
+    const key = bucket({ limit: 1, window: 10, burst: 3 })
+    key.take(0)
+    const { receipt } = key.take(0) // owes 20, its own part from 10 to 20
+    key.take(10) // owes 20 again
+    key.refund(10, receipt)
+    assert.deepInclude(key.take(10, 0), { remaining: 2, resetAfter: 10 })
+  })
+
+  it("a refund frees no token of a call that filled the place of another refund", () => {
+    const key = bucket({ limit: 1, window: 10, burst: 10 })
+    const [z, a] = [key.take(0).receipt, key.take(0).receipt]
+    const d = key.take(5).receipt // owes 25
+    key.take(5)
+    key.refund(5, a) // owes 25 again
+    key.refund(5, d)
+    key.refund(5, z)
+    assert.isAtLeast(key.take(5, 0).resetAfter, 10)
+  })
+
+  it("a receipt from after the key was forgotten and the clock set back gives nothing back", () => {
+    const key = bucket({ limit: 1, window: 1000, burst: 2 })
+    const { receipt } = key.take(9000)
+    key.reset(9000)
+    key.take(100)
+    key.refund(100, receipt)
+    assert.strictEqual(key.take(100, 0).remaining, 1)
+  })
+
+  it("a bucket whose refunds overran the counter is not as good as new before that counter is", () => {
+    const key = bucket({ limit: 1, window: 10, burst: 2 })
+    let last = key.take(0).receipt
+    for (let i = 0; i < 3; i++) {
+      const next = key.take(0).receipt
+      key.refund(0, last)
+      last = next
+    }
+    key.refund(0, last)
+    assert.deepInclude(key.take(0, 0), { remaining: 2, resetAfter: 1 })
+    // Up to there, a call is told apart from older ones by nothing: it gives nothing back behind a later one.
+    const { receipt } = key.take(0)
+    key.take(5)
+    key.refund(5, receipt)
+    assert.strictEqual(key.take(5, 0).resetAfter, 15)
+  })
+
   it("counts its refunds exactly, also where they come without end", () => {
     const key = bucket({ limit: 1, window: 2 ** 32, burst: 2 ** 20 }) // capacity 2^52
     key.take(0)
-    for (let i = 0; i < 20; i++) {
-      const { receipt } = key.take(i, 2 ** 20 - 2)
-      key.take(i)
-      key.refund(i, receipt)
+    for (let now = 0; now < 50; now++) {
+      const large = key.take(now, 2 ** 20 - 2).receipt
+      const small = key.take(now).receipt
+      key.refund(now, large)
+      key.refund(now, small)
+      assert.strictEqual(key.take(now, 0).remaining, 2 ** 20 - 1)
       assert.isAtMost(key.state.refunded, 2 ** 52)
-      key.refund(i, key.take(i, 0).receipt)
     }
   })
 })

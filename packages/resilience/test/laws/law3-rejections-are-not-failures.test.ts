@@ -3,7 +3,7 @@
  * `TimeoutExceeded` is a failure; scope `attempt` is retried.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import { Effect, type Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Rejection, Resilience, Retry } from "../../src/index.ts"
 

@@ -3,7 +3,7 @@
  * `while` or `retryAfter` gives everything back.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber } from "effect"
+import { Cause, Effect, type Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Resilience, Retry } from "../../src/index.ts"
 
@@ -71,6 +71,19 @@ describe("law 7: a defect of the effect", () => {
       const call = Effect.suspend(() => {
         attempts++
         return Effect.ensuring(Effect.fail("down"), Effect.die(bug))
+      })
+      assert.include(defects(yield* finish(service.resilient(call, "k"))), bug)
+      assert.strictEqual(attempts, 1)
+    })
+  )
+
+  it.effect("beside a failure in one cause is not retried", () =>
+    Effect.gen(function* () {
+      const service = yield* Resilience.make("s", { retry: Retry.policy({ maxAttempts: 3, backoff: everySecond }) })
+      let attempts = 0
+      const call = Effect.suspend(() => {
+        attempts++
+        return Effect.failCause(Cause.combine(Cause.fail("down"), Cause.die(bug)))
       })
       assert.include(defects(yield* finish(service.resilient(call, "k"))), bug)
       assert.strictEqual(attempts, 1)

@@ -17,7 +17,7 @@ import type { CircuitPass } from "../CircuitGate.ts"
 import { emit } from "../events.ts"
 import type { LimitEntry } from "../LimitGate.ts"
 import type { SlotGate } from "../SlotGate.ts"
-import { nowOf } from "../time.ts"
+import { nowOf, startTimer } from "../time.ts"
 import { Waiter } from "../WaitQueue.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -29,6 +29,8 @@ export interface AdmissionOptions {
   readonly attempt: number
   readonly store: Store["Service"]
   readonly pass: CircuitPass | undefined
+  /** The permit of the call. Where it is not asked for, as for the slot of a further attempt, its circuit may move. */
+  readonly watched: CircuitPass | undefined
   readonly entry: LimitEntry | undefined
   readonly slots: SlotGate | undefined
   /** The end of the whole call; no wait is longer. */
@@ -43,7 +45,7 @@ const NOT_ASKED: LimitAnswer = { allowed: true, retryAfter: 0, remaining: 0, res
 
 export class Admission {
   admitted = false
-  private readonly options: AdmissionOptions
+  private options: AdmissionOptions
   private readonly steps: ReadonlyArray<Step>
   private limitAnswers: ReadonlyArray<LimitAnswer | undefined> = []
   private slot = false
@@ -61,8 +63,12 @@ export class Admission {
 
   /** Succeeds once admitted. Nothing is held before, and whatever is held is given back by `end`. */
   request(): Effect.Effect<void, Rejection | TimeoutExceeded> {
-    const { entry, fiber, pass, sink, slots, store } = this.options
+    const { entry, fiber, pass, sink, slots, store, watched } = this.options
     const now = nowOf(fiber)
+    if (pass === undefined && watched?.left(now, sink) === true) {
+      this.leave() // with nothing: the caller looks, too
+      return Effect.void
+    }
     if (this.arrivedAt < 0) this.arrivedAt = now
     const blocked = entry?.blocked(this.waiter) === true || slots?.blocked(this.waiter) === true
     if (store.sync === undefined) return this.requestElsewhere(blocked, now)
@@ -73,7 +79,7 @@ export class Admission {
   }
 
   private requestElsewhere(blocked: boolean, now: number): Effect.Effect<void, Rejection | TimeoutExceeded> {
-    const { fiber, pass, sink, slots, store } = this.options
+    const { fiber, key, slots, timeout } = this.options
     if (this.steps.length === 0) return blocked ? this.refused([], now) : this.take([], now)
     if (blocked)
       return this.refused(
@@ -84,40 +90,75 @@ export class Admission {
       slots.take() // or a call of this process could take it during the trip
       this.slot = true
     }
-    const fed = pass?.gate.feed(pass.step.key, now, sink, fiber)
-    const commit = store.commit(this.steps)
-    const reply = Effect.callback<Exit.Exit<Committed<ReadonlyArray<Step>>, StoreError>>((resume) => {
-      // in a fiber of its own, begun in the same step that waits for it: a call may leave, its reply is still heard
-      const trip = Effect.runForkWith(fiber.context)(fed === undefined ? commit : Effect.andThen(fed, commit))
-      trip.addObserver((exit) => {
-        if (!this.over) resume(Effect.succeed(exit))
-        else if (exit._tag === "Success" && exit.value.allowed) {
-          // the call has left: give back what its reply brought
-          this.admittedWith(exit.value.answers, nowOf(fiber))
-          const givenBack = this.end("ignored", 0, false)
-          if (givenBack !== undefined) Effect.runForkWith(fiber.context)(givenBack)
-        }
-      })
-    })
-    return Effect.flatMap(reply, (exit) => {
+    return Effect.flatMap(this.trip(now), (exit) => {
+      if (exit === undefined) {
+        this.releaseSlot()
+        this.leave()
+        return Effect.fail(new TimeoutExceeded({ key, scope: "call", timeoutMillis: timeout }))
+      }
       if (exit._tag === "Failure") {
         this.releaseSlot()
         const error = exit.cause.reasons.find(Cause.isFailReason)?.error
         return error === undefined ? Effect.failCause(exit.cause) : this.reject(error)
       }
-      if (exit.value.allowed) return this.take(exit.value.answers, nowOf(fiber))
+      if (exit.value.allowed) return this.proceed(nowOf(fiber))
       this.releaseSlot()
       return this.refused(exit.value.answers, nowOf(fiber))
     })
   }
 
+  /**
+   * Asks a store elsewhere; `undefined` when the call's time is over first. What the reply brings is noted when it
+   * comes, not when the call reads it: by then the call may have been interrupted, or long have left.
+   */
+  private trip(now: number): Effect.Effect<Exit.Exit<Committed<ReadonlyArray<Step>>, StoreError> | undefined> {
+    const { deadline, fiber, pass, sink, store } = this.options
+    const fed = pass?.gate.feed(pass.step.key, now, sink, fiber)
+    const commit = store.commit(this.steps)
+    return Effect.callback((resume) => {
+      // in a fiber of its own, begun in the same step that waits for it: a call may leave, its reply is still heard
+      const asked = Effect.runForkWith(fiber.context)(fed === undefined ? commit : Effect.andThen(fed, commit))
+      let cancel = () => {}
+      asked.addObserver((exit) => {
+        cancel()
+        if (exit._tag === "Success" && exit.value.allowed) {
+          if (this.over) Effect.runForkWith(asked.context)(this.giveBack(exit.value.answers))
+          else this.admittedWith(exit.value.answers, nowOf(fiber))
+        }
+        resume(Effect.succeed(exit))
+      })
+      if (deadline !== Infinity && asked.pollUnsafe() === undefined) {
+        cancel = startTimer(fiber, Math.max(1, deadline - now), () => {
+          this.over = true
+          resume(Effect.succeed(undefined))
+        })
+      }
+      return Effect.sync(() => cancel())
+    })
+  }
+
+  /** A reply for a call that has left. Its fiber may have ended, and then knows neither clock nor services. */
+  private giveBack(answers: ReadonlyArray<unknown>): Effect.Effect<void> {
+    return Effect.withFiber((fiber) => {
+      this.options = { ...this.options, fiber }
+      if (this.options.pass !== undefined) this.options.pass.fiber = fiber
+      this.admittedWith(answers, nowOf(fiber))
+      return this.end("ignored", 0, false) ?? Effect.void
+    })
+  }
+
   private take(answers: ReadonlyArray<unknown>, now: number): Effect.Effect<void> {
-    const { attempt, fiber, key, service, sink, slots } = this.options
+    const { slots } = this.options
     if (slots !== undefined && !this.slot) {
       slots.take()
       this.slot = true
     }
     this.admittedWith(answers, now)
+    return this.proceed(now)
+  }
+
+  private proceed(now: number): Effect.Effect<void> {
+    const { attempt, fiber, key, service, sink } = this.options
     if (sink !== undefined) {
       emit(
         sink,
@@ -168,9 +209,9 @@ export class Admission {
   /** From the first refusal on, the call also wakes when its circuit moves. */
   private wait(now: number): Waiter {
     if (this.waiter === undefined) {
-      const { entry, fiber, pass } = this.options
+      const { entry, fiber, watched } = this.options
       const waiter = (this.waiter = new Waiter(fiber, this.arrivedAt, entry?.cost ?? 1))
-      this.unwatch = pass?.gate.watch(pass.step, () => waiter.wake(), now)
+      this.unwatch = watched?.gate.watch(watched.step, () => waiter.wake(), now)
     }
     return this.waiter
   }

@@ -105,6 +105,8 @@ class Call<A, E, R> {
   private attempts = 0
   private started = false
   private timedOut = false
+  /** The last timeout of this call's own: no function of the user knows it. */
+  private timeout: TimeoutExceeded | undefined
   /** A function of the user threw: the call tells nothing about the dependency. */
   private broken = false
   private lastExit: Exit.Exit<never, E | PipelineError> | undefined
@@ -134,14 +136,15 @@ class Call<A, E, R> {
     if (!whole && pipeline.slots === undefined) return this.runAttempt(n)
     const admission = this.admissionFor(n, whole)
     const admitted = admission.request()
-    const run =
-      admitted === Effect.void
-        ? this.runAttempt(n)
-        : Effect.matchEffect(admitted, {
-            onFailure: (error) => this.notAdmitted(error, n),
-            onSuccess: () => this.runAttempt(n)
-          })
-    return run
+    // while a further attempt waits for its slot, the circuit that admitted the call may move
+    const go = () => (!whole && this.moved() ? this.lastExit! : this.runAttempt(n))
+    if (admitted === Effect.void) return go()
+    return Effect.matchEffect(admitted, { onFailure: (error) => this.notAdmitted(error, n, whole), onSuccess: go })
+  }
+
+  /** Whether the circuit has left the generation that admitted the call. */
+  private moved(): boolean {
+    return this.pass?.left(nowOf(this.fiber), this.sink) === true
   }
 
   private admissionFor(n: number, whole: boolean): Admission {
@@ -153,6 +156,7 @@ class Call<A, E, R> {
       attempt: n,
       store: pipeline.store,
       pass: whole ? this.pass : undefined,
+      watched: this.pass,
       entry: whole ? pipeline.limits?.entry(key, options.cost, options.maxWait) : undefined,
       slots: pipeline.slots,
       deadline,
@@ -170,11 +174,16 @@ class Call<A, E, R> {
   }
 
   /** The first refusal is the call's answer. A later one only means that there is no further attempt. */
-  private notAdmitted(error: Rejection | TimeoutExceeded, n: number): Effect.Effect<A, E | PipelineError, R> {
+  private notAdmitted(
+    error: Rejection | TimeoutExceeded,
+    n: number,
+    whole: boolean
+  ): Effect.Effect<A, E | PipelineError, R> {
     if (error._tag === "TimeoutExceeded") {
       this.timedOut = true
       return Effect.fail(error)
     }
+    if (!whole) return this.lastExit! // of the attempt before
     const { retry } = this.pipeline
     const exit = this.lastExit ?? Exit.fail(error)
     if (retry === undefined || !this.ask(() => retry.retries(error))) return exit
@@ -202,11 +211,12 @@ class Call<A, E, R> {
   private timeoutOf(wholeCall: boolean): TimeoutExceeded {
     if (wholeCall) this.timedOut = true
     const { attemptTimeout, timeout } = this.pipeline
-    return new TimeoutExceeded({
+    this.timeout = new TimeoutExceeded({
       key: this.name,
       scope: wholeCall ? "call" : "attempt",
       timeoutMillis: wholeCall ? timeout : attemptTimeout
     })
+    return this.timeout
   }
 
   private observed<E2>(self: Effect.Effect<A, E2, R>, n: number, sink: Sink): Effect.Effect<A, E2, R> {
@@ -251,7 +261,7 @@ class Call<A, E, R> {
       if (fail === undefined || cause.reasons.some(Cause.isDieReason) || this.timedOut || this.pass?.probe) return exit
       const error = fail.error
       this.errors.push(error)
-      const worthwhile = error instanceof TimeoutExceeded || this.ask(() => retry.retries(error))
+      const worthwhile = error === this.timeout || this.ask(() => retry.retries(error))
       if (!worthwhile) return exit
       return n < retry.maxAttempts ? this.again(exit, error, n) : this.exhausted(exit)
     }
@@ -269,8 +279,8 @@ class Call<A, E, R> {
     error: unknown,
     n: number
   ): Effect.Effect<A, E | PipelineError, R> {
-    const { fiber, pass, pipeline, sink } = this
-    if (pass?.left(nowOf(fiber), sink) === true) return exit
+    const { fiber, pipeline, sink } = this
+    if (this.moved()) return exit
     this.driver ??= pipeline.retry!.driver()
     const draw = () => fiber.getRef(Random.Random).nextDoubleUnsafe()
     const delay = this.ask(() => this.driver!.next(error, n, nowOf(fiber), draw))
@@ -281,8 +291,8 @@ class Call<A, E, R> {
       }
       const left = this.deadline - nowOf(fiber)
       return Effect.flatMap(this.backOff(Math.min(delay, left)), () => {
-        if (delay >= left) return Effect.fail(this.timeoutOf(true))
-        return this.pass?.left(nowOf(fiber), sink) === true ? exit : this.attempt(n + 1)
+        if (this.moved()) return exit
+        return delay >= left ? Effect.fail(this.timeoutOf(true)) : this.attempt(n + 1)
       })
     }
     return Effect.isEffect(delay) ? Effect.flatMap(this.guard(delay), after) : after(delay)
@@ -337,7 +347,7 @@ class Call<A, E, R> {
     if (exit._tag === "Failure") {
       if (Cause.hasInterruptsOnly(exit.cause)) return "ignored"
       const error = exit.cause.reasons.find(Cause.isFailReason)?.error
-      if (error instanceof TimeoutExceeded && error.key === this.name) return "failure"
+      if (error !== undefined && error === this.timeout) return "failure"
       if (isRejection(error)) return fromExit(exit)
       if (error instanceof RetryExhausted && this.lastExit !== undefined && error.errors === this.errors) {
         return this.outcomeOf(this.lastExit)

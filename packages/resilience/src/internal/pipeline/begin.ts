@@ -5,23 +5,16 @@ import * as Effect from "effect/Effect"
 
 /**
  * Runs `onBegin` in the same step in which the effect begins. A fiber may yield between any two operations, and be
- * interrupted there: where it would yield right after `onBegin`, it yields before, and continues in a step of its own.
+ * interrupted there: where it would yield right after `onBegin`, it yields before, and tries again in a step of its own.
  */
-export const begin = <A, E, R>(self: Effect.Effect<A, E, R>, onBegin: () => void): Effect.Effect<A, E, R> =>
-  Effect.withFiber<A, E, R>((fiber) => {
+export const begin = <A, E, R>(self: Effect.Effect<A, E, R>, onBegin: () => void): Effect.Effect<A, E, R> => {
+  const step: Effect.Effect<A, E, R> = Effect.withFiber<A, E, R>((fiber) => {
     if (fiber.currentOpCount + 1 < fiber.cache.maxOpsBeforeYield) {
       onBegin()
       return self
     }
-    return Effect.callback<A, E, R>((resume) => {
-      let left = false
-      fiber.currentDispatcher.scheduleTask(() => {
-        if (left) return
-        onBegin()
-        resume(self)
-      }, 0)
-      return Effect.sync(() => {
-        left = true
-      })
-    })
+    // once the fiber is interrupted, `resume` does nothing: the step itself is what must not run then
+    return Effect.callback<A, E, R>((resume) => fiber.currentDispatcher.scheduleTask(() => resume(step), 0))
   })
+  return step
+}

@@ -40,10 +40,7 @@ export const withTimer = <A, E, R, E2>(
           resume(died ? exit : Exit.fail(error))
         }
       })
-      return Effect.suspend(() => {
-        cancel()
-        return Effect.asVoid(Fiber.interrupt(child))
-      })
+      return Effect.suspend(() => Effect.asVoid(Fiber.interrupt(child)))
     })
   })
 

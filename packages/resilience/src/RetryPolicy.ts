@@ -1,0 +1,219 @@
+/**
+ * When a call is tried again, as plain values. They are exported from `Retry`.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Option } from "effect/Option"
+import type { Schedule } from "effect/Schedule"
+import * as Backoff from "./Backoff.ts"
+import { count, MAX_EXACT, millis } from "./internal/validate.ts"
+import { InvalidPolicyError, isRejection, type Rejection, type RetryExhausted, TimeoutExceeded } from "./Rejection.ts"
+import * as RetrySchedule from "./RetrySchedule.ts"
+
+/**
+ * What a call fails with when no attempt is left: its `last` error, typed as it was, or all of them in one
+ * `RetryExhausted` (`wrap`).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type OnExhausted = "last" | "wrap"
+
+/**
+ * The errors of a call under a policy. With `wrap` the bare error stays possible: an error that `while` does not retry
+ * ends the call as it is, and is no exhaustion.
+ *
+ * @category utility types
+ * @since 0.1.0
+ */
+export type Failure<E, Exhausted extends OnExhausted> = [E] extends [never]
+  ? never
+  : "wrap" extends Exhausted
+    ? E | RetryExhausted<E>
+    : E
+
+/**
+ * When to try again, and when to stop. Built by `policy` and `fromSchedule`.
+ *
+ * `E` are the errors it can judge; a policy that reads no errors is a `Policy<unknown>` and fits every call.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Policy<in E, out Exhausted extends OnExhausted> {
+  /** Runs of a call, the first included. `Infinity` when a schedule decides. */
+  readonly maxAttempts: number
+  readonly onExhausted: Exhausted
+  /** Whether an attempt that failed with this error may be followed by another. What `while` throws, it throws. */
+  readonly retries: (error: E) => boolean
+  /** Whole milliseconds that an error asks to be left alone for; 0 when it asks for nothing. */
+  readonly hintOf: (error: E) => number
+  /** Afresh for each call. */
+  readonly driver: () => Driver<E>
+}
+
+/**
+ * Tells the delays of one call.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Driver<in E> {
+  /**
+   * Whole milliseconds from the failure of the `attempt`-th run to the next run, `undefined` when there is none. An
+   * Effect only where a `Schedule` decides. `now` is monotonic; `draw` gives numbers in [0, 1).
+   */
+  readonly next: (
+    error: E,
+    attempt: number,
+    now: number,
+    draw: () => number
+  ) => number | undefined | Effect.Effect<number | undefined>
+}
+
+/**
+ * What `policy` and `fromSchedule` have in common.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options<in E, out Exhausted extends OnExhausted> {
+  /** Whether an error is worth another attempt. Default: every error is. */
+  readonly while?: ((error: E) => boolean) | undefined
+  /** Whether rejections of this library are retried too, all or those that it says. `while` is not asked. Default: `false`. */
+  readonly retryRejections?: boolean | ((rejection: Rejection) => boolean) | undefined
+  /**
+   * Reads from an error how long the server asks to be left alone. The next attempt comes no earlier. This library's own
+   * errors are not asked: the `retryAfter` of its rejections is honoured anyway.
+   */
+  readonly retryAfter?: ((error: E) => Option<Duration.Input>) | undefined
+  /** The longest `retryAfter` that is honoured; a longer one is cut to this. Default: "30 seconds". */
+  readonly maxRetryAfter?: Duration.Input | undefined
+  /** Default: `"last"`. */
+  readonly onExhausted?: Exhausted | undefined
+}
+
+const isOnExhausted = (u: unknown): u is OnExhausted => u === "last" || u === "wrap"
+
+const ownHint = (error: unknown): number | undefined =>
+  isRejection(error) && "retryAfterMillis" in error ? error.retryAfterMillis : undefined
+
+const build = <E, Exhausted extends OnExhausted>(
+  module: string,
+  maxAttempts: number,
+  options: Options<E, Exhausted>,
+  delays: () => Driver<E>
+): Policy<E, Exhausted> => {
+  const maxRetryAfter = millis(module, "maxRetryAfter", options.maxRetryAfter ?? "30 seconds")
+  const onExhausted = options.onExhausted ?? ("last" as Exhausted) // the default of the type parameter
+  if (!isOnExhausted(onExhausted)) {
+    throw new InvalidPolicyError({
+      module,
+      parameter: "onExhausted",
+      value: onExhausted,
+      reason: 'must be "last" or "wrap"'
+    })
+  }
+  const { retryAfter, retryRejections = false, while: worthwhile } = options
+
+  const hintOf = (error: E): number => {
+    // a pipeline adds errors of its own to those that the user's function knows
+    const own = isRejection(error) || error instanceof TimeoutExceeded
+    const told = own ? undefined : retryAfter?.(error)
+    const hint = told?._tag === "Some" ? Duration.toMillis(Duration.fromInputUnsafe(told.value)) : (ownHint(error) ?? 0)
+    return Math.min(MAX_EXACT, Math.max(0, Math.ceil(hint)))
+  }
+  return {
+    maxAttempts,
+    onExhausted,
+    retries: (error) =>
+      isRejection(error)
+        ? typeof retryRejections === "function"
+          ? retryRejections(error)
+          : retryRejections
+        : worthwhile === undefined || worthwhile(error),
+    hintOf,
+    driver: () => {
+      const own = delays()
+      return {
+        next: (error, attempt, now, draw) => {
+          const hint = Math.min(maxRetryAfter, hintOf(error))
+          const atLeast = (delay: number | undefined) => (delay === undefined ? undefined : Math.max(0, delay, hint))
+          const delay = own.next(error, attempt, now, draw)
+          return Effect.isEffect(delay) ? Effect.map(delay, atLeast) : atLeast(delay)
+        }
+      }
+    }
+  }
+}
+
+/**
+ * Retries up to `maxAttempts` runs in all, `backoff` apart.
+ *
+ * Defaults: `maxAttempts` 3, `backoff` exponential from 100 ms with full jitter and a cap of 30 s. The delay is the
+ * backoff's, or what the error's `retryAfter` asks for if that is longer. Throws `InvalidPolicyError`.
+ *
+ * **Example** (All errors of a call that was given up)
+ *
+ * ```ts
+ * import { Backoff, Retry } from "effect-resilience"
+ *
+ * const policy = Retry.policy({
+ *   maxAttempts: 5,
+ *   backoff: Backoff.decorrelated({ base: "200 millis", cap: "10 seconds" }),
+ *   onExhausted: "wrap"
+ * })
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const policy = <E = unknown, Exhausted extends OnExhausted = "last">(
+  options: Options<E, Exhausted> & {
+    readonly maxAttempts?: number | undefined
+    readonly backoff?: Backoff.Backoff | undefined
+  } = {}
+): Policy<E, Exhausted> => {
+  const module = "Retry.policy"
+  const maxAttempts = count(module, "maxAttempts", options.maxAttempts ?? 3)
+  const backoff = options.backoff ?? Backoff.exponential({ base: 100 })
+  if (!Backoff.isBackoff(backoff)) {
+    throw new InvalidPolicyError({ module, parameter: "backoff", value: backoff, reason: "must be a Backoff" })
+  }
+  return build(module, maxAttempts, options, () => {
+    let previous: number | undefined
+    return {
+      next: (_error, attempt, _now, draw) => (previous = Backoff.delay(backoff, attempt, draw(), previous))
+    }
+  })
+}
+
+/**
+ * Retries as a `Schedule` says, which is given each error as its input: it decides the delays and the end.
+ *
+ * When: a `Backoff` cannot say it. `Schedule.recurs(3)` means four runs. Most schedules go on for ever: bound them
+ * (`Schedule.recurs`, `Schedule.upTo`), above all with `onExhausted: "wrap"`, which keeps every error until the end.
+ *
+ * Delays are rounded up to whole milliseconds, negative ones are 0, and one that is infinite or above 2^52 ms ends the
+ * call. The options work as in `policy`. A schedule that needs services or can fail has to be rid of both first.
+ *
+ * **Example** (Effect's own jitter, at most a minute)
+ *
+ * ```ts
+ * import { Schedule } from "effect"
+ * import { Retry } from "effect-resilience"
+ *
+ * const policy = Retry.fromSchedule(
+ *   Schedule.spaced("2 seconds").pipe(Schedule.jittered, Schedule.upTo({ times: 10, duration: "1 minute" }))
+ * )
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromSchedule = <E = unknown, Exhausted extends OnExhausted = "last">(
+  schedule: Schedule<unknown, E>,
+  options: Options<E, Exhausted> = {}
+): Policy<E, Exhausted> => build("Retry.fromSchedule", Infinity, options, () => RetrySchedule.driver(schedule))

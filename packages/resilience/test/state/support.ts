@@ -1,0 +1,92 @@
+/** What the tests of state share. */
+import { assert } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { CircuitBreaker, type Event, RateLimiter } from "../../src/index.ts"
+import { EventSink } from "../../src/Event.ts"
+import { layerMemory, type Step, Store, type SyncStore } from "../../src/Store.ts"
+import type { AnySpace } from "../../src/Store.ts"
+
+/** Keeps every event, in the order of their arrival. */
+export const recorder = () => {
+  const events: Array<Event.Event> = []
+  return {
+    events,
+    tags: () => events.map(({ _tag }) => _tag),
+    record: Effect.provideService(EventSink, (event: Event.Event) => void events.push(event))
+  }
+}
+
+/** Lets every fiber that can run do so, without time passing. */
+export const settle: Effect.Effect<void> = Effect.gen(function*() {
+  for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+})
+
+/**
+ * A store that forgets nothing: as little as a store can be, with no transactions. What it and the real one do must
+ * differ in nothing but memory.
+ */
+export const neverForgets = (): Store["Service"] => {
+  const spaces = new Map<AnySpace, Map<string, unknown>>()
+  const watches = new Map<unknown, () => void>()
+  const keysOf = (space: AnySpace) => {
+    let keys = spaces.get(space)
+    if (keys === undefined) spaces.set(space, keys = new Map())
+    return keys
+  }
+  const stateOf = ({ key, space }: Step): unknown =>
+    keysOf(space).has(key) ? keysOf(space).get(key) : space.kernel.initial(space.policy)
+  const sync: SyncStore = {
+    commit: (steps, now, write = true) => {
+      const results = steps.map((step) => step.space.kernel.step(step.space.policy, stateOf(step), step.input, now))
+      const allowed = results.every(([answer]) => answer.allowed)
+      if (allowed && write) steps.forEach(({ key, space }, i) => keysOf(space).set(key, results[i]![1]))
+      return { now, allowed, answers: results.map(([answer]) => answer) as never } // of the kernels of these steps
+    },
+    read: (space, key) => keysOf(space).get(key) as never, // states of this space's kernel
+    hold: () => {},
+    release: () => {},
+    watch: (_step, onChange) => {
+      watches.set(onChange, onChange)
+      return () => watches.delete(onChange)
+    },
+    afterCommit: (effect) => effect,
+    size: (space) => keysOf(space).size
+  }
+  const now = Effect.clockWith((clock) => Effect.sync(() => Math.floor(Number(clock.monotonicTimeNanosUnsafe()) / 1e6)))
+  return {
+    sync,
+    commit: (steps) => Effect.map(now, (now) => sync.commit(steps, now)),
+    read: (space, key) => Effect.map(now, (now) => ({ now, state: sync.read(space, key) })),
+    clear: (space) => Effect.sync(() => keysOf(space).clear())
+  }
+}
+
+/** The memory store, and what it remembers. Its spaces are known once something was asked of them. */
+export const spied = Effect.gen(function*() {
+  const store = yield* Store
+  const { sync } = store
+  assert.isDefined(sync)
+  const spaces = new Set<AnySpace>()
+  const note = <Steps extends ReadonlyArray<Step>>(steps: Steps) => {
+    for (const { space } of steps) spaces.add(space)
+    return steps
+  }
+  return {
+    store: {
+      ...store,
+      commit: (steps) => store.commit(note(steps)),
+      sync: { ...sync, commit: (steps, now, write) => sync.commit(note(steps), now, write) }
+    } satisfies Store["Service"],
+    spaces,
+    size: () => Array.from(spaces, sync.size).reduce((sum, size) => sum + size, 0),
+    remembers: (key: string) => Array.from(spaces).some((space) => sync.read(space, key) !== undefined)
+  }
+}).pipe(Effect.provide(layerMemory))
+
+/** A limiter on this very store. */
+export const limiterOn = (store: Store["Service"], policy: RateLimiter.Policy) =>
+  Effect.provide(RateLimiter.RateLimiter, Layer.provide(RateLimiter.layerFromStore(policy), Layer.succeed(Store, store)))
+
+/** A breaker on this very store. */
+export const breakerOn = (store: Store["Service"], policy: CircuitBreaker.Policy) =>
+  Effect.provide(CircuitBreaker.CircuitBreaker, Layer.provide(CircuitBreaker.layerFromStore(policy), Layer.succeed(Store, store)))
