@@ -47,12 +47,7 @@ const cases: ReadonlyArray<readonly [name: string, file: string, text: string, v
   ["a policy that imports the pipeline", "RateLimiter.ts", `export { a } from "./Resilience.ts"`, "arrow"],
   ["a policy that composes several", "RateLimiter.ts", `import "./internal/pipeline/compose.ts"`, "arrow"],
   ["the engine that imports a policy", "internal/pipeline/Call.ts", `import { retry } from "../../Retry.ts"`, "arrow"],
-  [
-    "the engine that loads a gate",
-    "internal/pipeline/Call.ts",
-    `import { gate } from "../LimitGate.ts"`,
-    "arrow"
-  ],
+  ["the engine that loads a gate", "internal/pipeline/Call.ts", `import { gate } from "../LimitGate.ts"`, "arrow"],
   ["a policy that loads the pipeline later", "RateLimiter.ts", `export const a = import("./Resilience.ts")`, "arrow"],
   ["a shared file that imports a policy", "internal/validate.ts", `import "../RateLimiter.ts"`, "arrow"],
   ["the pipeline that imports telemetry", "Resilience.ts", `import "./Telemetry.ts"`, "arrow"],

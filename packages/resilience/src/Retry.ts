@@ -11,7 +11,7 @@
  * **Example** (Three attempts, the last error as it was)
  *
  * ```ts
- * import { Data, Effect, Option } from "effect"
+ * import { Data, Duration, Effect, Option } from "effect"
  * import { Backoff, Retry } from "effect-resilience"
  *
  * class HttpError extends Data.TaggedError("HttpError")<{ readonly status: number; readonly retryAfter?: number }> {}
@@ -21,7 +21,7 @@
  *   maxAttempts: 3,
  *   backoff: Backoff.exponential({ base: "500 millis" }),
  *   while: (error: HttpError) => error.status === 429 || error.status >= 500,
- *   retryAfter: (error) => Option.map(Option.fromUndefinedOr(error.retryAfter), (seconds) => `${seconds} seconds`)
+ *   retryAfter: (error) => Option.map(Option.fromUndefinedOr(error.retryAfter), Duration.seconds)
  * })
  *
  * const user = fetchUser.pipe(Retry.execute(patient)) // Effect<string, HttpError>

@@ -3,10 +3,25 @@
  */
 import { Data, Effect, type Layer, Option, pipe } from "effect"
 import { Bulkhead, CircuitBreaker, RateLimiter, Resilience, resilient, Retry } from "effect-resilience"
-import type { BulkheadFull, CircuitOpen, RateLimitExceeded, RetryExhausted, StoreError, TimeoutExceeded } from "../src/Rejection.ts"
+import type {
+  BulkheadFull,
+  CircuitOpen,
+  RateLimitExceeded,
+  RetryExhausted,
+  StoreError,
+  TimeoutExceeded
+} from "../src/Rejection.ts"
 import type { Store } from "../src/Store.ts"
 
-export type Used = BulkheadFull | CircuitOpen | RateLimitExceeded | RetryExhausted<never> | StoreError | TimeoutExceeded | Store | Layer.Layer<never>
+export type Used =
+  | BulkheadFull
+  | CircuitOpen
+  | RateLimitExceeded
+  | RetryExhausted<never>
+  | StoreError
+  | TimeoutExceeded
+  | Store
+  | Layer.Layer<never>
 
 interface Receipt {
   readonly id: string
@@ -57,11 +72,17 @@ class Free extends Resilience.Service<Free>()("app/Free", { rateLimiter: RateLim
 const free = Free.resilient(charge, "k")
 // => Effect.Effect<Receipt, ChargeError, Free>
 
-class Remote extends Resilience.Service<Remote>()("app/Remote", { rateLimiter: tokenBucket, store: { onError: "fail" } }) {}
+class Remote extends Resilience.Service<Remote>()("app/Remote", {
+  rateLimiter: tokenBucket,
+  store: { onError: "fail" }
+}) {}
 const remote = Remote.resilient(charge, "k")
 // => Effect.Effect<Receipt, ChargeError | RateLimitExceeded | StoreError, Remote>
 
-class Local extends Resilience.Service<Local>()("app/Local", { rateLimiter: tokenBucket, store: { onError: "local" } }) {}
+class Local extends Resilience.Service<Local>()("app/Local", {
+  rateLimiter: tokenBucket,
+  store: { onError: "local" }
+}) {}
 const local = Local.resilient(charge, "k")
 // => Effect.Effect<Receipt, ChargeError | RateLimitExceeded, Local>
 
@@ -84,7 +105,11 @@ class Api extends Resilience.Service<Api>()("app/Api", {
     tenant: tokenBucket,
     global: RateLimiter.shared(tokenBucket)
   }),
-  circuitBreaker: CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(5), openDuration: "30 seconds", by: "region" })
+  circuitBreaker: CircuitBreaker.policy({
+    tripPolicy: CircuitBreaker.consecutive(5),
+    openDuration: "30 seconds",
+    by: "region"
+  })
 }) {}
 
 type ApiKey = Parameters<typeof Api.inspect>[0]
@@ -106,7 +131,11 @@ const policies = { rateLimiter: tokenBucket, circutBreaker: circuitBreaker }
 export const misspeltLayer = Resilience.layer(policies)
 
 // error: 'resetAfter' does not exist
-export const nested = CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(5), openDuration: 1, resetAfter: 1 })
+export const nested = CircuitBreaker.policy({
+  tripPolicy: CircuitBreaker.consecutive(5),
+  openDuration: 1,
+  resetAfter: 1
+})
 
 // error: Type 'Policy<never>' is not assignable to type 'Policy | undefined'
 export const wrongPolicy = Resilience.make("app/Wrong", { rateLimiter: circuitBreaker })
@@ -119,7 +148,7 @@ export const classified = pipe(
   charge,
   Payments.resilient("user:1", {
     cost: 2,
-    classify: (exit) => exit._tag === "Success" ? exit.value.id === "" ? "failure" : "success" : "failure"
+    classify: (exit) => (exit._tag === "Success" ? (exit.value.id === "" ? "failure" : "success") : "failure")
   })
 )
 // A retry policy that knows some errors takes only effects that fail with those.

@@ -29,17 +29,23 @@ export interface LimitSpec {
 export type LimitSpace = Space<any, any, any, LimiterDecision<unknown>>
 type LimitStep = Step<LimitSpace>
 
-/** Where the waiters of one key stand, and what the queue will look like when its last waiter has been admitted. */
+interface Forecast {
+  readonly state: unknown
+  readonly at: number
+}
+
+/** Where the waiters of one key stand. */
 class Place {
   readonly queue: WaitQueue
   readonly key: string
   readonly step: LimitStep
-  forecast: { state: unknown; at: number } | undefined
+  /** For calls with the same keys: what their last waiter in line will have left, and when. */
+  readonly forecasts = new Map<string, Forecast>()
   unwatch: () => void = () => {}
-  constructor(key: string, step: LimitStep, onLeave: (place: Place) => void) {
+  constructor(key: string, step: LimitStep, onLeave: (place: Place, inTurn: boolean) => void) {
     this.key = key
     this.step = step
-    this.queue = new WaitQueue(() => onLeave(this))
+    this.queue = new WaitQueue((inTurn) => onLeave(this, inTurn))
   }
 }
 
@@ -63,19 +69,20 @@ class Member {
   placeOf(step: LimitStep, now: number): Place {
     const known = this.places.get(step.key)
     if (known !== undefined) return known
-    const place = new Place(step.key, step, (place) => this.onLeave(place))
+    const place = new Place(step.key, step, (place, inTurn) => this.onLeave(place, inTurn))
     this.places.set(step.key, place)
     this.store.sync?.hold(step, now)
     place.unwatch =
       this.store.sync?.watch(step, () => {
-        place.forecast = undefined
+        place.forecasts.clear()
         place.queue.wakeHead()
       }) ?? place.unwatch
     return place
   }
 
-  private onLeave(place: Place): void {
-    place.forecast = undefined
+  /** A waiter that was let through in its turn did what was forecast. */
+  private onLeave(place: Place, inTurn: boolean): void {
+    if (!inTurn) place.forecasts.clear()
     if (place.queue.size > 0) return
     this.places.delete(place.key)
     place.unwatch()
@@ -86,7 +93,7 @@ class Member {
   improved(key: string): void {
     const place = this.places.get(key)
     if (place === undefined) return
-    place.forecast = undefined
+    place.forecasts.clear()
     place.queue.wakeHead()
   }
 
@@ -95,26 +102,31 @@ class Member {
   }
 
   /**
-   * How long a call of this cost would wait behind those who wait already, if nobody leaves: each is let through, in
-   * a copy of the state, as early as the kernel says.
+   * How long a call of this cost would wait behind those who wait already, if none of them leaves: each is let through,
+   * in a copy of the state, as early as the kernel says. Only those with the same keys count: they go first whatever
+   * happens, while others may move to another queue and be overtaken.
    */
-  waitBehind(place: Place, cost: number, now: number): { readonly wait: number; readonly forecast: Place["forecast"] } {
-    if (this.store.sync === undefined) return { wait: 0, forecast: undefined }
-    let forecast = place.forecast
+  waitBehind(
+    place: Place,
+    set: string,
+    cost: number,
+    now: number
+  ): { readonly wait: number; readonly forecast: Forecast } | undefined {
+    if (this.store.sync === undefined) return undefined
+    let forecast = place.forecasts.get(set)
     if (forecast === undefined) {
       const state: unknown = this.store.sync.read(this.space, place.key)
       forecast = { state: state === undefined ? this.space.kernel.initial(this.space.policy) : state, at: now }
       for (let waiter = place.queue.head; waiter !== undefined; waiter = waiter.next) {
-        forecast = this.letThrough(forecast, waiter.cost)
+        if (waiter.set === set) forecast = this.letThrough(forecast, waiter.cost)
       }
     }
     if (forecast.at < now) forecast = { state: forecast.state, at: now }
     const next = this.letThrough(forecast, cost)
-    place.forecast = forecast
     return { wait: next.at - now, forecast: next }
   }
 
-  private letThrough(from: { readonly state: unknown; readonly at: number }, cost: number) {
+  private letThrough(from: Forecast, cost: number): Forecast {
     const { kernel, policy } = this.space
     const input = { op: "take", cost } as const
     let at = from.at
@@ -156,6 +168,11 @@ export class LimitEntry {
     this.steps = gate.members.map((member) => new Step(member.space, member.keyOf(key), input))
   }
 
+  /** One name for all the keys it takes from: calls of one set are let through in the order of their arrival. */
+  get set(): string {
+    return this.steps.length === 1 ? "" : JSON.stringify(this.steps.map(({ key }) => key))
+  }
+
   /** Somebody older waits for one of these keys: this call may not overtake. */
   blocked(waiter: Waiter | undefined): boolean {
     for (let i = 0; i < this.steps.length; i++) {
@@ -194,7 +211,7 @@ export class LimitEntry {
           readonly step: LimitStep
           readonly wait: number
           readonly own: number
-          readonly forecast: Place["forecast"]
+          readonly forecast: Forecast | undefined
         }
       | undefined
     for (let i = 0; i < this.steps.length; i++) {
@@ -216,7 +233,7 @@ export class LimitEntry {
       const place = member.places.get(step.key)
       const behind = place !== undefined && place.queue.hasOlderThan(waiter)
       if (answer.allowed && !behind) continue
-      const estimate = behind && waiter === undefined ? member.waitBehind(place, this.cost, now) : undefined
+      const estimate = behind && waiter === undefined ? member.waitBehind(place, this.set, this.cost, now) : undefined
       const wait = Math.max(answer.retryAfter, estimate?.wait ?? 0)
       const maxWait = this.maxWait ?? member.spec.maxWait
       const until = Math.min(arrivedAt + maxWait, callDeadline)
@@ -250,7 +267,8 @@ export class LimitEntry {
         const arrives = waiter.queue !== place.queue
         const last = place.queue.tail === undefined || place.queue.tail.order < waiter.order
         place.queue.stand(waiter, now + own)
-        if (arrives) place.forecast = last && place.queue.size > 1 ? forecast : undefined
+        if (arrives && last && forecast !== undefined) place.forecasts.set(waiter.set, forecast)
+        else if (arrives) place.forecasts.clear()
       }
     }
   }

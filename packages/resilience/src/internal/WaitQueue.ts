@@ -17,6 +17,8 @@ export class Waiter {
   readonly fiber: Fiber.Fiber<unknown, unknown>
   readonly arrivedAt: number
   readonly cost: number
+  /** Which keys it waits for. */
+  readonly set: string
   /** When it must be asked for the last time. */
   deadline = Infinity
   queue: WaitQueue | undefined
@@ -25,10 +27,11 @@ export class Waiter {
   private resume: (() => void) | undefined
   private woken = false
 
-  constructor(fiber: Fiber.Fiber<unknown, unknown>, arrivedAt: number, cost: number) {
+  constructor(fiber: Fiber.Fiber<unknown, unknown>, arrivedAt: number, cost: number, set: string) {
     this.fiber = fiber
     this.arrivedAt = arrivedAt
     this.cost = cost
+    this.set = set
   }
 
   /** Suspends until the next wake. A wake that came first is not lost. */
@@ -50,8 +53,8 @@ export class Waiter {
     this.resume = undefined
   }
 
-  leave(): void {
-    this.queue?.remove(this)
+  leave(admitted: boolean): void {
+    this.queue?.remove(this, admitted)
   }
 }
 
@@ -65,9 +68,9 @@ export class WaitQueue {
   private earliest = Infinity
   private timerAt = Infinity
   private cancelTimer: (() => void) | undefined
-  private readonly onLeave: (queue: WaitQueue) => void
+  private readonly onLeave: (inTurn: boolean) => void
 
-  constructor(onLeave: (queue: WaitQueue) => void) {
+  constructor(onLeave: (inTurn: boolean) => void) {
     this.onLeave = onLeave
   }
 
@@ -101,7 +104,7 @@ export class WaitQueue {
     this.size++
   }
 
-  remove(waiter: Waiter): void {
+  remove(waiter: Waiter, admitted = false): void {
     if (waiter.queue !== this) return
     const wasHead = this.head === waiter
     if (waiter.previous === undefined) this.head = waiter.next
@@ -118,7 +121,7 @@ export class WaitQueue {
       this.earliest = Infinity
       this.disarm()
     }
-    this.onLeave(this)
+    this.onLeave(admitted && wasHead)
   }
 
   wakeHead(): void {

@@ -40,7 +40,7 @@ const sliceAt = (policy: SlidingWindowPolicy, state: SlidingWindowState, now: nu
 
 /** `counts[k]`, and 0 for slices that are not kept. */
 const countOf = (state: SlidingWindowState, k: number): number => {
-  const count = state.counts[k]
+  const count = k < 0 ? undefined : state.counts[k]
   return count === undefined ? 0 : count
 }
 

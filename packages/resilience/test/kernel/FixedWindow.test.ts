@@ -9,7 +9,7 @@ import { int } from "./limiterTraffic.ts"
 
 const costOf = (admitted: ReadonlyArray<Admission>): number => admitted.reduce((sum, { cost }) => sum + cost, 0)
 const aligned = ({ window }: FixedWindowPolicy, admitted: ReadonlyArray<Admission>, at: number): number =>
-  costOf(admitted.filter(({ now }) => (now - now % window) === at - at % window))
+  costOf(admitted.filter(({ now }) => now - (now % window) === at - (at % window)))
 
 limiterLaws<FixedWindowPolicy, FixedWindowState, FixedWindowReceipt>({
   kernel: fixedWindow,
@@ -81,7 +81,12 @@ describe("fixed window", () => {
   })
 
   it("a longer window takes over what a shorter one left, and does not freeze the key", () => {
-    const [, old] = fixedWindow.step({ limit: 10, window: 1_000 }, fixedWindow.initial(policy), { op: "take", cost: 8 }, 8_123_000)
+    const [, old] = fixedWindow.step(
+      { limit: 10, window: 1_000 },
+      fixedWindow.initial(policy),
+      { op: "take", cost: 8 },
+      8_123_000
+    )
     const [answer] = fixedWindow.step(policy, old, { op: "take", cost: 3 }, 8_124_000)
     assert.deepInclude(answer, { allowed: false, remaining: 2, retryAfter: 6_000 })
     assert.isTrue(fixedWindow.step(policy, old, { op: "take", cost: 10 }, 8_130_000)[0].allowed)

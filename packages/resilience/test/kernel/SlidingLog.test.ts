@@ -9,7 +9,7 @@ import { int } from "./limiterTraffic.ts"
 
 /** What was taken in the `window` ms that end with `at`. */
 const trailing = ({ window }: SlidingLogPolicy, admitted: ReadonlyArray<Admission>, at: number): number =>
-  admitted.reduce((sum, { cost, now }) => now <= at && now > at - window ? sum + cost : sum, 0)
+  admitted.reduce((sum, { cost, now }) => (now <= at && now > at - window ? sum + cost : sum), 0)
 
 limiterLaws<SlidingLogPolicy, SlidingLogState, SlidingLogReceipt>({
   kernel: slidingLog,
@@ -22,8 +22,7 @@ limiterLaws<SlidingLogPolicy, SlidingLogState, SlidingLogReceipt>({
     return at === undefined ? undefined : `${trailing(policy, admitted, at.now)} in the window up to ${at.now}`
   },
   admits: (policy, admitted, next) => trailing(policy, [...admitted, next], next.now) <= policy.limit,
-  least: ({ limit, window }, _, every, ticks) =>
-    limit * (1 + Math.floor((ticks - 1) / Math.ceil(window / every)))
+  least: ({ limit, window }, _, every, ticks) => limit * (1 + Math.floor((ticks - 1) / Math.ceil(window / every)))
 })
 
 describe("sliding log", () => {
@@ -84,7 +83,8 @@ describe("sliding log", () => {
   })
 
   it("a refund goes to its own entry, and an empty entry is dropped", () => {
-    const step = (state: SlidingLogState, cost: number, now: number) => slidingLog.step(policy, state, { op: "take", cost }, now)
+    const step = (state: SlidingLogState, cost: number, now: number) =>
+      slidingLog.step(policy, state, { op: "take", cost }, now)
     const [first, one] = step(slidingLog.initial(policy), 4, 1)
     const [, two] = step(one, 2, 2)
     const [, three] = slidingLog.step(policy, two, { op: "refund", receipt: first.receipt }, 3)

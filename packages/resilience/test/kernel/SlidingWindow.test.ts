@@ -24,10 +24,10 @@ limiterLaws<SlidingWindowPolicy, SlidingWindowState, SlidingWindowReceipt>({
     return undefined
   },
   admits: ({ limit, slice, slices }, admitted, { cost, now }) =>
-    cost + costOf(admitted.filter((one) => one.now >= now - now % slice - slices * slice)) <= limit,
+    cost + costOf(admitted.filter((one) => one.now >= now - (now % slice) - slices * slice)) <= limit,
   // The whole limit at once, and again when its slice has left.
   least: ({ limit, slice, slices }, _, every, ticks) =>
-    limit * (1 + Math.floor((ticks - 1) * every / (slice * (slices + 1) + every - 1)))
+    limit * (1 + Math.floor(((ticks - 1) * every) / (slice * (slices + 1) + every - 1)))
 })
 
 describe("sliding window", () => {
@@ -96,7 +96,10 @@ describe("sliding window", () => {
   it("a longer slice takes over what a shorter one left, and does not freeze the key", () => {
     const short = { limit: 10, slice: 100, slices: 10 }
     const [, old] = slidingWindow.step(short, slidingWindow.initial(short), { op: "take", cost: 8 }, 8_123_456)
-    assert.deepInclude(slidingWindow.step(policy, old, { op: "take", cost: 3 }, 8_124_000)[0], { allowed: false, remaining: 2 })
+    assert.deepInclude(slidingWindow.step(policy, old, { op: "take", cost: 3 }, 8_124_000)[0], {
+      allowed: false,
+      remaining: 2
+    })
     assert.isTrue(slidingWindow.step(policy, old, { op: "take", cost: 10 }, 8_134_000)[0].allowed)
   })
 })

@@ -9,7 +9,7 @@ import { int } from "./limiterTraffic.ts"
 
 /** Whether `cost` units within `ms` keep to `burst + floor(limit * ms / window)`. */
 const within = ({ burst, limit, window }: TokenBucketPolicy, cost: number, ms: number): boolean =>
-  BigInt(cost) <= BigInt(burst) + BigInt(limit) * BigInt(ms) / BigInt(window)
+  BigInt(cost) <= BigInt(burst) + (BigInt(limit) * BigInt(ms)) / BigInt(window)
 
 const broken = (policy: TokenBucketPolicy, admitted: ReadonlyArray<Admission>): string | undefined => {
   for (let i = 0; i < admitted.length; i++) {
@@ -28,19 +28,19 @@ limiterLaws<TokenBucketPolicy, TokenBucketState, TokenBucketReceipt>({
   // Half of the rates are one token each so many whole milliseconds: there, different histories meet in one state.
   small: Arbitrary.map(
     Arbitrary.all({ limit: int(1, 30), window: int(1, 60), burst: int(1, 20), even: int(0, 1) }),
-    ({ burst, even, limit, window }) => ({ limit, window: even === 1 ? limit * (1 + window % 12) : window, burst })
+    ({ burst, even, limit, window }) => ({ limit, window: even === 1 ? limit * (1 + (window % 12)) : window, burst })
   ),
   large: Arbitrary.map(
     Arbitrary.all({ limit: int(1, 1e6), window: int(1, 1e9), burst: int(1, 1e6) }),
     ({ burst, limit, window }) => ({ limit, window, burst: Math.min(burst, Math.floor(2 ** 52 / window)) })
   ),
   capacity: ({ burst }) => burst,
-  span: ({ burst, limit, window }) => Math.ceil(burst * window / limit),
+  span: ({ burst, limit, window }) => Math.ceil((burst * window) / limit),
   broken,
   admits: (policy, admitted, next) => broken(policy, [...admitted, next]) === undefined,
   // Where the bucket may be full between two ticks, what would drip over is lost to everybody.
   least: ({ burst, limit, window }, _, every, ticks) =>
-    every * limit <= (burst - 1) * window ? burst + Math.floor(limit * (ticks - 1) * every / window) : undefined
+    every * limit <= (burst - 1) * window ? burst + Math.floor((limit * (ticks - 1) * every) / window) : undefined
 })
 
 describe("token bucket", () => {
@@ -70,7 +70,7 @@ describe("token bucket", () => {
   const gcraInDoubles = (limit: number, window: number, burst: number, now: number): number => {
     const interval = window / limit
     let arrival = now
-    for (let admitted = 0;; admitted++) {
+    for (let admitted = 0; ; admitted++) {
       const next = Math.max(arrival, now) + interval
       if (next - burst * interval > now) return admitted
       arrival = next
@@ -143,7 +143,14 @@ describe("token bucket", () => {
   })
 
   it("a refund gives back the part of the call's own interval that is still to come", () => {
-    for (const [at, back] of [[100, 1000], [1000, 1000], [1400, 600], [1999, 1], [2000, 0], [2500, 0]] as const) {
+    for (const [at, back] of [
+      [100, 1000],
+      [1000, 1000],
+      [1400, 600],
+      [1999, 1],
+      [2000, 0],
+      [2500, 0]
+    ] as const) {
       const key = bucket({ limit: 1, window: 1000, burst: 3 })
       key.take(0)
       const { receipt } = key.take(0) // pays from 1000 to 2000

@@ -85,10 +85,21 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     return { calls, receipts, now }
   }
 
-  const words = ({ allowed, remaining, resetAfter, retryAfter }: Answer) => ({ allowed, remaining, resetAfter, retryAfter })
+  const words = ({ allowed, remaining, resetAfter, retryAfter }: Answer) => ({
+    allowed,
+    remaining,
+    resetAfter,
+    retryAfter
+  })
 
   /** Two keys answer alike from `from` on, also to refunds of what each admits, and of receipts from the past. */
-  const alike = (a: Key, b: Key, from: number, history: ReadonlyArray<Dice>, old: ReadonlyArray<Receipt> = []): void => {
+  const alike = (
+    a: Key,
+    b: Key,
+    from: number,
+    history: ReadonlyArray<Dice>,
+    old: ReadonlyArray<Receipt> = []
+  ): void => {
     const left: Array<readonly [Receipt, Receipt]> = old.map((receipt) => [receipt, receipt])
     for (const event of read(a.policy, from, history)) {
       const most = capacity(a.policy)
@@ -101,7 +112,11 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
       } else if (left.length > 0) {
         const [pair] = left.splice(event.pick % left.length, 1)
         const [one, two] = pair as readonly [Receipt, Receipt] // the list is not empty
-        assert.deepStrictEqual(words(a.refund(one, event.now)), words(b.refund(two, event.now)), `refund at ${event.now}`)
+        assert.deepStrictEqual(
+          words(a.refund(one, event.now)),
+          words(b.refund(two, event.now)),
+          `refund at ${event.now}`
+        )
       }
     }
   }
@@ -133,7 +148,11 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     readonly future: ReadonlyArray<Dice>
     readonly size: number
   }
-  const law = (name: string, check: (given: Given) => void, runs: { small: number; large: number } = { small: 300, large: 150 }) => {
+  const law = (
+    name: string,
+    check: (given: Given) => void,
+    runs: { small: number; large: number } = { small: 300, large: 150 }
+  ) => {
     for (const size of ["small", "large"] as const) {
       if (runs[size] === 0) continue
       it.effect.prop(
@@ -157,7 +176,7 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     law("retryAfter is exact", ({ from, history, policy, size }) => {
       const key = new Key(policy)
       const { now } = play(key, read(policy, from, history))
-      for (const cost of [1, 1 + size % capacity(policy), capacity(policy), capacity(policy) + 1]) {
+      for (const cost of [1, 1 + (size % capacity(policy)), capacity(policy), capacity(policy) + 1]) {
         exact(key, cost, now)
         exact(key, cost, Math.max(0, now - size)) // a clock that stepped back
       }
@@ -194,7 +213,7 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
       const singles = new Key(policy)
       const { now } = play(singles, read(policy, from, history))
       const whole = singles.copy()
-      const n = 1 + size % Math.min(capacity(policy) + 1, 60)
+      const n = 1 + (size % Math.min(capacity(policy) + 1, 60))
       let admitted = 0
       for (let i = 0; i < n; i++) if (singles.take(1, now).allowed) admitted++
       const answer = whole.take(n, now)
@@ -210,7 +229,7 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
       let newest = 0
       for (const event of read(policy, from, history, 0)) {
         if (event.op !== "take") continue
-        const back = event.now % 3 === 0 ? (size % 7 === 0 ? event.now : Math.floor(span(policy) * size / 700)) : 0
+        const back = event.now % 3 === 0 ? (size % 7 === 0 ? event.now : Math.floor((span(policy) * size) / 700)) : 0
         const now = Math.max(0, event.now - back)
         const time = Math.max(newest, now)
         const answer = key.take(event.cost, now)
@@ -242,8 +261,11 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
       const key = new Key(policy)
       const { now } = play(key, read(policy, given.from, given.history))
       const before = key.copy()
-      const taken = future.slice(0, 6).map((roll) => key.take(costOf(specimen, policy, roll), now)).filter((answer) => answer.allowed)
-      const later = now + (size % 4 === 0 ? 0 : Math.floor(span(policy) * size / 2000))
+      const taken = future
+        .slice(0, 6)
+        .map((roll) => key.take(costOf(specimen, policy, roll), now))
+        .filter((answer) => answer.allowed)
+      const later = now + (size % 4 === 0 ? 0 : Math.floor((span(policy) * size) / 2000))
       for (let i = 0; taken.length > 0; i++) {
         const [answer] = taken.splice((size + i) % taken.length, 1)
         key.refund((answer as Answer).receipt, later) // the list is not empty
@@ -253,19 +275,23 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
       }
     })
 
-    law("what survives any refunds would have been admitted alone", ({ from, future, history, policy, size }) => {
-      const key = new Key(policy)
-      const events = read(policy, from, history, 40, size % 4 > 0)
-      const { calls, now } = play(key, events)
-      const alone = new Key(policy)
-      for (const { cost, now } of calls) assert.isTrue(alone.take(cost, now).allowed, `cost ${cost} at ${now}`)
-      for (const event of [{ now }, ...read(policy, now, future)]) {
-        const [one] = key.ask(0, event.now)
-        const [two] = alone.ask(0, event.now)
-        assert.isAtMost(one.remaining, two.remaining, `at ${event.now}`)
-        assert.isAtLeast(one.resetAfter, two.resetAfter, `at ${event.now}`)
-      }
-    }, { small: 3000, large: 1500 })
+    law(
+      "what survives any refunds would have been admitted alone",
+      ({ from, future, history, policy, size }) => {
+        const key = new Key(policy)
+        const events = read(policy, from, history, 40, size % 4 > 0)
+        const { calls, now } = play(key, events)
+        const alone = new Key(policy)
+        for (const { cost, now } of calls) assert.isTrue(alone.take(cost, now).allowed, `cost ${cost} at ${now}`)
+        for (const event of [{ now }, ...read(policy, now, future)]) {
+          const [one] = key.ask(0, event.now)
+          const [two] = alone.ask(0, event.now)
+          assert.isAtMost(one.remaining, two.remaining, `at ${event.now}`)
+          assert.isAtLeast(one.resetAfter, two.resetAfter, `at ${event.now}`)
+        }
+      },
+      { small: 3000, large: 1500 }
+    )
 
     law("after expiresAt a state behaves like the initial one", ({ from, future, history, policy, size }) => {
       const key = new Key(policy)
@@ -300,7 +326,8 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
       const receipts: Array<readonly [Receipt, Receipt]> = []
       for (const event of read(policy, from, history)) {
         copy.state = JSON.parse(JSON.stringify(copy.state))
-        const pair = event.op === "refund" ? receipts.splice(event.pick % Math.max(1, receipts.length), 1)[0] : undefined
+        const pair =
+          event.op === "refund" ? receipts.splice(event.pick % Math.max(1, receipts.length), 1)[0] : undefined
         if (event.op === "take") {
           const [one, two] = [key.take(event.cost, event.now), copy.take(event.cost, event.now)]
           assert.deepStrictEqual(words(one), words(two))
@@ -312,19 +339,23 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
       }
     })
 
-    law("full demand gets the whole bound", ({ from, policy, size }) => {
-      const key = new Key(policy)
-      const every = 1 + size % Math.max(1, Math.min(20, span(policy)))
-      const ticks = 400
-      const least = specimen.least(policy, from, every, ticks)
-      let admitted = 0
-      for (let tick = 0; tick < ticks; tick++) {
-        const now = from + tick * every
-        const { remaining } = key.ask(0, now)[0]
-        if (key.take(remaining, now).allowed) admitted += remaining
-      }
-      if (least !== undefined) assert.isAtLeast(admitted, least)
-    }, { small: 300, large: 0 })
+    law(
+      "full demand gets the whole bound",
+      ({ from, policy, size }) => {
+        const key = new Key(policy)
+        const every = 1 + (size % Math.max(1, Math.min(20, span(policy))))
+        const ticks = 400
+        const least = specimen.least(policy, from, every, ticks)
+        let admitted = 0
+        for (let tick = 0; tick < ticks; tick++) {
+          const now = from + tick * every
+          const { remaining } = key.ask(0, now)[0]
+          if (key.take(remaining, now).allowed) admitted += remaining
+        }
+        if (least !== undefined) assert.isAtLeast(admitted, least)
+      },
+      { small: 300, large: 0 }
+    )
 
     law("a cost above the capacity never passes, and a cost of 0 takes nothing", ({ from, history, policy, size }) => {
       const key = new Key(policy)
@@ -354,34 +385,43 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
       })
     })
 
-    law("reset forgets, and no refund from before fills a key above its capacity", ({ from, history, policy, size }) => {
-      const key = new Key(policy)
-      const { now, receipts } = play(key, read(policy, from, history))
-      const [answer, state] = kernel.step(policy, key.state, { op: "reset" }, now)
-      assert.deepStrictEqual(state, kernel.initial(policy))
-      assert.deepStrictEqual(words(answer), { allowed: true, remaining: capacity(policy), resetAfter: 0, retryAfter: 0 })
-      key.state = state
-      key.take(1 + size % capacity(policy), now)
-      for (const receipt of receipts) key.refund(receipt, now)
-      assert.isTrue(numbersIn(key.state).every((number) => number >= 0))
-      assert.isTrue(key.take(key.ask(0, now)[0].remaining, now).allowed)
-      assert.isFalse(key.take(1, now).allowed)
-    })
+    law(
+      "reset forgets, and no refund from before fills a key above its capacity",
+      ({ from, history, policy, size }) => {
+        const key = new Key(policy)
+        const { now, receipts } = play(key, read(policy, from, history))
+        const [answer, state] = kernel.step(policy, key.state, { op: "reset" }, now)
+        assert.deepStrictEqual(state, kernel.initial(policy))
+        assert.deepStrictEqual(words(answer), {
+          allowed: true,
+          remaining: capacity(policy),
+          resetAfter: 0,
+          retryAfter: 0
+        })
+        key.state = state
+        key.take(1 + (size % capacity(policy)), now)
+        for (const receipt of receipts) key.refund(receipt, now)
+        assert.isTrue(numbersIn(key.state).every((number) => number >= 0))
+        assert.isTrue(key.take(key.ask(0, now)[0].remaining, now).allowed)
+        assert.isFalse(key.take(1, now).allowed)
+      }
+    )
 
-    const anyPolicy = Arbitrary.flatMap(int(0, 1), (i) => i === 0 ? specimen.small : specimen.large)
+    const anyPolicy = Arbitrary.flatMap(int(0, 1), (i) => (i === 0 ? specimen.small : specimen.large))
     it.effect.prop(
       "a state that another policy left heals",
       { policy: specimen.small, other: anyPolicy, from: start, history: rolls, future: rolls },
-      ({ from, future, history, other, policy }) => Effect.sync(() => {
-        const foreign = new Key(other)
-        const { now } = play(foreign, read(other, from, history))
-        const key = new Key(policy, foreign.state)
-        const { remaining, resetAfter } = key.ask(0, now)[0]
-        assert.isTrue(remaining >= 0 && remaining <= capacity(policy))
-        assert.isAtMost(resetAfter, span(policy))
-        exact(key, capacity(policy), now)
-        alike(key, new Key(policy), now + resetAfter, future)
-      }),
+      ({ from, future, history, other, policy }) =>
+        Effect.sync(() => {
+          const foreign = new Key(other)
+          const { now } = play(foreign, read(other, from, history))
+          const key = new Key(policy, foreign.state)
+          const { remaining, resetAfter } = key.ask(0, now)[0]
+          assert.isTrue(remaining >= 0 && remaining <= capacity(policy))
+          assert.isAtMost(resetAfter, span(policy))
+          exact(key, capacity(policy), now)
+          alike(key, new Key(policy), now + resetAfter, future)
+        }),
       { timeout: 60_000, arbitrary: { runs: 300, size: 40, seed } }
     )
   })

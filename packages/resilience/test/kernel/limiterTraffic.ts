@@ -38,44 +38,45 @@ const Dice = Schema.Struct({
 })
 export type Dice = typeof Dice.Type
 
-export const rolls: Arbitrary.Arbitrary<ReadonlyArray<Dice>> = Arbitrary.array(Arbitrary.schema(Dice), { maxLength: 40 })
+export const rolls: Arbitrary.Arbitrary<ReadonlyArray<Dice>> = Arbitrary.array(Arbitrary.schema(Dice), {
+  maxLength: 40
+})
 
 /** The time of the first event: the beginning, soon after it, or any. */
 export const start: Arbitrary.Arbitrary<number> = Arbitrary.map(
   Arbitrary.all({ kind: int(0, 3), small: int(0, 500), any: int(0, 2 ** 42) }),
-  ({ any, kind, small }) => kind === 0 ? 0 : kind === 3 ? any : small
+  ({ any, kind, small }) => (kind === 0 ? 0 : kind === 3 ? any : small)
 )
 
 const LATEST = 2 ** 43
 export const YEAR = 31_536_000_000
 
 /** `LAWS_SEED` repeats a run; each suite has its seed in its name. */
-export const seed: number = process.env["LAWS_SEED"] === undefined
-  ? Effect.runSync(Random.nextInt)
-  : Number(process.env["LAWS_SEED"])
+export const seed: number =
+  process.env["LAWS_SEED"] === undefined ? Effect.runSync(Random.nextInt) : Number(process.env["LAWS_SEED"])
 
 const gapOf = <Policy>({ capacity, span }: Scale<Policy>, policy: Policy, { gap, size }: Dice): number => {
   const whole = span(policy)
   if (gap < 30) return 0
-  if (gap < 50) return 1 + size % 3
-  if (gap < 70) return Math.floor(whole * size / 3000)
+  if (gap < 50) return 1 + (size % 3)
+  if (gap < 70) return Math.floor((whole * size) / 3000)
   if (gap < 82) return Math.ceil(whole / capacity(policy)) * (size % 4)
-  if (gap < 92) return Math.max(0, whole - 1 + size % 3)
-  return gap < 97 ? whole * (size % 4) : YEAR * (1 + size % 9)
+  if (gap < 92) return Math.max(0, whole - 1 + (size % 3))
+  return gap < 97 ? whole * (size % 4) : YEAR * (1 + (size % 9))
 }
 
 /** A key that is never idle: most gaps are a part of one unit's time. */
 const busyGapOf = <Policy>({ capacity, span }: Scale<Policy>, policy: Policy, { gap, size }: Dice): number => {
   const unit = Math.ceil(span(policy) / capacity(policy))
-  return gap < 40 ? 0 : gap < 55 ? unit * (size % 3) : Math.floor(unit * size / 800)
+  return gap < 40 ? 0 : gap < 55 ? unit * (size % 3) : Math.floor((unit * size) / 800)
 }
 
 export const costOf = <Policy>({ capacity }: Scale<Policy>, policy: Policy, { cost, size }: Dice): number => {
   const most = capacity(policy)
   if (cost < 45) return 1
-  if (cost < 65) return Math.min(most, 1 + size % 4)
-  if (cost < 85) return 1 + Math.floor((most - 1) * size / 1999)
-  return cost < 92 ? most : cost < 96 ? 0 : most + 1 + size % 3
+  if (cost < 65) return Math.min(most, 1 + (size % 4))
+  if (cost < 85) return 1 + Math.floor(((most - 1) * size) / 1999)
+  return cost < 92 ? most : cost < 96 ? 0 : most + 1 + (size % 3)
 }
 
 export interface Reading {

@@ -82,7 +82,19 @@ const overStore = (): World => {
 
 const small = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5 }))
 const Op = Schema.Struct({
-  do: Schema.Literals(["get", "set", "add", "add", "yield", "yield", "hot", "nested", "caught", "child", "awaitAtLeast"]),
+  do: Schema.Literals([
+    "get",
+    "set",
+    "add",
+    "add",
+    "yield",
+    "yield",
+    "hot",
+    "nested",
+    "caught",
+    "child",
+    "awaitAtLeast"
+  ]),
   place: small,
   n: small
 })
@@ -97,7 +109,7 @@ type Op = typeof Op.Type
 const tasks = Arbitrary.array(Arbitrary.schema(Task), { minLength: 2, maxLength: 6 })
 
 const runOp = (world: World, op: Op, see: (what: string) => void): Effect.Effect<void, string, Effect.Transaction> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { n, place } = op
     switch (op.do) {
       case "get":
@@ -123,10 +135,10 @@ const runOp = (world: World, op: Op, see: (what: string) => void): Effect.Effect
 
 /** What a world shows of a program. */
 const play = (world: World, program: ReadonlyArray<Task>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const seen: Array<string> = []
     const run = (task: Task, name: number) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         for (let i = 0; i < task.wait; i++) yield* Effect.yieldNow
         if (task.how === "hot") {
           for (const op of task.ops) {
@@ -135,21 +147,28 @@ const play = (world: World, program: ReadonlyArray<Task>) =>
           }
           return
         }
-        yield* Effect.tx(Effect.gen(function*() {
-          const { attempt, retryReason } = yield* Effect.Transaction
-          seen.push(`${name}: attempt ${attempt} (${retryReason})`)
-          // A hot write of a place that the transaction has read repeats it for ever, in any world.
-          for (const op of task.ops) if (op.do !== "hot" || attempt === 1) yield* runOp(world, op, (what) => seen.push(`${name}: ${what}`))
-          if (task.ending === "fail") return yield* Effect.fail("outer")
-          if (task.ending === "die") return yield* Effect.die("outer")
-          if (task.ending === "interrupt") return yield* Effect.interrupt
-        }))
+        yield* Effect.tx(
+          Effect.gen(function* () {
+            const { attempt, retryReason } = yield* Effect.Transaction
+            seen.push(`${name}: attempt ${attempt} (${retryReason})`)
+            // A hot write of a place that the transaction has read repeats it for ever, in any world.
+            for (const op of task.ops)
+              if (op.do !== "hot" || attempt === 1) yield* runOp(world, op, (what) => seen.push(`${name}: ${what}`))
+            if (task.ending === "fail") return yield* Effect.fail("outer")
+            if (task.ending === "die") return yield* Effect.die("outer")
+            if (task.ending === "interrupt") return yield* Effect.interrupt
+          })
+        )
       })
     const fibers = yield* Effect.forEach(program, (task, i) => Effect.forkChild(run(task, i)))
     for (let i = 0; i < 60; i++) yield* Effect.yieldNow
     const ends = fibers.map((fiber) => {
       const exit = fiber.pollUnsafe()
-      return exit === undefined ? "waits" : Exit.isSuccess(exit) ? "success" : exit.cause.reasons.map((reason) => reason._tag).join()
+      return exit === undefined
+        ? "waits"
+        : Exit.isSuccess(exit)
+          ? "success"
+          : exit.cause.reasons.map((reason) => reason._tag).join()
     })
     yield* Fiber.interruptAll(fibers)
     const values: Array<number> = []
@@ -158,37 +177,58 @@ const play = (world: World, program: ReadonlyArray<Task>) =>
   })
 
 describe("a cell", () => {
-  it.effect.prop("is to transactions what Effect's own reference is", { tasks }, ({ tasks }) =>
-    Effect.gen(function*() {
-      const theirs = yield* play(overRefs(() => TxRef.makeUnsafe({ n: 0 })), tasks)
-      const ours = yield* play(overRefs(() => new Cell({ n: 0 }) as TxRef.TxRef<Value>), tasks) // only this test writes it
-      assert.deepStrictEqual(ours, theirs)
-    }), { arbitrary: { runs: 400 } })
+  it.effect.prop(
+    "is to transactions what Effect's own reference is",
+    { tasks },
+    ({ tasks }) =>
+      Effect.gen(function* () {
+        const theirs = yield* play(
+          overRefs(() => TxRef.makeUnsafe({ n: 0 })),
+          tasks
+        )
+        const ours = yield* play(
+          overRefs(() => new Cell({ n: 0 }) as TxRef.TxRef<Value>),
+          tasks
+        ) // only this test writes it
+        assert.deepStrictEqual(ours, theirs)
+      }),
+    { arbitrary: { runs: 400 } }
+  )
 
-  it.effect.prop("of the memory store is to transactions what Effect's own reference is", { tasks }, ({ tasks }) =>
-    Effect.gen(function*() {
-      const { versions: _, ...theirs } = yield* play(overRefs(() => TxRef.makeUnsafe({ n: 0 })), tasks)
-      const { versions: __, ...ours } = yield* play(overStore(), tasks)
-      assert.deepStrictEqual(ours, theirs)
-    }), { arbitrary: { runs: 400 } })
+  it.effect.prop(
+    "of the memory store is to transactions what Effect's own reference is",
+    { tasks },
+    ({ tasks }) =>
+      Effect.gen(function* () {
+        const { versions: _, ...theirs } = yield* play(
+          overRefs(() => TxRef.makeUnsafe({ n: 0 })),
+          tasks
+        )
+        const { versions: __, ...ours } = yield* play(overStore(), tasks)
+        assert.deepStrictEqual(ours, theirs)
+      }),
+    { arbitrary: { runs: 400 } }
+  )
 
   it.effect("is recognised by Effect and pipes", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const cell = new Cell(1) as TxRef.TxRef<number>
       const ref = TxRef.makeUnsafe(1)
       assert.strictEqual(cell["~effect/TxRef"], ref["~effect/TxRef"])
       yield* cell.pipe(TxRef.update((n) => n + 1))
       assert.strictEqual(yield* TxRef.get(cell), 2)
       assert.strictEqual(cell.version, 1)
-    }))
+    })
+  )
 
   it.effect("the programs of this file meet conflicts, waits, wake-ups and rollbacks", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const samples = yield* Arbitrary.sampleEffect(tasks, { count: 300 })
       const shown = yield* Effect.forEach(samples, (program) => play(overStore(), program))
       const all = shown.flatMap(({ seen }) => seen)
       assert.isAbove(all.filter((line) => line.endsWith("(conflict)")).length, 20)
       assert.isAbove(all.filter((line) => line.endsWith("(retry)")).length, 20)
       assert.isAbove(shown.flatMap(({ ends }) => ends).filter((end) => end === "waits").length, 20)
-    }))
+    })
+  )
 })

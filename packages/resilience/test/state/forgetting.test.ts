@@ -20,7 +20,7 @@ const traffic = (limiter: RateLimiter.RateLimiterService<string>, calls = 1_000)
 describe("a key of a limiter", () => {
   for (const [kind, policy] of Object.entries(kinds)) {
     it.effect(`of a ${kind} is forgotten by the traffic of others once it is as good as new, and not before`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { remembers, store } = yield* spied
         const limiter = yield* limiterOn(store, policy)
         yield* limiter.allow("a")
@@ -32,39 +32,56 @@ describe("a key of a limiter", () => {
         assert.isTrue(remembers("a"), "no timer forgets")
         yield* traffic(limiter)
         assert.isFalse(remembers("a"))
-      }))
+      })
+    )
   }
 
   it.effect("is kept while a call waits on it, also at the very moment at which it is as good as new", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { remembers, store } = yield* spied
-      const limiter = yield* limiterOn(store, RateLimiter.slidingLog({ limit: 1, window: "1 second", maxWait: "1 minute" }))
+      const limiter = yield* limiterOn(
+        store,
+        RateLimiter.slidingLog({ limit: 1, window: "1 second", maxWait: "1 minute" })
+      )
       yield* limiter.acquire("a")
       // its timer is older than the waiter's, so it runs before the waiter asks again
-      const sweeper = yield* Effect.forkChild(Effect.andThen(Effect.sleep("1 second"), Effect.gen(function*() {
-        assert.strictEqual((yield* limiter.peek("a")).resetAfterMillis, 0)
-        yield* traffic(limiter)
-        return [remembers("a"), (yield* limiter.peek("a")).queued] as const
-      })))
+      const sweeper = yield* Effect.forkChild(
+        Effect.andThen(
+          Effect.sleep("1 second"),
+          Effect.gen(function* () {
+            assert.strictEqual((yield* limiter.peek("a")).resetAfterMillis, 0)
+            yield* traffic(limiter)
+            return [remembers("a"), (yield* limiter.peek("a")).queued] as const
+          })
+        )
+      )
       yield* settle
       const waiters = [yield* Effect.forkChild(limiter.acquire("a")), yield* Effect.forkChild(limiter.acquire("a"))]
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* Fiber.join(sweeper), [true, 2])
-      assert.deepStrictEqual(waiters.map((waiter) => waiter.pollUnsafe()), [Exit.void, undefined])
+      assert.deepStrictEqual(
+        waiters.map((waiter) => waiter.pollUnsafe()),
+        [Exit.void, undefined]
+      )
       yield* Effect.tx(limiter.reset("a"))
       yield* settle
       assert.deepStrictEqual(waiters[1]!.pollUnsafe(), Exit.void)
       yield* TestClock.adjust("1 second")
       yield* traffic(limiter)
       assert.isFalse(remembers("a"), "nobody waits any more")
-    }))
+    })
+  )
 
   it.effect("is kept while a waiter stands in its queue behind a reset, so the queue is not split", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { remembers, store } = yield* spied
-      const limiter = yield* limiterOn(store, RateLimiter.slidingLog({ limit: 2, window: "1 second", maxWait: "1 minute" }))
+      const limiter = yield* limiterOn(
+        store,
+        RateLimiter.slidingLog({ limit: 2, window: "1 second", maxWait: "1 minute" })
+      )
       const order: Array<string> = []
-      const call = (name: string, cost: number) => Effect.forkChild(Effect.tap(limiter.acquire("a", { cost }), () => Effect.sync(() => order.push(name))))
+      const call = (name: string, cost: number) =>
+        Effect.forkChild(Effect.tap(limiter.acquire("a", { cost }), () => Effect.sync(() => order.push(name))))
       yield* limiter.acquire("a", { cost: 2 })
       const fibers = [yield* call("first", 2), yield* call("second", 2)]
       yield* settle
@@ -74,10 +91,11 @@ describe("a key of a limiter", () => {
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(order, ["first", "second"])
       yield* Fiber.joinAll(fibers)
-    }))
+    })
+  )
 
   it.effect("that was refused only, or looked at only, is not remembered", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { remembers, size, store } = yield* spied
       const limiter = yield* limiterOn(store, kinds.slidingLog)
       yield* limiter.peek("looked at")
@@ -86,46 +104,62 @@ describe("a key of a limiter", () => {
       yield* traffic(limiter)
       assert.isFalse(remembers("refused"))
       assert.isAtMost(size(), 3)
-    }))
+    })
+  )
 
-  it.effect("100,000 of them, idle, are gone after at most 5,000 later calls", () =>
-    Effect.gen(function*() {
-      const { size, store } = yield* spied
-      const limiter = yield* limiterOn(store, kinds.tokenBucket)
-      for (let i = 0; i < 100_000; i++) yield* limiter.allow(`idle ${i}`)
-      assert.isAbove(size(), 90_000)
-      yield* TestClock.adjust("1 minute")
-      let calls = 0
-      while (size() > 3 && calls < 6_000) {
-        yield* limiter.allow(`traffic ${calls++ % 3}`)
-      }
-      assert.isAtMost(size(), 3)
-      assert.isAtMost(calls, 5_000)
-    }), { timeout: 30_000 })
+  it.effect(
+    "100,000 of them, idle, are gone after at most 5,000 later calls",
+    () =>
+      Effect.gen(function* () {
+        const { size, store } = yield* spied
+        const limiter = yield* limiterOn(store, kinds.tokenBucket)
+        for (let i = 0; i < 100_000; i++) yield* limiter.allow(`idle ${i}`)
+        assert.isAbove(size(), 90_000)
+        yield* TestClock.adjust("1 minute")
+        let calls = 0
+        while (size() > 3 && calls < 6_000) {
+          yield* limiter.allow(`traffic ${calls++ % 3}`)
+        }
+        assert.isAtMost(size(), 3)
+        assert.isAtMost(calls, 5_000)
+      }),
+    { timeout: 30_000 }
+  )
 
-  it.effect("new keys without end, each used once, do not pile up", () =>
-    Effect.gen(function*() {
-      const { size, store } = yield* spied
-      const limiter = yield* limiterOn(store, RateLimiter.slidingLog({ limit: 1, window: 10 }))
-      let most = 0
-      for (let i = 0; i < 20_000; i++) {
-        yield* limiter.allow(`attacker ${i}`)
-        if (i % 10 === 9) yield* TestClock.adjust(1)
-        most = Math.max(most, size())
-      }
-      // 100 keys are alive at any time
-      assert.isAtMost(most, 500)
-    }), { timeout: 30_000 })
+  it.effect(
+    "new keys without end, each used once, do not pile up",
+    () =>
+      Effect.gen(function* () {
+        const { size, store } = yield* spied
+        const limiter = yield* limiterOn(store, RateLimiter.slidingLog({ limit: 1, window: 10 }))
+        let most = 0
+        for (let i = 0; i < 20_000; i++) {
+          yield* limiter.allow(`attacker ${i}`)
+          if (i % 10 === 9) yield* TestClock.adjust(1)
+          most = Math.max(most, size())
+        }
+        // 100 keys are alive at any time
+        assert.isAtMost(most, 500)
+      }),
+    { timeout: 30_000 }
+  )
 })
 
 describe("a circuit of each key", () => {
-  const failing = { tripPolicy: CircuitBreaker.consecutive(2, { within: "10 seconds" }), openDuration: "1 second", by: "key" } as const
+  const failing = {
+    tripPolicy: CircuitBreaker.consecutive(2, { within: "10 seconds" }),
+    openDuration: "1 second",
+    by: "key"
+  } as const
   const trafficOn = (breaker: CircuitBreaker.CircuitBreakerService) =>
-    Effect.forEach(Array.from({ length: 1_000 }), (_, i) => breaker.execute(Effect.void, `traffic ${i % 3}`), { discard: true })
-  const fail = (breaker: CircuitBreaker.CircuitBreakerService, key: string) => Effect.exit(breaker.execute(Effect.fail("down"), key))
+    Effect.forEach(Array.from({ length: 1_000 }), (_, i) => breaker.execute(Effect.void, `traffic ${i % 3}`), {
+      discard: true
+    })
+  const fail = (breaker: CircuitBreaker.CircuitBreakerService, key: string) =>
+    Effect.exit(breaker.execute(Effect.fail("down"), key))
 
   it.effect("is forgotten when its failures are too old to count", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { remembers, store } = yield* spied
       const breaker = yield* breakerOn(store, CircuitBreaker.policy(failing))
       yield* fail(breaker, "a")
@@ -135,10 +169,11 @@ describe("a circuit of each key", () => {
       yield* TestClock.adjust(1)
       yield* trafficOn(breaker)
       assert.isFalse(remembers("a"))
-    }))
+    })
+  )
 
   it.effect("is kept while it is open, without an idleTimeToLive for ever", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { store } = yield* spied
       const breaker = yield* breakerOn(store, CircuitBreaker.policy(failing))
       yield* fail(breaker, "a")
@@ -146,10 +181,11 @@ describe("a circuit of each key", () => {
       yield* TestClock.adjust("1000 days")
       yield* trafficOn(breaker)
       assert.strictEqual((yield* breaker.state("a")).state, "HalfOpen")
-    }))
+    })
+  )
 
   it.effect("is forgotten an idleTimeToLive after its last use, where no time would close it, and not before", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { remembers, store } = yield* spied
       const breaker = yield* breakerOn(store, CircuitBreaker.policy({ ...failing, idleTimeToLive: "1 hour" }))
       yield* fail(breaker, "a")
@@ -167,15 +203,19 @@ describe("a circuit of each key", () => {
       yield* TestClock.adjust("30 minutes")
       yield* trafficOn(breaker)
       assert.isFalse(remembers("b"))
-    }))
+    })
+  )
 
   it.effect("is kept while a call that it lets through waits for something else, which then hears of its moves", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { remembers, store } = yield* spied
       const breaker = yield* breakerOn(store, CircuitBreaker.policy(failing))
       const limiter = yield* limiterOn(store, RateLimiter.tokenBucket({ limit: 1, window: "1 hour", maxWait: "1 day" }))
-      const services = Layer.mergeAll(Layer.succeed(CircuitBreaker.CircuitBreaker, breaker), Layer.succeed(RateLimiter.RateLimiter, limiter))
-      yield* Effect.gen(function*() {
+      const services = Layer.mergeAll(
+        Layer.succeed(CircuitBreaker.CircuitBreaker, breaker),
+        Layer.succeed(RateLimiter.RateLimiter, limiter)
+      )
+      yield* Effect.gen(function* () {
         yield* limiter.acquire("a")
         const waiter = yield* Effect.forkChild(Effect.flip(resilient(Effect.void, "a")))
         yield* settle
@@ -188,30 +228,43 @@ describe("a circuit of each key", () => {
         yield* trafficOn(breaker)
         yield* traffic(limiter)
         assert.isFalse(remembers("a"))
-      }).pipe(Effect.provide(Layer.provide(Resilience.layerFrom([RateLimiter.RateLimiter, CircuitBreaker.CircuitBreaker]), services)))
-    }))
+      }).pipe(
+        Effect.provide(
+          Layer.provide(Resilience.layerFrom([RateLimiter.RateLimiter, CircuitBreaker.CircuitBreaker]), services)
+        )
+      )
+    })
+  )
 
   it.effect("is never forgotten before its natural end, however short the idleTimeToLive", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { remembers, store } = yield* spied
       const breaker = yield* breakerOn(store, CircuitBreaker.policy({ ...failing, idleTimeToLive: 1 }))
       yield* fail(breaker, "a")
       yield* TestClock.adjust(9_999)
       yield* trafficOn(breaker)
       assert.isTrue(remembers("a"))
-    }))
+    })
+  )
 
   it.effect("is kept while a call of it is in flight, whose outcome then counts", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { remembers, store } = yield* spied
-      const breaker = yield* breakerOn(store, CircuitBreaker.policy({ ...failing, tripPolicy: CircuitBreaker.consecutive(1), idleTimeToLive: 1 }))
-      const call = yield* Effect.forkChild(Effect.exit(breaker.execute(Effect.andThen(Effect.sleep("1 hour"), Effect.fail("down")), "a")))
+      const breaker = yield* breakerOn(
+        store,
+        CircuitBreaker.policy({ ...failing, tripPolicy: CircuitBreaker.consecutive(1), idleTimeToLive: 1 })
+      )
+      const call = yield* Effect.forkChild(
+        Effect.exit(breaker.execute(Effect.andThen(Effect.sleep("1 hour"), Effect.fail("down")), "a"))
+      )
       yield* TestClock.adjust("1 hour")
       yield* TestClock.adjust(0)
       yield* Fiber.join(call)
       assert.strictEqual((yield* breaker.state("a")).state, "Open")
 
-      const held = yield* Effect.forkChild(Effect.exit(breaker.execute(Effect.andThen(Effect.sleep("1 hour"), Effect.fail("down")), "b")))
+      const held = yield* Effect.forkChild(
+        Effect.exit(breaker.execute(Effect.andThen(Effect.sleep("1 hour"), Effect.fail("down")), "b"))
+      )
       yield* TestClock.adjust("59 minutes")
       yield* trafficOn(breaker)
       assert.isTrue(remembers("b"))
@@ -221,13 +274,19 @@ describe("a circuit of each key", () => {
       yield* TestClock.adjust(2)
       yield* trafficOn(breaker)
       assert.isFalse(remembers("b"), "the permit was let go")
-    }))
+    })
+  )
 
   it.effect("does not take the outcome of a call of its last life for its own", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { remembers, store } = yield* spied
-      const breaker = yield* breakerOn(store, CircuitBreaker.policy({ ...failing, tripPolicy: CircuitBreaker.consecutive(1), idleTimeToLive: "1 second" }))
-      const slow = yield* Effect.forkChild(Effect.exit(breaker.execute(Effect.andThen(Effect.sleep("1 hour"), Effect.fail("late")), "a")))
+      const breaker = yield* breakerOn(
+        store,
+        CircuitBreaker.policy({ ...failing, tripPolicy: CircuitBreaker.consecutive(1), idleTimeToLive: "1 second" })
+      )
+      const slow = yield* Effect.forkChild(
+        Effect.exit(breaker.execute(Effect.andThen(Effect.sleep("1 hour"), Effect.fail("late")), "a"))
+      )
       yield* settle
       yield* breaker.reset("a")
       yield* TestClock.adjust("30 minutes")
@@ -236,7 +295,8 @@ describe("a circuit of each key", () => {
       yield* TestClock.adjust("30 minutes")
       yield* Fiber.join(slow)
       assert.strictEqual((yield* breaker.state("a")).state, "Closed")
-    }))
+    })
+  )
 })
 
 describe("dropping never forgives", () => {
@@ -248,27 +308,35 @@ describe("dropping never forgives", () => {
 
   for (const [kind, policy] of Object.entries(kinds)) {
     let dropped = 0
-    it.effect.prop(`a ${kind} that is swept hard admits what one admits that never forgets`, { rolls }, ({ rolls }) =>
-      Effect.gen(function*() {
-        const { remembers, store } = yield* spied
-        const forgetful = yield* limiterOn(store, policy)
-        const exact = yield* limiterOn(neverForgets(), policy)
-        const ask = (limiter: RateLimiter.RateLimiterService<string>, { cost, key, what }: typeof Roll.Type) =>
-          what === 0
-            ? limiter.reset(`${key}`)
-            : what === 1
-            ? Effect.as(Effect.exit(Effect.interrupt.pipe(limiter.execute(`${key}`, { cost }))), "ran") // keeps what it spent
-            : limiter.allow(`${key}`, { cost })
-        for (const roll of rolls) {
-          yield* TestClock.adjust(gaps[roll.gap]!)
-          const known = remembers(`${roll.key}`)
-          if (roll.sweep > 0) yield* traffic(forgetful, 150)
-          if (known && !remembers(`${roll.key}`)) dropped++
-          assert.deepStrictEqual(yield* ask(forgetful, roll), yield* ask(exact, roll))
-          const [one, two] = [yield* forgetful.peek(`${roll.key}`), yield* exact.peek(`${roll.key}`)]
-          assert.deepStrictEqual([one.remaining, one.resetAfterMillis, one.waitFor(1)], [two.remaining, two.resetAfterMillis, two.waitFor(1)])
-        }
-      }), { arbitrary: { runs: 60 } })
+    it.effect.prop(
+      `a ${kind} that is swept hard admits what one admits that never forgets`,
+      { rolls },
+      ({ rolls }) =>
+        Effect.gen(function* () {
+          const { remembers, store } = yield* spied
+          const forgetful = yield* limiterOn(store, policy)
+          const exact = yield* limiterOn(neverForgets(), policy)
+          const ask = (limiter: RateLimiter.RateLimiterService<string>, { cost, key, what }: typeof Roll.Type) =>
+            what === 0
+              ? limiter.reset(`${key}`)
+              : what === 1
+                ? Effect.as(Effect.exit(Effect.interrupt.pipe(limiter.execute(`${key}`, { cost }))), "ran") // keeps what it spent
+                : limiter.allow(`${key}`, { cost })
+          for (const roll of rolls) {
+            yield* TestClock.adjust(gaps[roll.gap]!)
+            const known = remembers(`${roll.key}`)
+            if (roll.sweep > 0) yield* traffic(forgetful, 150)
+            if (known && !remembers(`${roll.key}`)) dropped++
+            assert.deepStrictEqual(yield* ask(forgetful, roll), yield* ask(exact, roll))
+            const [one, two] = [yield* forgetful.peek(`${roll.key}`), yield* exact.peek(`${roll.key}`)]
+            assert.deepStrictEqual(
+              [one.remaining, one.resetAfterMillis, one.waitFor(1)],
+              [two.remaining, two.resetAfterMillis, two.waitFor(1)]
+            )
+          }
+        }),
+      { arbitrary: { runs: 60 } }
+    )
     it(`and keys of the ${kind} were dropped meanwhile`, () => assert.isAbove(dropped, 20))
   }
 
@@ -279,37 +347,55 @@ describe("dropping never forgives", () => {
   }
   for (const [kind, tripPolicy] of Object.entries(trips)) {
     let dropped = 0
-    it.effect.prop(`circuits that trip by ${kind} and are swept hard refuse what those refuse that are never forgotten`, { rolls }, ({ rolls }) =>
-      Effect.gen(function*() {
-        const policy = CircuitBreaker.policy({ tripPolicy, openDuration: 333, by: "key" })
-        const { remembers, store } = yield* spied
-        const forgetful = yield* breakerOn(store, policy)
-        const exact = yield* breakerOn(neverForgets(), policy)
-        const sweep = Effect.forEach(Array.from({ length: 150 }), (_, i) => forgetful.execute(Effect.void, `traffic ${i % 3}`), { discard: true })
-        const ask = (breaker: CircuitBreaker.CircuitBreakerService, { key, what }: typeof Roll.Type) =>
-          what === 0 ? breaker.reset(`${key}`)
-            : what === 1 ? breaker.close(`${key}`)
-            : Effect.exit(breaker.execute(what < 6 ? Effect.fail("down") : Effect.succeed("up"), `${key}`))
-        const running: Array<Fiber.Fiber<unknown, unknown>> = []
-        for (const roll of rolls) {
-          yield* TestClock.adjust(gaps[roll.gap]!)
-          const known = remembers(`${roll.key}`)
-          if (roll.sweep > 0) yield* sweep
-          if (known && !remembers(`${roll.key}`)) dropped++
-          if (roll.cost === 4) {
-            // a call that outlives what follows
-            for (const breaker of [forgetful, exact]) {
-              running.push(yield* Effect.forkChild(Effect.exit(breaker.execute(Effect.andThen(Effect.sleep(700), Effect.fail("down")), `${roll.key}`))))
+    it.effect.prop(
+      `circuits that trip by ${kind} and are swept hard refuse what those refuse that are never forgotten`,
+      { rolls },
+      ({ rolls }) =>
+        Effect.gen(function* () {
+          const policy = CircuitBreaker.policy({ tripPolicy, openDuration: 333, by: "key" })
+          const { remembers, store } = yield* spied
+          const forgetful = yield* breakerOn(store, policy)
+          const exact = yield* breakerOn(neverForgets(), policy)
+          const sweep = Effect.forEach(
+            Array.from({ length: 150 }),
+            (_, i) => forgetful.execute(Effect.void, `traffic ${i % 3}`),
+            { discard: true }
+          )
+          const ask = (breaker: CircuitBreaker.CircuitBreakerService, { key, what }: typeof Roll.Type) =>
+            what === 0
+              ? breaker.reset(`${key}`)
+              : what === 1
+                ? breaker.close(`${key}`)
+                : Effect.exit(breaker.execute(what < 6 ? Effect.fail("down") : Effect.succeed("up"), `${key}`))
+          const running: Array<Fiber.Fiber<unknown, unknown>> = []
+          for (const roll of rolls) {
+            yield* TestClock.adjust(gaps[roll.gap]!)
+            const known = remembers(`${roll.key}`)
+            if (roll.sweep > 0) yield* sweep
+            if (known && !remembers(`${roll.key}`)) dropped++
+            if (roll.cost === 4) {
+              // a call that outlives what follows
+              for (const breaker of [forgetful, exact]) {
+                running.push(
+                  yield* Effect.forkChild(
+                    Effect.exit(breaker.execute(Effect.andThen(Effect.sleep(700), Effect.fail("down")), `${roll.key}`))
+                  )
+                )
+              }
+              yield* settle
+            } else {
+              assert.deepStrictEqual(yield* ask(forgetful, roll), yield* ask(exact, roll))
             }
-            yield* settle
-          } else {
-            assert.deepStrictEqual(yield* ask(forgetful, roll), yield* ask(exact, roll))
+            const [one, two] = [yield* forgetful.state(`${roll.key}`), yield* exact.state(`${roll.key}`)]
+            assert.deepStrictEqual(
+              [one.state, one.retryAfterMillis, one.windows],
+              [two.state, two.retryAfterMillis, two.windows]
+            )
           }
-          const [one, two] = [yield* forgetful.state(`${roll.key}`), yield* exact.state(`${roll.key}`)]
-          assert.deepStrictEqual([one.state, one.retryAfterMillis, one.windows], [two.state, two.retryAfterMillis, two.windows])
-        }
-        yield* Fiber.interruptAll(running)
-      }), { arbitrary: { runs: 60 } })
+          yield* Fiber.interruptAll(running)
+        }),
+      { arbitrary: { runs: 60 } }
+    )
     it(`and circuits that trip by ${kind} were dropped meanwhile`, () => assert.isAbove(dropped, 20))
   }
 })

@@ -15,44 +15,54 @@ const call = Effect.map(Effect.exit(Both.resilient(Effect.void, "a")), Exit.isSu
 
 describe("one layer value is one state", () => {
   it.effect("within one provide, however often it is asked for", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const inner = Effect.provide(take, Limits.layer)
-      assert.deepStrictEqual(yield* Effect.provide(Effect.all([take, inner, Effect.provide(inner, Limits.layer)]), Limits.layer), [true, false, false])
-    }))
+      assert.deepStrictEqual(
+        yield* Effect.provide(Effect.all([take, inner, Effect.provide(inner, Limits.layer)]), Limits.layer),
+        [true, false, false]
+      )
+    })
+  )
 
   it.effect("also below two services that are built on it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       class One extends RateLimiter.Service<One>()("test/One", limit) {}
       class Two extends RateLimiter.Service<Two>()("test/Two", limit) {}
       const executor = Resilience.layerFrom([One])
       const other = Layer.effect(Two, One)
-      const program = Effect.gen(function*() {
+      const program = Effect.gen(function* () {
         yield* resilient(Effect.void, "a")
         return [yield* (yield* One).allow("a"), yield* (yield* Two).allow("a")]
       })
-      assert.deepStrictEqual(yield* Effect.provide(program, Layer.mergeAll(executor, other).pipe(Layer.provideMerge(One.layer))), [false, false])
-    }))
+      assert.deepStrictEqual(
+        yield* Effect.provide(program, Layer.mergeAll(executor, other).pipe(Layer.provideMerge(One.layer))),
+        [false, false]
+      )
+    })
+  )
 
   it.effect("in a ManagedRuntime, over all its runs", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const runtime = ManagedRuntime.make(Layer.mergeAll(Limits.layer, Both.layer))
       yield* Effect.addFinalizer(() => Effect.promise(() => runtime.dispose()))
       assert.deepStrictEqual([runtime.runSync(take), runtime.runSync(take)], [true, false])
       assert.deepStrictEqual([runtime.runSync(call), runtime.runSync(call)], [true, false])
-    }))
+    })
+  )
 
   it.effect("and provided anew it is a new state, which never limits anything", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       for (let i = 0; i < 3; i++) {
         assert.isTrue(yield* Effect.provide(take, Limits.layer))
         assert.isTrue(yield* Effect.provide(call, Both.layer))
       }
-    }))
+    })
+  )
 })
 
 describe("two layers are two states", () => {
   it.effect("of one policy value", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const [one, two] = [yield* RateLimiter.make(limit), yield* RateLimiter.make(limit)]
       assert.deepStrictEqual([yield* one.allow("a"), yield* two.allow("a"), yield* one.allow("a")], [true, true, false])
       const [three, four] = [yield* CircuitBreaker.make(trip), yield* CircuitBreaker.make(trip)]
@@ -60,46 +70,77 @@ describe("two layers are two states", () => {
       assert.strictEqual((yield* four.state()).state, "Closed")
       const layers = [RateLimiter.layer(limit), RateLimiter.layer(limit)]
       const allow = Effect.flatMap(RateLimiter.RateLimiter, (limiter) => limiter.allow("a"))
-      assert.isTrue(yield* Effect.provide(allow, layers[0]!).pipe(Effect.andThen(Effect.provide(allow, layers[1]!)), Effect.provide(layers[0]!)))
-    }))
+      assert.isTrue(
+        yield* Effect.provide(allow, layers[0]!).pipe(
+          Effect.andThen(Effect.provide(allow, layers[1]!)),
+          Effect.provide(layers[0]!)
+        )
+      )
+    })
+  )
 
   it.effect("of one service, made fresh", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const program = Effect.all([take, Effect.provide(take, Layer.fresh(Limits.layer)), take])
       assert.deepStrictEqual(yield* Effect.provide(program, Limits.layer), [true, true, false])
-    }))
+    })
+  )
 })
 
 describe("layerFromStore", () => {
   it.effect("works on the memory store, for every kind of service", () =>
-    Effect.gen(function*() {
-      const program = Effect.gen(function*() {
+    Effect.gen(function* () {
+      const program = Effect.gen(function* () {
         const circuit = yield* Circuit
         yield* Effect.exit(circuit.execute(Effect.fail("down")))
-        return [yield* take, yield* take, (yield* circuit.state()).state, yield* call, yield* call, yield* Effect.exit(resilient(Effect.void, "a"))]
+        return [
+          yield* take,
+          yield* take,
+          (yield* circuit.state()).state,
+          yield* call,
+          yield* call,
+          yield* Effect.exit(resilient(Effect.void, "a"))
+        ]
       })
-      const services = Layer.mergeAll(Limits.layerFromStore, Circuit.layerFromStore, Both.layerFromStore, Resilience.layerFromStore({ rateLimiter: limit }))
+      const services = Layer.mergeAll(
+        Limits.layerFromStore,
+        Circuit.layerFromStore,
+        Both.layerFromStore,
+        Resilience.layerFromStore({ rateLimiter: limit })
+      )
       const seen = yield* Effect.provide(program, Layer.provide(services, Store.layerMemory))
       assert.deepStrictEqual(seen, [true, false, "Open", true, false, Exit.void])
-    }))
+    })
+  )
 
   it.effect("keeps services apart that share a store, also with the same policy, the same keys and the same name", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { store, size } = yield* spied
       const [one, two] = [yield* limiterOn(store, limit), yield* limiterOn(store, limit)]
-      assert.deepStrictEqual([yield* one.allow("a"), yield* two.allow("a"), yield* one.allow("a"), yield* two.allow("a")], [true, true, false, false])
+      assert.deepStrictEqual(
+        [yield* one.allow("a"), yield* two.allow("a"), yield* one.allow("a"), yield* two.allow("a")],
+        [true, true, false, false]
+      )
       assert.strictEqual(size(), 2)
       yield* one.reset()
       assert.deepStrictEqual([yield* one.allow("a"), yield* two.allow("a")], [true, false])
-    }))
+    })
+  )
 
   it.effect("layerMemory provided twice is one store, made fresh it is two", () =>
-    Effect.gen(function*() {
-      const same = yield* Effect.provide(Effect.all([Store.Store, Effect.provide(Store.Store, Store.layerMemory)]), Store.layerMemory)
+    Effect.gen(function* () {
+      const same = yield* Effect.provide(
+        Effect.all([Store.Store, Effect.provide(Store.Store, Store.layerMemory)]),
+        Store.layerMemory
+      )
       assert.strictEqual(same[0], same[1])
-      const two = yield* Effect.provide(Effect.all([Store.Store, Effect.provide(Store.Store, Layer.fresh(Store.layerMemory))]), Store.layerMemory)
+      const two = yield* Effect.provide(
+        Effect.all([Store.Store, Effect.provide(Store.Store, Layer.fresh(Store.layerMemory))]),
+        Store.layerMemory
+      )
       assert.notStrictEqual(two[0], two[1])
-    }))
+    })
+  )
 
   it("names spaces so that no two limits of a store elsewhere are one", () => {
     const name = (id: string, limitName: string) => {
@@ -114,11 +155,20 @@ describe("layerFromStore", () => {
         clear: () => Effect.die("seen")
       }
       const policies = { rateLimiter: RateLimiter.every({ [limitName]: RateLimiter.shared(limit) }) }
-      const call = Effect.flatMap(Resilience.makeFromStore(id, policies), ({ resilient }) => resilient(Effect.void, "" as never)) // no dimension is left
+      const call = Effect.flatMap(Resilience.makeFromStore(id, policies), ({ resilient }) =>
+        resilient(Effect.void, "" as never)
+      ) // no dimension is left
       Effect.runSync(Effect.exit(Effect.provideService(call, Store.Store, store)))
       return names[0]
     }
-    const pairs = [["app", "users/limit"], ["app/users", "limit"], ["app", "users~1limit"], ["app", "users~limit"], ["app/", "users/limit"], ["app", "/users/limit"]] as const
+    const pairs = [
+      ["app", "users/limit"],
+      ["app/users", "limit"],
+      ["app", "users~1limit"],
+      ["app", "users~limit"],
+      ["app/", "users/limit"],
+      ["app", "/users/limit"]
+    ] as const
     const names = pairs.map(([id, limitName]) => name(id, limitName))
     assert.isTrue(names.every((name) => typeof name === "string"))
     assert.strictEqual(new Set(names).size, pairs.length, names.join(" "))
@@ -128,38 +178,80 @@ describe("layerFromStore", () => {
 describe("a key is nobody else's", () => {
   const long = "k".repeat(100_000)
   const hostile = [
-    "", " ", "a", "A", "__proto__", "constructor", "prototype", "toString", "hasOwnProperty", "\u0000", "a\u0000", "a:b", "a/b", "a,b", "[\"a\"]",
-    "{}", "undefined", "null", "0", "-0", "NaN", "é", "e\u0301", "\ud800", "\ud801", "\udc00", "\\ud800", "😀", long, `${long}x`, `x${long}`
+    "",
+    " ",
+    "a",
+    "A",
+    "__proto__",
+    "constructor",
+    "prototype",
+    "toString",
+    "hasOwnProperty",
+    "\u0000",
+    "a\u0000",
+    "a:b",
+    "a/b",
+    "a,b",
+    '["a"]',
+    "{}",
+    "undefined",
+    "null",
+    "0",
+    "-0",
+    "NaN",
+    "é",
+    "e\u0301",
+    "\ud800",
+    "\ud801",
+    "\udc00",
+    "\\ud800",
+    "😀",
+    long,
+    `${long}x`,
+    `x${long}`
   ]
 
   it.effect("whatever it holds, in a limiter", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const limiter = yield* RateLimiter.make(limit)
-      for (const key of hostile) assert.isTrue(yield* limiter.allow(key), `the first of ${JSON.stringify(key.slice(0, 20))}`)
+      for (const key of hostile)
+        assert.isTrue(yield* limiter.allow(key), `the first of ${JSON.stringify(key.slice(0, 20))}`)
       for (const key of hostile) assert.isFalse(yield* limiter.allow(key))
       yield* limiter.reset("__proto__")
-      assert.deepStrictEqual(yield* Effect.forEach(hostile, (key) => limiter.allow(key)), hostile.map((key) => key === "__proto__"))
-    }))
+      assert.deepStrictEqual(
+        yield* Effect.forEach(hostile, (key) => limiter.allow(key)),
+        hostile.map((key) => key === "__proto__")
+      )
+    })
+  )
 
   it.effect("whatever it holds, in a circuit for each key", () =>
-    Effect.gen(function*() {
-      const breaker = yield* CircuitBreaker.make(CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 hour", by: "key" }))
+    Effect.gen(function* () {
+      const breaker = yield* CircuitBreaker.make(
+        CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 hour", by: "key" })
+      )
       for (const key of hostile) {
         assert.strictEqual((yield* breaker.state(key)).state, "Closed")
         assert.strictEqual(yield* Effect.flip(breaker.execute(Effect.fail("down"), key)), "down")
       }
       yield* breaker.reset("__proto__")
-      for (const key of hostile) assert.strictEqual((yield* breaker.state(key)).state, key === "__proto__" ? "Closed" : "Open")
-    }))
+      for (const key of hostile)
+        assert.strictEqual((yield* breaker.state(key)).state, key === "__proto__" ? "Closed" : "Open")
+    })
+  )
 
   it.effect("as a dimension's name and as its value", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const names = ["__proto__", "constructor", "", "a:b"]
       const limiter = yield* RateLimiter.make(RateLimiter.every(Object.fromEntries(names.map((name) => [name, limit]))))
       const keyOf = (value: string) => Object.fromEntries(names.map((name) => [name, value]))
       for (const value of hostile) assert.isTrue(yield* limiter.allow(keyOf(value)))
       const error = yield* Effect.flip(limiter.acquire({ ...keyOf("fresh"), ["__proto__"]: "a" }))
-      assert.deepStrictEqual(error.limits.map(({ limit }) => limit), ["__proto__"])
+      assert.deepStrictEqual(
+        error.limits.map(({ limit }) => limit),
+        ["__proto__"]
+      )
       assert.isTrue(Object.hasOwn((yield* limiter.peek(keyOf("a"))).limits, "__proto__"))
-    }))
+    })
+  )
 })

@@ -46,62 +46,87 @@ describe("evict forgets the key nearest to fresh", () => {
 
   for (const [kind, space] of Object.entries(spaces)) {
     let choices = 0
-    it.effect.prop(`${kind}: the choice is the one of brute force, among those that nobody uses`, { rolls }, ({ rolls }) =>
-      Effect.gen(function*() {
-        const sync = (yield* Store).sync!
-        const usedAt = new Map<string, number>()
-        const held = new Map<string, Step>()
-        const given: Array<{ readonly key: string; readonly answer: Record<string, unknown> }> = []
-        let now = 0
-        const remembers = (key: string) => sync.read(space, key) !== undefined
-        const forgettableAt = (key: string): number =>
-          space.kernel.expiresAt(space.policy, sync.read(space, key)) ?? usedAt.get(key)! + space.keys.idleTimeToLive
-        const inputOf = ({ cost, what }: typeof Roll.Type, back: (typeof given)[number] | undefined): unknown => {
-          if (space.kernel === breaker) {
-            if (what < 2) return { op: what === 0 ? "reset" : "isolate" }
-            if (what === 8) return { op: "admit", draw: 0 }
-            const permit = what < 5 && back !== undefined ? back.answer : { generation: 0, probe: 0 }
-            return { op: "record", ...permit, outcome: what === 2 ? "success" : "failure", duration: 0, slowFed: 0, retryAfter: 0, draw: 0 }
+    it.effect.prop(
+      `${kind}: the choice is the one of brute force, among those that nobody uses`,
+      { rolls },
+      ({ rolls }) =>
+        Effect.gen(function* () {
+          const sync = (yield* Store).sync!
+          const usedAt = new Map<string, number>()
+          const held = new Map<string, Step>()
+          const given: Array<{ readonly key: string; readonly answer: Record<string, unknown> }> = []
+          let now = 0
+          const remembers = (key: string) => sync.read(space, key) !== undefined
+          const forgettableAt = (key: string): number =>
+            space.kernel.expiresAt(space.policy, sync.read(space, key)) ?? usedAt.get(key)! + space.keys.idleTimeToLive
+          const inputOf = ({ cost, what }: typeof Roll.Type, back: (typeof given)[number] | undefined): unknown => {
+            if (space.kernel === breaker) {
+              if (what < 2) return { op: what === 0 ? "reset" : "isolate" }
+              if (what === 8) return { op: "admit", draw: 0 }
+              const permit = what < 5 && back !== undefined ? back.answer : { generation: 0, probe: 0 }
+              return {
+                op: "record",
+                ...permit,
+                outcome: what === 2 ? "success" : "failure",
+                duration: 0,
+                slowFed: 0,
+                retryAfter: 0,
+                draw: 0
+              }
+            }
+            return what === 0
+              ? { op: "reset" }
+              : what < 3 && back !== undefined
+                ? { op: "refund", receipt: back.answer["receipt"] }
+                : { op: "take", cost }
           }
-          return what === 0
-            ? { op: "reset" }
-            : what < 3 && back !== undefined
-            ? { op: "refund", receipt: back.answer["receipt"] }
-            : { op: "take", cost }
-        }
-        for (const roll of rolls) {
-          now += Math.floor(roll.gap / 8)
-          const back = given.length === 0 ? undefined : given[roll.pick % given.length]
-          const key = roll.what < 5 && back !== undefined ? back.key : `${roll.key}`
-          const before = new Map(names.filter(remembers).map((name) => [name, forgettableAt(name)]))
-          if (roll.what === 9 && before.has(key)) {
-            // somebody begins to use a key, or ends
-            const step = held.get(key) ?? new Step(space, key, undefined)
-            if (held.delete(key)) sync.release(step)
-            else sync.hold(held.set(key, step).get(key)!, now)
-            continue
-          }
-          const { allowed, answers: [answer] } = sync.commit([new Step(space, key, inputOf(roll, back))], now)
-          usedAt.set(key, now)
-          if (allowed) given.push({ key, answer: answer as unknown as Record<string, unknown> })
-          if (before.has(key) || before.size < maxKeys) continue
+          for (const roll of rolls) {
+            now += Math.floor(roll.gap / 8)
+            const back = given.length === 0 ? undefined : given[roll.pick % given.length]
+            const key = roll.what < 5 && back !== undefined ? back.key : `${roll.key}`
+            const before = new Map(names.filter(remembers).map((name) => [name, forgettableAt(name)]))
+            if (roll.what === 9 && before.has(key)) {
+              // somebody begins to use a key, or ends
+              const step = held.get(key) ?? new Step(space, key, undefined)
+              if (held.delete(key)) sync.release(step)
+              else sync.hold(held.set(key, step).get(key)!, now)
+              continue
+            }
+            const {
+              allowed,
+              answers: [answer]
+            } = sync.commit([new Step(space, key, inputOf(roll, back))], now)
+            usedAt.set(key, now)
+            if (allowed) given.push({ key, answer: answer as unknown as Record<string, unknown> })
+            if (before.has(key) || before.size < maxKeys) continue
 
-          const free = Array.from(before).filter(([name]) => !held.has(name))
-          const gone = Array.from(before).filter(([name]) => !remembers(name))
-          const ends = (entries: typeof gone) => entries.map(([, at]) => at).sort((a, b) => a - b)
-          if (!remembers(key)) {
-            assert.isTrue(gone.every(([, at]) => at <= now), "what leaves no key behind makes none go")
-            continue
+            const free = Array.from(before).filter(([name]) => !held.has(name))
+            const gone = Array.from(before).filter(([name]) => !remembers(name))
+            const ends = (entries: typeof gone) => entries.map(([, at]) => at).sort((a, b) => a - b)
+            if (!remembers(key)) {
+              assert.isTrue(
+                gone.every(([, at]) => at <= now),
+                "what leaves no key behind makes none go"
+              )
+              continue
+            }
+            choices++
+            // more than one when keys in use had kept the table above its bound
+            const nearest = ends(free).slice(0, before.size - maxKeys + 1)
+            assert.deepStrictEqual(
+              ends(gone).filter((at) => at > now),
+              nearest.filter((at) => at > now)
+            )
+            assert.isAtLeast(gone.length, nearest.length)
+            assert.isTrue(
+              gone.every(([name]) => !held.has(name)),
+              "a key in use stays"
+            )
+            assert.isAtMost(sync.size(space), Math.max(maxKeys, held.size + 1))
           }
-          choices++
-          // more than one when keys in use had kept the table above its bound
-          const nearest = ends(free).slice(0, before.size - maxKeys + 1)
-          assert.deepStrictEqual(ends(gone).filter((at) => at > now), nearest.filter((at) => at > now))
-          assert.isAtLeast(gone.length, nearest.length)
-          assert.isTrue(gone.every(([name]) => !held.has(name)), "a key in use stays")
-          assert.isAtMost(sync.size(space), Math.max(maxKeys, held.size + 1))
-        }
-      }).pipe(Effect.provide(layerMemory)), { arbitrary: { runs: 150 } })
+        }).pipe(Effect.provide(layerMemory)),
+      { arbitrary: { runs: 150 } }
+    )
     it(`${kind}: and there were choices`, () => assert.isAbove(choices, 300))
   }
 
@@ -126,7 +151,7 @@ describe("evict forgets the key nearest to fresh", () => {
   })
 
   it.effect("and a key that was spent longest ago goes first", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { remembers, store } = yield* spied
       const limiter = yield* limiterOn(store, RateLimiter.tokenBucket({ limit: 10, window: "10 seconds", maxKeys: 3 }))
       yield* limiter.allow("a", { cost: 5 })
@@ -139,31 +164,44 @@ describe("evict forgets the key nearest to fresh", () => {
       assert.deepStrictEqual(["a", "c", "d", "e"].filter(remembers), ["a", "c", "e"])
       yield* limiter.allow("f")
       assert.isFalse(yield* limiter.allow("a"), "who spent most is remembered longest")
-    }))
+    })
+  )
 })
 
 describe("keys in use above maxKeys", () => {
-  const policy = CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 minute", by: "key", maxKeys: 1 })
+  const policy = CircuitBreaker.policy({
+    tripPolicy: CircuitBreaker.consecutive(1),
+    openDuration: "1 minute",
+    by: "key",
+    maxKeys: 1
+  })
 
-  it.effect("a call on a new circuit passes while every remembered one has a call in flight, and all outcomes count", () =>
-    Effect.gen(function*() {
-      const { size, store } = yield* spied
-      const breaker = yield* breakerOn(store, policy)
-      const call = (key: string) => Effect.exit(breaker.execute(Effect.andThen(Effect.sleep("1 second"), Effect.fail("down")), key))
-      const fibers = yield* Effect.forEach(["a", "b", "c"], (key) => Effect.forkChild(call(key)))
-      yield* settle
-      assert.strictEqual(size(), 3)
-      yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* Fiber.joinAll(fibers), [Exit.fail("down"), Exit.fail("down"), Exit.fail("down")])
-      for (const key of ["a", "b", "c"]) assert.strictEqual((yield* breaker.state(key)).state, "Open")
-      yield* Effect.exit(breaker.execute(Effect.void, "d"))
-      assert.strictEqual(size(), 1, "the bound holds again once they are not in use")
-    }))
+  it.effect(
+    "a call on a new circuit passes while every remembered one has a call in flight, and all outcomes count",
+    () =>
+      Effect.gen(function* () {
+        const { size, store } = yield* spied
+        const breaker = yield* breakerOn(store, policy)
+        const call = (key: string) =>
+          Effect.exit(breaker.execute(Effect.andThen(Effect.sleep("1 second"), Effect.fail("down")), key))
+        const fibers = yield* Effect.forEach(["a", "b", "c"], (key) => Effect.forkChild(call(key)))
+        yield* settle
+        assert.strictEqual(size(), 3)
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* Fiber.joinAll(fibers), [Exit.fail("down"), Exit.fail("down"), Exit.fail("down")])
+        for (const key of ["a", "b", "c"]) assert.strictEqual((yield* breaker.state(key)).state, "Open")
+        yield* Effect.exit(breaker.execute(Effect.void, "d"))
+        assert.strictEqual(size(), 1, "the bound holds again once they are not in use")
+      })
+  )
 
   it.effect("a key on which a call waits is not evicted, and the call gets its turn", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { remembers, store } = yield* spied
-      const limiter = yield* limiterOn(store, RateLimiter.tokenBucket({ limit: 1, window: "1 second", maxWait: "1 minute", maxKeys: 1 }))
+      const limiter = yield* limiterOn(
+        store,
+        RateLimiter.tokenBucket({ limit: 1, window: "1 second", maxWait: "1 minute", maxKeys: 1 })
+      )
       yield* limiter.acquire("a")
       const waiter = yield* Effect.forkChild(limiter.acquire("a"))
       yield* settle
@@ -173,21 +211,30 @@ describe("keys in use above maxKeys", () => {
       assert.isUndefined(waiter.pollUnsafe())
       yield* TestClock.adjust(1)
       assert.deepStrictEqual(waiter.pollUnsafe(), Exit.void)
-    }))
+    })
+  )
 })
 
 describe("overflow: reject", () => {
   const policy = RateLimiter.fixedWindow({ limit: 2, window: "1 second", maxKeys: 2, overflow: "reject" })
 
   it.effect("refuses new keys and says why, keeps serving the known ones, and takes new ones when one expired", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { size, store } = yield* spied
       const limiter = yield* limiterOn(store, policy)
       yield* limiter.acquire("a")
       yield* limiter.acquire("b")
       const error = yield* Effect.flip(limiter.acquire("c"))
-      assert.deepInclude(error, { _tag: "RateLimitExceeded", key: "c", reason: "too-many-keys", retryAfterMillis: undefined })
-      assert.deepStrictEqual(error.limits.map(({ reason }) => reason), ["too-many-keys"])
+      assert.deepInclude(error, {
+        _tag: "RateLimitExceeded",
+        key: "c",
+        reason: "too-many-keys",
+        retryAfterMillis: undefined
+      })
+      assert.deepStrictEqual(
+        error.limits.map(({ reason }) => reason),
+        ["too-many-keys"]
+      )
       assert.isFalse(yield* limiter.allow("c"))
       assert.isFalse(yield* Effect.tx(limiter.allow("c")))
       assert.strictEqual((yield* limiter.peek("c")).remaining, 2)
@@ -200,32 +247,51 @@ describe("overflow: reject", () => {
       yield* limiter.acquire("d")
       assert.strictEqual((yield* Effect.flip(limiter.acquire("e"))).reason, "too-many-keys")
       assert.strictEqual(size(), 2)
-    }))
+    })
+  )
 
   it.effect("does not make a call wait for a room that it cannot know of", () =>
-    Effect.gen(function*() {
-      const limiter = yield* RateLimiter.make(RateLimiter.tokenBucket({ limit: 1, window: "1 second", maxWait: "1 minute", maxKeys: 1, overflow: "reject" }))
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(
+        RateLimiter.tokenBucket({ limit: 1, window: "1 second", maxWait: "1 minute", maxKeys: 1, overflow: "reject" })
+      )
       yield* limiter.acquire("a")
       assert.strictEqual((yield* Effect.flip(limiter.acquire("b"))).reason, "too-many-keys")
-    }))
+    })
+  )
 
   it.effect("in every, spends nothing on the limits that have room", () =>
-    Effect.gen(function*() {
-      const limiter = yield* RateLimiter.make(RateLimiter.every({ user: policy, global: RateLimiter.shared(RateLimiter.slidingLog({ limit: 9, window: "1 hour" })) }))
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(
+        RateLimiter.every({
+          user: policy,
+          global: RateLimiter.shared(RateLimiter.slidingLog({ limit: 9, window: "1 hour" }))
+        })
+      )
       for (const user of ["a", "b"]) yield* limiter.acquire({ user })
       const error = yield* Effect.flip(limiter.acquire({ user: "c" }))
-      assert.deepStrictEqual(error.limits.map(({ limit, reason }) => [limit, reason]), [["user", "too-many-keys"]])
+      assert.deepStrictEqual(
+        error.limits.map(({ limit, reason }) => [limit, reason]),
+        [["user", "too-many-keys"]]
+      )
       assert.strictEqual((yield* limiter.peek({ user: "a" })).limits["global"]!.remaining, 7)
-    }))
+    })
+  )
 
   it.effect("a call that another limit refuses costs nobody his place", () =>
-    Effect.gen(function*() {
-      const limiter = yield* RateLimiter.make(RateLimiter.every({
-        user: RateLimiter.fixedWindow({ limit: 1, window: "1 hour", maxKeys: 1 }),
-        tenant: RateLimiter.fixedWindow({ limit: 1, window: "1 hour" })
-      }))
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(
+        RateLimiter.every({
+          user: RateLimiter.fixedWindow({ limit: 1, window: "1 hour", maxKeys: 1 }),
+          tenant: RateLimiter.fixedWindow({ limit: 1, window: "1 hour" })
+        })
+      )
       yield* limiter.acquire({ user: "a", tenant: "t" })
       for (const user of ["b", "c"]) assert.isFalse(yield* limiter.allow({ user, tenant: "t" }))
-      assert.isFalse(yield* limiter.allow({ user: "a", tenant: "other" }), "a refused call made room and forgave the key of another")
-    }))
+      assert.isFalse(
+        yield* limiter.allow({ user: "a", tenant: "other" }),
+        "a refused call made room and forgave the key of another"
+      )
+    })
+  )
 })

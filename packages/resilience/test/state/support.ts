@@ -17,7 +17,7 @@ export const recorder = () => {
 }
 
 /** Lets every fiber that can run do so, without time passing. */
-export const settle: Effect.Effect<void> = Effect.gen(function*() {
+export const settle: Effect.Effect<void> = Effect.gen(function* () {
   for (let i = 0; i < 20; i++) yield* Effect.yieldNow
 })
 
@@ -30,7 +30,7 @@ export const neverForgets = (): Store["Service"] => {
   const watches = new Map<unknown, () => void>()
   const keysOf = (space: AnySpace) => {
     let keys = spaces.get(space)
-    if (keys === undefined) spaces.set(space, keys = new Map())
+    if (keys === undefined) spaces.set(space, (keys = new Map()))
     return keys
   }
   const stateOf = ({ key, space }: Step): unknown =>
@@ -62,7 +62,7 @@ export const neverForgets = (): Store["Service"] => {
 }
 
 /** The memory store, and what it remembers. Its spaces are known once something was asked of them. */
-export const spied = Effect.gen(function*() {
+export const spied = Effect.gen(function* () {
   const store = yield* Store
   const { sync } = store
   assert.isDefined(sync)
@@ -85,8 +85,14 @@ export const spied = Effect.gen(function*() {
 
 /** A limiter on this very store. */
 export const limiterOn = (store: Store["Service"], policy: RateLimiter.Policy) =>
-  Effect.provide(RateLimiter.RateLimiter, Layer.provide(RateLimiter.layerFromStore(policy), Layer.succeed(Store, store)))
+  Effect.provide(
+    RateLimiter.RateLimiter,
+    Layer.provide(RateLimiter.layerFromStore(policy), Layer.succeed(Store, store))
+  )
 
 /** A breaker on this very store. */
 export const breakerOn = (store: Store["Service"], policy: CircuitBreaker.Policy) =>
-  Effect.provide(CircuitBreaker.CircuitBreaker, Layer.provide(CircuitBreaker.layerFromStore(policy), Layer.succeed(Store, store)))
+  Effect.provide(
+    CircuitBreaker.CircuitBreaker,
+    Layer.provide(CircuitBreaker.layerFromStore(policy), Layer.succeed(Store, store))
+  )

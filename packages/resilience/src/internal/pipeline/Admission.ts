@@ -175,7 +175,7 @@ export class Admission {
     // the first answer is the circuit's, the others are the limits', as in `steps`
     this.limitAnswers = (pass === undefined ? answers : answers.slice(1)) as ReadonlyArray<LimitAnswer>
     pass?.admitted(answers[0] as BreakerDecision, now, sink)
-    this.leave()
+    this.leave(true)
   }
 
   private refused(answers: ReadonlyArray<unknown>, now: number): Effect.Effect<void, Rejection | TimeoutExceeded> {
@@ -210,14 +210,14 @@ export class Admission {
   private wait(now: number): Waiter {
     if (this.waiter === undefined) {
       const { entry, fiber, watched } = this.options
-      const waiter = (this.waiter = new Waiter(fiber, this.arrivedAt, entry?.cost ?? 1))
+      const waiter = (this.waiter = new Waiter(fiber, this.arrivedAt, entry?.cost ?? 1, entry?.set ?? ""))
       this.unwatch = watched?.gate.watch(watched.step, () => waiter.wake(), now)
     }
     return this.waiter
   }
 
-  private leave(): void {
-    this.waiter?.leave()
+  private leave(admitted = false): void {
+    this.waiter?.leave(admitted)
     this.unwatch?.()
     this.unwatch = undefined
   }

@@ -7,8 +7,6 @@
  * synchronous step. So wherever the fiber is interrupted, `end` finds what there is to give back.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -23,9 +21,10 @@ import { emit, sinkOf } from "../events.ts"
 import { type Key, nameOf } from "../key.ts"
 import type { LimitGate } from "../LimitGate.ts"
 import type { SlotGate } from "../SlotGate.ts"
-import { nowOf, startTimer } from "../time.ts"
+import { nowOf } from "../time.ts"
 import { maybeInTransaction, outsideTransactions } from "../transaction.ts"
 import { Admission } from "./Admission.ts"
+import { backOff } from "./backOff.ts"
 import { begin } from "./begin.ts"
 import { withTimer } from "./withTimer.ts"
 
@@ -181,6 +180,7 @@ class Call<A, E, R> {
   ): Effect.Effect<A, E | PipelineError, R> {
     if (error._tag === "TimeoutExceeded") {
       this.timedOut = true
+      this.timeout = error
       return Effect.fail(error)
     }
     if (!whole) return this.lastExit! // of the attempt before
@@ -290,39 +290,12 @@ class Call<A, E, R> {
         emit(sink, { _tag: "RetryScheduled", service: pipeline.id, key: this.name, attempt: n, delay }, fiber)
       }
       const left = this.deadline - nowOf(fiber)
-      return Effect.flatMap(this.backOff(Math.min(delay, left)), () => {
+      return Effect.flatMap(backOff(fiber, Math.min(delay, left), this.pass), () => {
         if (this.moved()) return exit
         return delay >= left ? Effect.fail(this.timeoutOf(true)) : this.attempt(n + 1)
       })
     }
     return Effect.isEffect(delay) ? Effect.flatMap(this.guard(delay), after) : after(delay)
-  }
-
-  /** Ends early when the circuit that admitted the call moves. */
-  private backOff(millis: number): Effect.Effect<void> {
-    if (millis <= 0) return Effect.void
-    const { fiber, pass } = this
-    if (pass === undefined) return fiber.getRef(Clock.Clock).sleep(Duration.millis(millis))
-    return Effect.callback<void>((resume) => {
-      const wake = () => resume(Effect.void)
-      const unwatch = pass.gate.watch(
-        pass.step,
-        () => {
-          if (pass.left(nowOf(fiber), undefined)) fiber.currentDispatcher.scheduleTask(done, 0)
-        },
-        nowOf(fiber)
-      )
-      const cancel = startTimer(fiber, millis, () => done())
-      const done = () => {
-        stop()
-        wake()
-      }
-      const stop = () => {
-        unwatch()
-        cancel()
-      }
-      return Effect.sync(stop)
-    })
   }
 
   /** A function of the user: what it throws ends the call, and is not held against the dependency. */

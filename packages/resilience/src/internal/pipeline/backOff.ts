@@ -1,0 +1,36 @@
+/**
+ * The wait between two attempts.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type { CircuitPass } from "../CircuitGate.ts"
+import { nowOf, startTimer } from "../time.ts"
+
+/** Ends early when the circuit that admitted the call moves. */
+export const backOff = (
+  fiber: Fiber.Fiber<unknown, unknown>,
+  millis: number,
+  pass: CircuitPass | undefined
+): Effect.Effect<void> => {
+  if (millis <= 0) return Effect.void
+  if (pass === undefined) return fiber.getRef(Clock.Clock).sleep(Duration.millis(millis))
+  return Effect.callback<void>((resume) => {
+    const done = () => {
+      stop()
+      resume(Effect.void)
+    }
+    // from the dispatcher: a circuit moves inside a commit of another call
+    const onMove = () => {
+      if (pass.left(nowOf(fiber), undefined)) fiber.currentDispatcher.scheduleTask(done, 0)
+    }
+    const unwatch = pass.gate.watch(pass.step, onMove, nowOf(fiber))
+    const cancel = startTimer(fiber, millis, done)
+    const stop = () => {
+      unwatch()
+      cancel()
+    }
+    return Effect.sync(stop)
+  })
+}
