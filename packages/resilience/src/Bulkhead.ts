@@ -22,8 +22,8 @@ import * as Layer from "effect/Layer"
 import { memory } from "./internal/memoryStore.ts"
 import { bare, type Pipeline, run } from "./internal/pipeline/Call.ts"
 import { SlotGate } from "./internal/SlotGate.ts"
-import { count, millis } from "./internal/validate.ts"
-import { type BulkheadFull, InvalidPolicyError } from "./Rejection.ts"
+import { count, waiting } from "./internal/validate.ts"
+import type { BulkheadFull } from "./Rejection.ts"
 
 /**
  * A validated bulkhead. Times are milliseconds.
@@ -53,20 +53,7 @@ export const policy = (options: {
   readonly maxWait?: Duration.Input | undefined
 }): Policy => {
   const module = "Bulkhead.policy"
-  const maxWait = millis(module, "maxWait", options.maxWait ?? 0, 0)
-  if (options.maxQueued !== undefined && maxWait === 0) {
-    throw new InvalidPolicyError({
-      module,
-      parameter: "maxQueued",
-      value: options.maxQueued,
-      reason: "does nothing without a maxWait"
-    })
-  }
-  const spec = {
-    maxConcurrent: count(module, "maxConcurrent", options.maxConcurrent),
-    maxQueued: count(module, "maxQueued", options.maxQueued ?? 1_000),
-    maxWait
-  }
+  const spec = { maxConcurrent: count(module, "maxConcurrent", options.maxConcurrent), ...waiting(module, options) }
   return { ...spec, _tag: "Bulkhead", open: () => new SlotGate(spec) }
 }
 

@@ -6,7 +6,7 @@
 import type * as Duration from "effect/Duration"
 import { LimitGate, type LimitSpec } from "./internal/LimitGate.ts"
 import type { OpenLimits } from "./internal/limiterService.ts"
-import { count, millis, product } from "./internal/validate.ts"
+import { count, millis, product, waiting } from "./internal/validate.ts"
 import { fixedWindow as fixedWindowKernel } from "./kernel/FixedWindow.ts"
 import { slidingLog as slidingLogKernel } from "./kernel/SlidingLog.ts"
 import { slidingWindow as slidingWindowKernel } from "./kernel/SlidingWindow.ts"
@@ -118,16 +118,7 @@ const specOf = (
   capacity: number,
   options: Waiting
 ): LimitSpec => {
-  const maxWait = millis(module, "maxWait", options.maxWait ?? 0, 0)
   const { overflow = "evict" } = options
-  if (options.maxQueued !== undefined && maxWait === 0) {
-    throw new InvalidPolicyError({
-      module,
-      parameter: "maxQueued",
-      value: options.maxQueued,
-      reason: "does nothing without a maxWait"
-    })
-  }
   if (overflow !== "evict" && overflow !== "reject") {
     throw new InvalidPolicyError({
       module,
@@ -143,8 +134,7 @@ const specOf = (
     capacity,
     shared: false,
     dimension: undefined,
-    maxWait,
-    maxQueued: count(module, "maxQueued", options.maxQueued ?? 1_000),
+    ...waiting(module, options),
     keys: {
       maxKeys: options.maxKeys === undefined ? undefined : count(module, "maxKeys", options.maxKeys),
       overflow,

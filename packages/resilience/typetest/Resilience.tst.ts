@@ -130,10 +130,10 @@ const policies = { rateLimiter: tokenBucket, circutBreaker: circuitBreaker }
 // error: 'circutBreaker' is not a policy
 export const misspeltLayer = Resilience.layer(policies)
 
-// error: 'resetAfter' does not exist
 export const nested = CircuitBreaker.policy({
   tripPolicy: CircuitBreaker.consecutive(5),
   openDuration: 1,
+  // error: 'resetAfter' does not exist
   resetAfter: 1
 })
 

@@ -72,3 +72,16 @@ export const between = (
 /** The product of two counts, refused when it could not be counted exactly. */
 export const product = (module: string, parameter: string, a: number, b: number): number =>
   a * b <= MAX_EXACT ? a * b : refuse(module, parameter, a, `is too large: ${a} x ${b} cannot be counted exactly`)
+
+/** The bounds of a queue. A `maxQueued` without a `maxWait` would do nothing, silently. */
+export const waiting = (
+  module: string,
+  options: { readonly maxWait?: Duration.Input | undefined; readonly maxQueued?: number | undefined }
+): { readonly maxWait: number; readonly maxQueued: number } => {
+  const maxWait = millis(module, "maxWait", options.maxWait ?? 0, 0)
+  const maxQueued = count(module, "maxQueued", options.maxQueued ?? 1_000)
+  if (options.maxQueued !== undefined && maxWait === 0) {
+    return refuse(module, "maxQueued", options.maxQueued, "does nothing without a maxWait")
+  }
+  return { maxWait, maxQueued }
+}

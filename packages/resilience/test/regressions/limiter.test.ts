@@ -48,6 +48,34 @@ for (const [kind, policy] of Object.entries(everyKind)) {
   )
 }
 
+it.effect("a call that waits behind another, or for a slot, takes nothing of what is there (pitfalls 11, 14)", () =>
+  Effect.gen(function* () {
+    const rateLimiter = RateLimiter.tokenBucket({ limit: 10, window: "10 hours", maxWait: "20 hours" })
+    const limiter = yield* RateLimiter.make(rateLimiter)
+    yield* limiter.acquire("a", { cost: 5 })
+    const large = yield* Effect.forkChild(limiter.acquire("a", { cost: 10 }))
+    yield* settle
+    const small = yield* times(3, Effect.forkChild(limiter.acquire("a")))
+    yield* settle
+    assert.deepInclude(yield* limiter.peek("a"), { remaining: 5, queued: 4 })
+    yield* Fiber.interruptAll([large, ...small])
+    assert.deepInclude(yield* limiter.peek("a"), { remaining: 5, queued: 0 })
+
+    const api = yield* Resilience.make("api", {
+      rateLimiter,
+      bulkhead: Bulkhead.policy({ maxConcurrent: 1, maxWait: "1 hour" })
+    })
+    const running = yield* inFlight((self) => api.resilient(self, "a"))
+    const waiting = yield* times(3, Effect.forkChild(api.resilient(Effect.void, "a")))
+    yield* settle
+    const { bulkhead, rateLimiter: peek } = yield* api.inspect("a")
+    assert.deepStrictEqual([bulkhead?.queued, peek?.remaining], [3, 9])
+    yield* Fiber.interruptAll(waiting)
+    yield* running.interrupt
+    assert.strictEqual((yield* api.inspect("a")).rateLimiter?.remaining, 9)
+  })
+)
+
 it.effect("a bulkhead waiter that waited too long takes no permit with it (failsafe#393; pitfall 12)", () =>
   Effect.gen(function* () {
     const bulkhead = yield* Bulkhead.make(Bulkhead.policy({ maxConcurrent: 1, maxWait: "1 second" }))

@@ -277,6 +277,23 @@ describe("a circuit of each key", () => {
     })
   )
 
+  it.effect("is not forgotten between the admission of a call and its outcome, when it was as good as new before", () =>
+    Effect.gen(function* () {
+      const { store } = yield* spied
+      const breaker = yield* breakerOn(store, CircuitBreaker.policy({ ...failing, by: "key" }))
+      yield* breaker.reset("a") // a generation of its own, so that another life would not know its permits
+      for (let i = 0; i < 500; i++) {
+        yield* TestClock.adjust("11 seconds") // and nothing of it has to be remembered
+        yield* fail(breaker, "a")
+        assert.deepStrictEqual(
+          (yield* breaker.state("a")).windows,
+          [{ calls: 1, bad: 1 }],
+          `the failure of call ${i} is lost`
+        )
+      }
+    })
+  )
+
   it.effect("does not take the outcome of a call of its last life for its own", () =>
     Effect.gen(function* () {
       const { remembers, store } = yield* spied
