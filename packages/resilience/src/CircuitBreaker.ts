@@ -33,11 +33,11 @@ import type { CircuitState } from "./Event.ts"
 import * as circuit from "./internal/circuitService.ts"
 import { CircuitGate, type CircuitSpec } from "./internal/CircuitGate.ts"
 import type { Key } from "./internal/key.ts"
-import { count, millis } from "./internal/validate.ts"
+import { callback, count, millis } from "./internal/validate.ts"
 import type { Outcome } from "./Outcome.ts"
 import { type CircuitOpen, InvalidPolicyError } from "./Rejection.ts"
 import type { Store } from "./Store.ts"
-import type { TripPolicy } from "./Trip.ts"
+import { type TripPolicy, tripsOf } from "./Trip.ts"
 
 export * from "./Trip.ts"
 
@@ -116,9 +116,11 @@ export const policy: {
 } = (options: Options & { readonly by?: string }): Policy<never> => {
   const module = "CircuitBreaker.policy"
   const open = openings(module, options.openDuration)
-  const { probes = {}, retryAfter } = options
-  const permitted = count(module, "probes.permitted", probes.permitted ?? probes.required ?? 1, 1, 1_000)
-  const required = count(module, "probes.required", probes.required ?? permitted, 1, permitted)
+  const { probes = {} } = options
+  const retryAfter = callback(module, "retryAfter", options.retryAfter)
+  const wanted = probes.required === undefined ? undefined : count(module, "probes.required", probes.required, 1, 1_000)
+  const permitted = count(module, "probes.permitted", probes.permitted ?? wanted ?? 1, 1, 1_000)
+  const required = count(module, "probes.required", wanted ?? permitted, 1, permitted)
   const lease = probes.lease === undefined ? 0 : millis(module, "probes.lease", probes.lease)
   const cap =
     options.maxOpenDuration === undefined
@@ -140,9 +142,17 @@ export const policy: {
       reason: 'must be "key" or the name of a dimension'
     })
   }
+  if (options.by === undefined && options.maxKeys !== undefined) {
+    throw new InvalidPolicyError({
+      module,
+      parameter: "maxKeys",
+      value: options.maxKeys,
+      reason: "does nothing without by: there is one circuit"
+    })
+  }
   const spec: CircuitSpec = {
     policy: {
-      trips: options.tripPolicy.trips,
+      trips: tripsOf(module, "tripPolicy", options.tripPolicy),
       openLow: open.low,
       openHigh: open.high,
       openGrowth: open.growth,

@@ -6,7 +6,7 @@
 import type * as Duration from "effect/Duration"
 import { LimitGate, type LimitSpec } from "./internal/LimitGate.ts"
 import type { OpenLimits } from "./internal/limiterService.ts"
-import { count, millis, product, waiting } from "./internal/validate.ts"
+import { count, millis, product, such, waiting } from "./internal/validate.ts"
 import { fixedWindow as fixedWindowKernel } from "./kernel/FixedWindow.ts"
 import { slidingLog as slidingLogKernel } from "./kernel/SlidingLog.ts"
 import { slidingWindow as slidingWindowKernel } from "./kernel/SlidingWindow.ts"
@@ -170,9 +170,9 @@ const bucket = (
 ): Limit => {
   const limit = count(module, "limit", options.limit)
   const window = millis(module, "window", options.window)
+  product(module, "limit", limit, window)
   count(module, capacityName, capacity)
   product(module, capacityName, capacity, window)
-  product(module, "limit", limit, window)
   return makeLimit(
     _tag,
     limit,
@@ -282,6 +282,9 @@ export const slidingLog = (options: Rate): Limit => {
   )
 }
 
+const limitOf = <L extends Limit<string | undefined>>(module: string, parameter: string, limit: L): L =>
+  such(module, parameter, limit, typeof limit === "object" && limit !== null && "spec" in limit, "a limit")
+
 /**
  * One bucket for all keys.
  *
@@ -289,7 +292,7 @@ export const slidingLog = (options: Rate): Limit => {
  * @since 0.1.0
  */
 export const shared = (limit: Limit<string | undefined>): Limit<never> => ({
-  ...limit,
+  ...limitOf("RateLimiter.shared", "limit", limit),
   [TypeId]: { _Dimension: (_: never) => undefined as never }, // a phantom: nobody calls it
   ...respecified({ ...limit.spec, shared: true })
 })
@@ -301,9 +304,18 @@ export const shared = (limit: Limit<string | undefined>): Limit<never> => ({
  * @since 0.1.0
  */
 export const by = <const Dimension extends string>(dimension: Dimension, limit: Limit): Limit<Dimension> => ({
-  ...limit,
+  ...limitOf("RateLimiter.by", "limit", limit),
   [TypeId]: { _Dimension: (_: never) => dimension },
-  ...respecified({ ...limit.spec, dimension })
+  ...respecified({
+    ...limit.spec,
+    dimension: such(
+      "RateLimiter.by",
+      "dimension",
+      dimension,
+      typeof dimension === "string" && dimension !== "",
+      "the name of a dimension"
+    )
+  })
 })
 
 /** The fields that the limits of `every` look at. @category utility types @since 0.1.0 */
@@ -341,14 +353,11 @@ export type DimensionsOf<Limits> = {
 export const every = <const Limits extends { readonly [name: string]: Limit<string | undefined> }>(
   limits: Limits
 ): Every<DimensionsOf<Limits>> => {
-  if (Object.keys(limits).length === 0) {
-    throw new InvalidPolicyError({
-      module: "RateLimiter.every",
-      parameter: "limits",
-      value: limits,
-      reason: "must name at least one limit"
-    })
-  }
+  const module = "RateLimiter.every"
+  const named =
+    typeof limits === "object" && limits !== null && !Array.isArray(limits) && Object.keys(limits).length > 0
+  such(module, "limits", limits, named, "a record of at least one limit")
+  for (const [name, limit] of Object.entries(limits)) limitOf(module, `limits.${name}`, limit)
   return {
     [TypeId]: { _Dimensions: (_: never) => undefined as never }, // a phantom: nobody calls it
     _tag: "Every",

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type { Option } from "effect/Option"
 import type { Schedule } from "effect/Schedule"
 import * as Backoff from "./Backoff.ts"
-import { count, MAX_EXACT, millis } from "./internal/validate.ts"
+import { callback, count, MAX_EXACT, millis, such } from "./internal/validate.ts"
 import { InvalidPolicyError, isRejection, type Rejection, type RetryExhausted, TimeoutExceeded } from "./Rejection.ts"
 import * as RetrySchedule from "./RetrySchedule.ts"
 
@@ -116,7 +116,9 @@ const build = <E, Exhausted extends OnExhausted>(
       reason: 'must be "last" or "wrap"'
     })
   }
-  const { retryAfter, retryRejections = false, while: worthwhile } = options
+  const { retryRejections = false } = options
+  const retryAfter = callback(module, "retryAfter", options.retryAfter)
+  const worthwhile = callback(module, "while", options.while)
 
   const hintOf = (error: E): number => {
     // a pipeline adds errors of its own to those that the user's function knows
@@ -216,4 +218,8 @@ export const policy = <E = unknown, Exhausted extends OnExhausted = "last">(
 export const fromSchedule = <E = unknown, Exhausted extends OnExhausted = "last">(
   schedule: Schedule<unknown, E>,
   options: Options<E, Exhausted> = {}
-): Policy<E, Exhausted> => build("Retry.fromSchedule", Infinity, options, () => RetrySchedule.driver(schedule))
+): Policy<E, Exhausted> => {
+  const module = "Retry.fromSchedule"
+  such(module, "schedule", schedule, RetrySchedule.isSchedule(schedule), "a Schedule")
+  return build(module, Infinity, options, () => RetrySchedule.driver(schedule))
+}

@@ -20,6 +20,8 @@ import type { Driver } from "./RetryPolicy.ts"
  * @category constructors
  * @since 0.1.0
  */
+export const isSchedule = Schedule.isSchedule
+
 export const fromDelays = (
   delay: (attempt: number, u: number, previous: number | undefined) => number
 ): Schedule.Schedule<Duration.Duration> =>

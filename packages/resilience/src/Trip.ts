@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import { between, count, millis } from "./internal/validate.ts"
+import { between, count, millis, such } from "./internal/validate.ts"
 import type { Trip as KernelTrip } from "./kernel/Breaker.ts"
 import { InvalidPolicyError } from "./Rejection.ts"
 
@@ -21,6 +21,11 @@ export interface TripPolicy {
   /** @internal */
   readonly trips: ReadonlyArray<KernelTrip>
 }
+
+/** @internal */
+export const tripsOf = (module: string, parameter: string, policy: TripPolicy): ReadonlyArray<KernelTrip> =>
+  such(module, parameter, policy, typeof policy === "object" && policy !== null && TypeId in policy, "a trip policy")
+    .trips
 
 const trip = (...trips: ReadonlyArray<KernelTrip>): TripPolicy => ({ [TypeId]: "TripPolicy", trips })
 
@@ -122,5 +127,6 @@ export const anyOf = (...policies: ReadonlyArray<TripPolicy>): TripPolicy => {
       reason: "must name at least one trip policy"
     })
   }
+  for (const policy of policies) tripsOf("CircuitBreaker.anyOf", "policies", policy)
   return trip(...policies.flatMap(({ trips }) => trips))
 }

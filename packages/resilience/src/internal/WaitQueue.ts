@@ -148,7 +148,8 @@ export class WaitQueue {
     const now = nowOf(fiber)
     this.cancelTimer = undefined
     this.timerAt = Infinity
-    if (this.retryAt <= now) {
+    const headIsDue = this.retryAt <= now
+    if (headIsDue) {
       this.retryAt = Infinity
       this.head?.wake()
     }
@@ -159,6 +160,7 @@ export class WaitQueue {
         else this.earliest = Math.min(this.earliest, waiter.deadline)
       }
     }
-    if (Math.min(this.retryAt, this.earliest) !== Infinity) this.arm(fiber)
+    // a head that asks again either stands again, which sets the timer, or leaves, which wakes the next
+    if (!headIsDue) this.arm(fiber)
   }
 }

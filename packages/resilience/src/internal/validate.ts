@@ -22,11 +22,20 @@ export const count = (module: string, parameter: string, value: number, min = 1,
   return value
 }
 
+/** What Effect takes for a duration of zero, though it is none: NaN, in a tuple or an object too, and no unit at all. */
+const saysNothing = (input: unknown): boolean => {
+  if (typeof input !== "object" || input === null) return Number.isNaN(input)
+  const parts: ReadonlyArray<unknown> = Object.values(input)
+  return parts.length === 0 || parts.some(Number.isNaN)
+}
+
 /** A duration in whole milliseconds, of at least `min`. */
 export const millis = (module: string, parameter: string, input: Duration.Input, min = 1): number => {
   let value: number
   try {
-    value = Duration.toMillis(Duration.fromInputUnsafe(input))
+    if (saysNothing(input)) return refuse(module, parameter, input, "must be a duration")
+    // a duration is kept in whole nanoseconds, and the smallest numbers would pass for none
+    value = typeof input === "number" ? input : Duration.toMillis(Duration.fromInputUnsafe(input))
   } catch {
     return refuse(module, parameter, input, "must be a duration")
   }
@@ -68,6 +77,14 @@ export const between = (
   }
   return value
 }
+
+/** What one of our constructors made, or a function: what no type checks in JavaScript. */
+export const such = <A>(module: string, parameter: string, value: A, is: boolean, what: string): A =>
+  is ? value : refuse(module, parameter, value, `must be ${what}`)
+
+/** A function, if there is one. */
+export const callback = <A>(module: string, parameter: string, value: A): A =>
+  such(module, parameter, value, value === undefined || typeof value === "function", "a function")
 
 /** The product of two counts, refused when it could not be counted exactly. */
 export const product = (module: string, parameter: string, a: number, b: number): number =>

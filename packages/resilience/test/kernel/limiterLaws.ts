@@ -1,145 +1,22 @@
 /**
  * The laws of every limiter kernel, as property tests over any kernel.
  *
- * All states and receipts are frozen: a kernel that writes into one fails every law.
+ * Each law runs over small policies, where every millisecond and unit can be tried, and over the largest exact ones.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect } from "effect"
-import type { LimiterDecision, LimiterKernel } from "../../src/kernel/Limiter.ts"
 import { NEVER } from "../../src/kernel/Limiter.ts"
-import type { Admission, Dice, Event, Scale } from "./limiterTraffic.ts"
-import { costOf, freeze, int, numbersIn, read as readDice, rolls, seed, start, YEAR } from "./limiterTraffic.ts"
+import type { Answer, Specimen } from "./limiterKey.ts"
+import { alike, exact, Key, play, words } from "./limiterKey.ts"
+import type { Admission, Dice } from "./limiterTraffic.ts"
+import { costOf, int, numbersIn, read as readDice, rolls, seed, start, YEAR } from "./limiterTraffic.ts"
 
-/** A kernel with what its laws need to know of it. */
-export interface Specimen<Policy, State, Receipt> extends Scale<Policy> {
-  readonly kernel: LimiterKernel<Policy, State, Receipt>
-  /** Small enough that every millisecond and every unit can be tried. */
-  readonly small: Arbitrary.Arbitrary<Policy>
-  /** Up to the largest numbers that are exact. */
-  readonly large: Arbitrary.Arbitrary<Policy>
-  /** The stated bound, over a whole history: what it breaks, or nothing. */
-  readonly broken: (policy: Policy, admitted: ReadonlyArray<Admission>) => string | undefined
-  /** The definition: whether one more call may be admitted after these. Naive, and in other arithmetic. */
-  readonly admits: (policy: Policy, admitted: ReadonlyArray<Admission>, next: Admission) => boolean
-  /** What `ticks` instants of full demand, `every` ms apart, admit at least; undefined where nothing is promised. */
-  readonly least: (policy: Policy, start: number, every: number, ticks: number) => number | undefined
-}
-
+/** Registers every law for one kernel. */
 export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, State, Receipt>): void => {
   const { capacity, kernel, span } = specimen
-  type Answer = LimiterDecision<Receipt>
-
-  /** A key under one policy. It forgets nothing by itself. */
-  class Key {
-    readonly policy: Policy
-    state: State
-    constructor(policy: Policy, state: State = kernel.initial(policy)) {
-      this.policy = policy
-      this.state = freeze(state)
-    }
-    /** The answer, and the state only if asked to keep it. */
-    ask(cost: number, now: number): readonly [Answer, State] {
-      return freeze(kernel.step(this.policy, this.state, { op: "take", cost }, now))
-    }
-    take(cost: number, now: number): Answer {
-      const [answer, state] = this.ask(cost, now)
-      this.state = state
-      return answer
-    }
-    refund(receipt: Receipt, now: number): Answer {
-      const [answer, state] = freeze(kernel.step(this.policy, this.state, { op: "refund", receipt }, now))
-      this.state = state
-      return answer
-    }
-    copy(): Key {
-      return new Key(this.policy, this.state)
-    }
-  }
-
-  interface Call extends Admission {
-    readonly receipt: Receipt
-  }
-  const read = (policy: Policy, from: number, history: ReadonlyArray<Dice>, refunds = 25, busy = false) =>
-    readDice(specimen, policy, from, history, { busy, refunds })
-
-  /** Plays a history; keeps the calls that were admitted and not refunded, and all receipts. */
-  const play = (key: Key, events: ReadonlyArray<Event>, see?: (event: Event, answer: Answer) => void) => {
-    const calls: Array<Call> = []
-    const receipts: Array<Receipt> = []
-    let now = 0
-    for (const event of events) {
-      now = event.now
-      if (event.op === "take") {
-        const answer = key.take(event.cost, now)
-        if (answer.allowed) {
-          calls.push({ now, cost: event.cost, receipt: answer.receipt })
-          receipts.push(answer.receipt)
-        }
-        see?.(event, answer)
-      } else if (calls.length > 0) {
-        const [call] = calls.splice(event.pick % calls.length, 1)
-        const answer = key.refund((call as Call).receipt, now) // the list is not empty
-        see?.(event, answer)
-      }
-    }
-    return { calls, receipts, now }
-  }
-
-  const words = ({ allowed, remaining, resetAfter, retryAfter }: Answer) => ({
-    allowed,
-    remaining,
-    resetAfter,
-    retryAfter
-  })
-
-  /** Two keys answer alike from `from` on, also to refunds of what each admits, and of receipts from the past. */
-  const alike = (
-    a: Key,
-    b: Key,
-    from: number,
-    history: ReadonlyArray<Dice>,
-    old: ReadonlyArray<Receipt> = []
-  ): void => {
-    const left: Array<readonly [Receipt, Receipt]> = old.map((receipt) => [receipt, receipt])
-    for (const event of read(a.policy, from, history)) {
-      const most = capacity(a.policy)
-      assert.deepStrictEqual(words(a.ask(most, event.now)[0]), words(b.ask(most, event.now)[0]), `at ${event.now}`)
-      if (event.op === "take") {
-        const one = a.take(event.cost, event.now)
-        const two = b.take(event.cost, event.now)
-        assert.deepStrictEqual(words(one), words(two), `cost ${event.cost} at ${event.now}`)
-        if (one.allowed) left.push([one.receipt, two.receipt])
-      } else if (left.length > 0) {
-        const [pair] = left.splice(event.pick % left.length, 1)
-        const [one, two] = pair as readonly [Receipt, Receipt] // the list is not empty
-        assert.deepStrictEqual(
-          words(a.refund(one, event.now)),
-          words(b.refund(two, event.now)),
-          `refund at ${event.now}`
-        )
-      }
-    }
-  }
-
-  /** Refused at every millisecond before `retryAfter` (tried at all of them, or at 150), allowed at it. */
-  const exact = (key: Key, cost: number, now: number): void => {
-    const [answer] = key.ask(cost, now)
-    if (answer.allowed) return assert.strictEqual(answer.retryAfter, 0)
-    if (cost > capacity(key.policy)) return assert.strictEqual(answer.retryAfter, NEVER)
-    const wait = answer.retryAfter
-    assert.isAbove(wait, 0)
-    const tries = new Set([0, wait - 1])
-    const stride = wait <= 3000 ? 1 : wait / 100
-    for (let ms = 0; ms < wait; ms += stride) tries.add(Math.floor(ms))
-    for (let ms = Math.max(0, wait - 50); ms < wait; ms++) tries.add(ms)
-    for (const ms of tries) {
-      const [early, state] = key.ask(cost, now + ms)
-      if (early.allowed || early.retryAfter !== wait - ms || state !== key.state) {
-        assert.fail(`cost ${cost}, refused at ${now} for ${wait} ms: ${JSON.stringify(early)} ${ms} ms later`)
-      }
-    }
-    assert.isTrue(key.ask(cost, now + wait)[0].allowed, `cost ${cost}, refused at ${now} + retryAfter ${wait}`)
-  }
+  const fresh = (policy: Policy, state?: State) => new Key(specimen, policy, state)
+  const read = (policy: Policy, from: number, history: ReadonlyArray<Dice>, refunds?: number, busy?: boolean) =>
+    readDice(specimen, policy, from, history, refunds, busy)
 
   interface Given {
     readonly policy: Policy
@@ -166,7 +43,7 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
 
   describe(`the laws of ${kernel.id} (LAWS_SEED=${seed})`, () => {
     law("a refusal leaves the state as it was", ({ from, history, policy }) => {
-      const key = new Key(policy)
+      const key = fresh(policy)
       for (const event of read(policy, from, history, 0)) {
         const before = key.state
         if (event.op === "take" && !key.take(event.cost, event.now).allowed) assert.strictEqual(key.state, before)
@@ -174,7 +51,7 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     })
 
     law("retryAfter is exact", ({ from, history, policy, size }) => {
-      const key = new Key(policy)
+      const key = fresh(policy)
       const { now } = play(key, read(policy, from, history))
       for (const cost of [1, 1 + (size % capacity(policy)), capacity(policy), capacity(policy) + 1]) {
         exact(key, cost, now)
@@ -183,7 +60,7 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     })
 
     law("waiting never hurts", ({ from, future, history, policy }) => {
-      const key = new Key(policy)
+      const key = fresh(policy)
       const { now } = play(key, read(policy, from, history))
       let last = key.ask(0, Math.max(0, now - 3))[0]
       for (const event of [{ now }, ...read(policy, now, future)]) {
@@ -195,13 +72,13 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     })
 
     law("no window sees more than its bound", ({ from, history, policy }) => {
-      const { calls } = play(new Key(policy), read(policy, from, history, 0))
+      const { calls } = play(fresh(policy), read(policy, from, history, 0))
       assert.isUndefined(specimen.broken(policy, calls))
     })
 
     law("a call is admitted exactly where its definition admits it", ({ from, history, policy }) => {
       const admitted: Array<Admission> = []
-      play(new Key(policy), read(policy, from, history, 0), (event, answer) => {
+      play(fresh(policy), read(policy, from, history, 0), (event, answer) => {
         if (event.op !== "take") return
         const fits = event.cost === 0 || specimen.admits(policy, admitted, event)
         assert.strictEqual(answer.allowed, fits, `cost ${event.cost} at ${event.now}`)
@@ -210,7 +87,7 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     })
 
     law("n of cost 1 at one instant equal one of cost n", ({ from, history, policy, size }) => {
-      const singles = new Key(policy)
+      const singles = fresh(policy)
       const { now } = play(singles, read(policy, from, history))
       const whole = singles.copy()
       const n = 1 + (size % Math.min(capacity(policy) + 1, 60))
@@ -224,8 +101,8 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
 
     law("a clock that steps back is read as the time of the newest admission, and grants no more", (given) => {
       const { from, history, policy, size } = given
-      const key = new Key(policy)
-      const steady = new Key(policy)
+      const key = fresh(policy)
+      const steady = fresh(policy)
       let newest = 0
       for (const event of read(policy, from, history, 0)) {
         if (event.op !== "take") continue
@@ -241,7 +118,7 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     })
 
     law("refunds in the reverse order, with nothing admitted between, restore the behaviour", (given) => {
-      const key = new Key(given.policy)
+      const key = fresh(given.policy)
       const { now, receipts } = play(key, read(given.policy, given.from, given.history))
       const before = key.copy()
       let latest = now
@@ -258,7 +135,7 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
 
     law("refunds of one instant in any order, with nothing admitted later, restore the behaviour", (given) => {
       const { future, policy, size } = given
-      const key = new Key(policy)
+      const key = fresh(policy)
       const { now } = play(key, read(policy, given.from, given.history))
       const before = key.copy()
       const taken = future
@@ -268,7 +145,7 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
       const later = now + (size % 4 === 0 ? 0 : Math.floor((span(policy) * size) / 2000))
       for (let i = 0; taken.length > 0; i++) {
         const [answer] = taken.splice((size + i) % taken.length, 1)
-        key.refund((answer as Answer).receipt, later) // the list is not empty
+        key.refund((answer as Answer<Receipt>).receipt, later) // the list is not empty
       }
       for (const event of read(policy, later, future, 0)) {
         assert.deepStrictEqual(words(key.ask(1, event.now)[0]), words(before.ask(1, event.now)[0]))
@@ -278,10 +155,10 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     law(
       "what survives any refunds would have been admitted alone",
       ({ from, future, history, policy, size }) => {
-        const key = new Key(policy)
+        const key = fresh(policy)
         const events = read(policy, from, history, 40, size % 4 > 0)
         const { calls, now } = play(key, events)
-        const alone = new Key(policy)
+        const alone = fresh(policy)
         for (const { cost, now } of calls) assert.isTrue(alone.take(cost, now).allowed, `cost ${cost} at ${now}`)
         for (const event of [{ now }, ...read(policy, now, future)]) {
           const [one] = key.ask(0, event.now)
@@ -294,15 +171,15 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     )
 
     law("after expiresAt a state behaves like the initial one", ({ from, future, history, policy, size }) => {
-      const key = new Key(policy)
+      const key = fresh(policy)
       const { now, receipts } = play(key, read(policy, from, history))
       const expires = kernel.expiresAt(policy, key.state)
       const later = Math.max(now, expires ?? assert.fail("never expires")) + (size % 2) * (size % 50)
-      alike(key, new Key(policy), later, future, receipts)
+      alike(key, fresh(policy), later, future, receipts)
     })
 
     law("resetAfter is exact: not as good as new before, and then it is", ({ from, history, policy }) => {
-      const key = new Key(policy)
+      const key = fresh(policy)
       play(key, read(policy, from, history), (event) => {
         const [answer] = key.ask(0, event.now)
         assert.strictEqual(answer.resetAfter, Math.max(0, (kernel.expiresAt(policy, key.state) ?? 0) - event.now))
@@ -312,7 +189,7 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     })
 
     law("remaining is what can be taken now", ({ from, history, policy }) => {
-      const key = new Key(policy)
+      const key = fresh(policy)
       play(key, read(policy, from, history), (event, answer) => {
         assert.strictEqual(key.ask(0, event.now)[0].remaining, answer.remaining)
         assert.isTrue(key.ask(answer.remaining, event.now)[0].allowed)
@@ -321,8 +198,8 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     })
 
     law("states and receipts survive serialisation", ({ from, history, policy }) => {
-      const key = new Key(policy)
-      const copy = new Key(policy)
+      const key = fresh(policy)
+      const copy = fresh(policy)
       const receipts: Array<readonly [Receipt, Receipt]> = []
       for (const event of read(policy, from, history)) {
         copy.state = JSON.parse(JSON.stringify(copy.state))
@@ -342,7 +219,7 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     law(
       "full demand gets the whole bound",
       ({ from, policy, size }) => {
-        const key = new Key(policy)
+        const key = fresh(policy)
         const every = 1 + (size % Math.max(1, Math.min(20, span(policy))))
         const ticks = 400
         const least = specimen.least(policy, from, every, ticks)
@@ -358,7 +235,7 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     )
 
     law("a cost above the capacity never passes, and a cost of 0 takes nothing", ({ from, history, policy, size }) => {
-      const key = new Key(policy)
+      const key = fresh(policy)
       for (const event of read(policy, from, history)) {
         const [never, same] = key.ask(capacity(policy) + 1 + size, event.now + size * YEAR)
         assert.strictEqual(never.retryAfter, NEVER)
@@ -375,7 +252,7 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     })
 
     law("every number is whole and none is negative", ({ from, history, policy }) => {
-      const key = new Key(policy)
+      const key = fresh(policy)
       play(key, read(policy, from, history), (_, { receipt, remaining, resetAfter, retryAfter }) => {
         const wait = retryAfter === NEVER ? 0 : retryAfter
         for (const number of [...numbersIn(key.state), ...numbersIn(receipt), remaining, resetAfter, wait]) {
@@ -388,7 +265,7 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
     law(
       "reset forgets, and no refund from before fills a key above its capacity",
       ({ from, history, policy, size }) => {
-        const key = new Key(policy)
+        const key = fresh(policy)
         const { now, receipts } = play(key, read(policy, from, history))
         const [answer, state] = kernel.step(policy, key.state, { op: "reset" }, now)
         assert.deepStrictEqual(state, kernel.initial(policy))
@@ -413,14 +290,14 @@ export const limiterLaws = <Policy, State, Receipt>(specimen: Specimen<Policy, S
       { policy: specimen.small, other: anyPolicy, from: start, history: rolls, future: rolls },
       ({ from, future, history, other, policy }) =>
         Effect.sync(() => {
-          const foreign = new Key(other)
+          const foreign = fresh(other)
           const { now } = play(foreign, read(other, from, history))
-          const key = new Key(policy, foreign.state)
+          const key = fresh(policy, foreign.state)
           const { remaining, resetAfter } = key.ask(0, now)[0]
           assert.isTrue(remaining >= 0 && remaining <= capacity(policy))
           assert.isAtMost(resetAfter, span(policy))
           exact(key, capacity(policy), now)
-          alike(key, new Key(policy), now + resetAfter, future)
+          alike(key, fresh(policy), now + resetAfter, future)
         }),
       { timeout: 60_000, arbitrary: { runs: 300, size: 40, seed } }
     )

@@ -79,19 +79,14 @@ export const costOf = <Policy>({ capacity }: Scale<Policy>, policy: Policy, { co
   return cost < 92 ? most : cost < 96 ? 0 : most + 1 + (size % 3)
 }
 
-export interface Reading {
-  /** How many of a hundred events are refunds. */
-  readonly refunds: number
-  readonly busy: boolean
-}
-
-/** What the dice mean. Time only moves forward. */
+/** What the dice mean, `refunds` of a hundred being refunds. Time only moves forward. */
 export const read = <Policy>(
   scale: Scale<Policy>,
   policy: Policy,
   from: number,
   history: ReadonlyArray<Dice>,
-  { busy, refunds }: Reading
+  refunds = 25,
+  busy = false
 ): ReadonlyArray<Event> => {
   let now = from
   return history.map((roll) => {

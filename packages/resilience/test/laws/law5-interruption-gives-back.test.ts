@@ -216,6 +216,22 @@ describe("law 5: interruption at any point gives back every permit that was not 
   }
 })
 
+describe("law 5, while somebody watches the events", () => {
+  for (const [name, scenario] of Object.entries(scenarios).filter(([name]) => !name.includes("others"))) {
+    it(`in ${name}: each call that was seen to begin is seen to end, once`, () => {
+      let begun = 0
+      let ended = 0
+      const sink = ({ _tag }: Event) => {
+        if (_tag === "AttemptEnded") begun++
+        if (_tag === "CallEnded") ended++
+      }
+      const { runs } = sweep({ ...scenario, others: undefined }, (run) => conserved(run), sink)
+      assert.isAbove(begun, 0)
+      assert.isAtLeast(ended, runs / 2)
+    })
+  }
+})
+
 describe("law 5, with a store elsewhere: what a reply brings to a call that has left is given back", () => {
   for (const [name, scenario] of Object.entries(distant)) {
     it(`in ${name}`, () => {

@@ -238,6 +238,21 @@ it.effect(
 )
 
 it.effect(
+  "probes that ended count among the permitted, and one that was left does not (failsafe#391, Polly#2381)",
+  () =>
+    Effect.gen(function* () {
+      const breaker = yield* CircuitBreaker.make(fragile({ permitted: 3, required: 3 }))
+      yield* halfOpen(breaker)
+      const left = yield* inFlight(run(breaker))
+      yield* times(2, breaker.execute(Effect.void))
+      assert.strictEqual(outcomeOf(yield* Effect.exit(breaker.execute(Effect.void))), "CircuitOpen")
+      yield* left.interrupt
+      yield* breaker.execute(Effect.void)
+      assert.strictEqual(yield* stateOf(breaker), "Closed")
+    })
+)
+
+it.effect(
   "outcomes age on the clock in use, also where no call comes for an hour (resilience4j's lock-free window; pitfall 19)",
   () =>
     Effect.gen(function* () {

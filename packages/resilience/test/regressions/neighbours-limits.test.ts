@@ -163,6 +163,7 @@ it.effect(
       yield* late[1]!.fail
       yield* times(3, Effect.exit(breaker.execute(Effect.void)))
       yield* TestClock.adjust("1 day")
+      assert.strictEqual(outcomeOf(yield* Effect.exit(breaker.execute(Effect.void))), "CircuitOpen")
       assert.strictEqual((yield* breaker.state()).state, "Isolated")
     })
 )

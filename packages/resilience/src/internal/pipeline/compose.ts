@@ -13,7 +13,7 @@ import type { Store } from "../../Store.ts"
 import { guarded, type StorePolicy } from "../guardedStore.ts"
 import type { Key } from "../key.ts"
 import { memory } from "../memoryStore.ts"
-import { millis } from "../validate.ts"
+import { callback, millis, such } from "../validate.ts"
 import { bare, type Classify, type Pipeline, type PipelineError, run } from "./Call.ts"
 
 type Rest = Pick<Pipeline, "retry" | "timeout" | "attemptTimeout" | "perAttempt" | "classify">
@@ -43,7 +43,8 @@ export interface Composed {
 const module = "Resilience"
 
 const restOf = (policies: RestOptions, retry: Retry.Policy<never, Retry.OnExhausted> | undefined): Rest => {
-  const { admission = "call", attemptTimeout, classify, timeout } = policies
+  const { admission = "call", attemptTimeout, timeout } = policies
+  const classify = callback(module, "classify", policies.classify)
   if (admission !== "call" && admission !== "attempt") {
     throw new InvalidPolicyError({
       module,
@@ -62,10 +63,22 @@ const restOf = (policies: RestOptions, retry: Retry.Policy<never, Retry.OnExhaus
   }
 }
 
+const policyOf = (parameter: string, value: { readonly _tag: string } | undefined, tags: ReadonlyArray<string>) => {
+  const is = value === undefined || (typeof value === "object" && value !== null && tags.includes(value._tag))
+  return such(module, parameter, value, is, `made by its module: ${tags.join(", ")}`)
+}
+
 export const fromPolicies = (id: string, policies: Policies): Parts => {
   if (typeof id !== "string" || id === "") {
     throw new InvalidPolicyError({ module, parameter: "id", value: id, reason: "must be a name" })
   }
+  const limiters = ["TokenBucket", "LeakyBucket", "FixedWindow", "SlidingWindow", "SlidingLog", "Every", "Unlimited"]
+  policyOf("rateLimiter", policies.rateLimiter, limiters)
+  policyOf("circuitBreaker", policies.circuitBreaker, ["CircuitBreaker"])
+  policyOf("bulkhead", policies.bulkhead, ["Bulkhead"])
+  const { retry } = policies
+  const retries = retry === undefined || (typeof retry === "object" && retry !== null && "driver" in retry)
+  such(module, "retry", retry, retries, "a Retry.policy or a Retry.fromSchedule")
   const { onError = "local", deadline = 1_000 } = policies.store ?? {}
   if (onError !== "local" && onError !== "allow" && onError !== "fail") {
     throw new InvalidPolicyError({
