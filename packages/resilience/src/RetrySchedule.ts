@@ -20,8 +20,6 @@ import type { Driver } from "./RetryPolicy.ts"
  * @category constructors
  * @since 0.1.0
  */
-export const isSchedule = Schedule.isSchedule
-
 export const fromDelays = (
   delay: (attempt: number, u: number, previous: number | undefined) => number
 ): Schedule.Schedule<Duration.Duration> =>
@@ -38,6 +36,14 @@ export const fromDelays = (
         })
     })
   )
+
+/**
+ * Whether a value is a `Schedule`: asked here, so that nobody else loads that module.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isSchedule = Schedule.isSchedule
 
 /** A delay that is never due, or too long to count, is no retry. */
 const wholeMillis = (duration: Duration.Duration): number | undefined => {

@@ -96,3 +96,39 @@ export const breakerOn = (store: Store["Service"], policy: CircuitBreaker.Policy
     CircuitBreaker.CircuitBreaker,
     Layer.provide(CircuitBreaker.layerFromStore(policy), Layer.succeed(Store, store))
   )
+
+/** One of each. */
+export const limiterKinds = {
+  tokenBucket: RateLimiter.tokenBucket({ limit: 3, window: "1 second" }),
+  leakyBucket: RateLimiter.leakyBucket({ limit: 3, window: "1 second", capacity: 2 }),
+  fixedWindow: RateLimiter.fixedWindow({ limit: 3, window: "1 second" }),
+  slidingWindow: RateLimiter.slidingWindow({ limit: 3, window: "1 second" }),
+  slidingLog: RateLimiter.slidingLog({ limit: 3, window: "1 second" })
+}
+
+/** Calls on keys of no interest, enough for the sweep to look at everything. */
+export const traffic = (limiter: RateLimiter.RateLimiterService<string>, calls = 1_000) =>
+  Effect.forEach(Array.from({ length: calls }), (_, i) => limiter.allow(`traffic ${i % 3}`), { discard: true })
+
+/** Two fibers meet: one is inside its transaction while the other acts. */
+export const during = <A, E, B, E2>(
+  body: (gap: Effect.Effect<void>) => Effect.Effect<A, E>,
+  meanwhile: Effect.Effect<B, E2>
+): Effect.Effect<A, E | E2> =>
+  Effect.gen(function* () {
+    let open: (() => void) | undefined
+    let waited = false
+    const gap = Effect.suspend(() => {
+      if (waited) return Effect.void
+      waited = true
+      return Effect.callback<void>((resume) => {
+        open = () => resume(Effect.void)
+      })
+    })
+    const fiber = yield* Effect.forkChild(Effect.tx(body(gap)))
+    yield* settle
+    assert.isDefined(open)
+    yield* meanwhile
+    open!()
+    return yield* Fiber.join(fiber)
+  })

@@ -188,7 +188,7 @@ class Call<A, E, R> {
     const exit = this.lastExit ?? Exit.fail(error)
     if (retry === undefined || !this.ask(() => retry.retries(error))) return exit
     this.lastExit = exit
-    this.errors.push(error)
+    if (retry.onExhausted === "wrap") this.errors.push(error)
     this.admission = this.pass = undefined
     return n < retry.maxAttempts ? this.again(exit, error, n) : this.exhausted(exit)
   }
@@ -260,7 +260,7 @@ class Call<A, E, R> {
       const fail = cause.reasons.find(Cause.isFailReason)
       if (fail === undefined || cause.reasons.some(Cause.isDieReason) || this.timedOut || this.pass?.probe) return exit
       const error = fail.error
-      this.errors.push(error)
+      if (retry.onExhausted === "wrap") this.errors.push(error)
       const worthwhile = error === this.timeout || this.ask(() => retry.retries(error))
       if (!worthwhile) return exit
       return n < retry.maxAttempts ? this.again(exit, error, n) : this.exhausted(exit)
