@@ -55,6 +55,13 @@ abstract class Base extends StacklessError {
   }
 }
 
+/** Raised before the effect ran. */
+abstract class Refusal extends Base {
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
+}
+
 const duration = (millis: number | undefined): Duration.Duration | undefined =>
   millis === undefined ? undefined : Duration.millis(millis)
 
@@ -98,9 +105,8 @@ export type RateLimitReason = "limit" | "queue-full" | "wait-too-long" | "cost-e
  * @category errors
  * @since 0.1.0
  */
-export class RateLimitExceeded extends Base {
+export class RateLimitExceeded extends Refusal {
   readonly _tag = "RateLimitExceeded"
-  readonly [TypeId] = TypeId
   readonly key: string
   readonly reason: RateLimitReason
   readonly retryAfterMillis: number | undefined
@@ -135,9 +141,8 @@ export class RateLimitExceeded extends Base {
  * @category errors
  * @since 0.1.0
  */
-export class CircuitOpen extends Base {
+export class CircuitOpen extends Refusal {
   readonly _tag = "CircuitOpen"
-  readonly [TypeId] = TypeId
   readonly key: string
   readonly state: "Open" | "HalfOpen" | "Isolated"
   readonly retryAfterMillis: number | undefined
@@ -166,9 +171,8 @@ export class CircuitOpen extends Base {
  * @category errors
  * @since 0.1.0
  */
-export class BulkheadFull extends Base {
+export class BulkheadFull extends Refusal {
   readonly _tag = "BulkheadFull"
-  readonly [TypeId] = TypeId
   readonly key: string
   readonly reason: "full" | "queue-full" | "wait-too-long"
   constructor(options: { readonly key: string; readonly reason: "full" | "queue-full" | "wait-too-long" }) {
@@ -187,9 +191,8 @@ export class BulkheadFull extends Base {
  * @category errors
  * @since 0.1.0
  */
-export class StoreError extends Base {
+export class StoreError extends Refusal {
   readonly _tag = "StoreError"
-  readonly [TypeId] = TypeId
   readonly reason: "unavailable" | "deadline"
   override readonly cause: unknown
   constructor(options: { readonly reason: "unavailable" | "deadline"; readonly cause?: unknown }) {

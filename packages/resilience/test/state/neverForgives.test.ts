@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { CircuitBreaker, RateLimiter } from "../../src/index.ts"
+import { CircuitBreaker, type RateLimiter } from "../../src/index.ts"
 import { breakerOn, limiterKinds as kinds, limiterOn, neverForgets, settle, spied, traffic } from "./support.ts"
 
 describe("dropping never forgives", () => {

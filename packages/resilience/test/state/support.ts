@@ -1,6 +1,6 @@
 /** What the tests of state share. */
 import { assert } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Fiber, Layer } from "effect"
 import { CircuitBreaker, type Event, RateLimiter } from "../../src/index.ts"
 import { EventSink } from "../../src/Event.ts"
 import { layerMemory, type Step, Store, type SyncStore } from "../../src/Store.ts"
