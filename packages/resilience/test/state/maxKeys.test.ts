@@ -166,6 +166,29 @@ describe("evict forgets the key nearest to fresh", () => {
       assert.isFalse(yield* limiter.allow("a"), "who spent most is remembered longest")
     })
   )
+
+  it.effect("also after a transaction has made a key fresh again", () =>
+    Effect.gen(function* () {
+      const { remembers, store } = yield* spied
+      const limiter = yield* limiterOn(store, RateLimiter.tokenBucket({ limit: 10, window: "10 seconds", maxKeys: 3 }))
+      yield* limiter.allow("a", { cost: 6 })
+      yield* limiter.allow("b", { cost: 2 })
+      yield* limiter.allow("c", { cost: 8 })
+      yield* limiter.allow("d", { cost: 10 }) // now the order of all of them is known
+      yield* Effect.tx(limiter.reset("c"))
+      yield* limiter.allow("e")
+      assert.deepStrictEqual(["a", "b", "c", "d", "e"].filter(remembers), ["a", "d", "e"])
+    })
+  )
+
+  it.effect("and a reset of a key that is not known makes none go", () =>
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(RateLimiter.slidingLog({ limit: 1, window: "1 second", maxKeys: 1 }))
+      yield* limiter.allow("a")
+      yield* limiter.reset("b")
+      assert.isFalse(yield* limiter.allow("a"))
+    })
+  )
 })
 
 describe("keys in use above maxKeys", () => {

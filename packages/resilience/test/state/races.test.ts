@@ -222,6 +222,39 @@ describe("a transaction beside forgetting", () => {
     })
   )
 
+  it.effect("does not forget what it has touched itself, however many keys that are", () =>
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(RateLimiter.fixedWindow(policy))
+      let runs = 0
+      const keys = Array.from({ length: 300 }, (_, i) => `key ${i}`)
+      yield* Effect.tx(
+        Effect.suspend(() => {
+          runs++
+          return Effect.forEach(keys, (key) => Effect.andThen(limiter.peek(key), limiter.allow(key)))
+        })
+      )
+      assert.strictEqual(runs, 1)
+      assert.isFalse(yield* limiter.allow("key 0"))
+    })
+  )
+
+  it.effect(
+    "is refused a key more than may be remembered, where new ones are refused, and does not repeat for it",
+    () =>
+      Effect.gen(function* () {
+        const limiter = yield* RateLimiter.make(RateLimiter.fixedWindow({ ...policy, maxKeys: 2, overflow: "reject" }))
+        let runs = 0
+        const allowed = yield* Effect.tx(
+          Effect.suspend(() => {
+            if (++runs > 5) return Effect.die("runs again and again")
+            return Effect.forEach(["a", "b", "c", "a"], (key) => limiter.allow(key))
+          })
+        )
+        assert.deepStrictEqual(allowed, [true, true, false, false])
+        assert.strictEqual(runs, 1)
+      })
+  )
+
   it.effect("ends when it takes from more keys than may be remembered", () =>
     Effect.gen(function* () {
       const limiter = yield* RateLimiter.make(RateLimiter.fixedWindow({ ...policy, maxKeys: 2 }))

@@ -19,6 +19,8 @@ describe("a transaction beside a waiter", () => {
       assert.strictEqual(yield* queued(limiter), 1)
       assert.strictEqual((yield* limiter.peek("a")).remaining, 2)
       assert.isFalse(yield* Effect.tx(limiter.allow("a")))
+      assert.isFalse(yield* limiter.allow("a"), "nor does a call")
+      assert.strictEqual((yield* limiter.peek("a")).remaining, 2)
       const error = yield* Effect.flip(Effect.tx(limiter.acquire("a")))
       assert.deepInclude(error, { reason: "limit", retryAfterMillis: 2_000 })
       assert.isTrue(yield* Effect.tx(limiter.allow("b")), "nobody waits on the other key")
@@ -66,6 +68,22 @@ describe("a transaction beside a waiter", () => {
       })
     )
   }
+
+  it.effect("wakes one after the other, each at a commit of its own", () =>
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(policy)
+      yield* limiter.acquire("a", { cost: 4 })
+      const waiters = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(limiter.acquire("a", { cost: 4 })))
+      const admitted = () => waiters.filter((waiter) => waiter.pollUnsafe() !== undefined).length
+      yield* settle
+      for (const expected of [1, 2, 3]) {
+        // it is asked in the middle too, in vain
+        yield* Effect.tx(Effect.andThen(limiter.reset("a"), settle))
+        yield* settle
+        assert.strictEqual(admitted(), expected)
+      }
+    })
+  )
 
   it.effect("that waits with txRetry for its turn behind a waiter is woken when the key changes", () =>
     Effect.gen(function* () {
