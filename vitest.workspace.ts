@@ -20,7 +20,8 @@ const packages = globSync("packages/*/package.json", { cwd: import.meta.dirname 
 const project = (name: string, root: string, include: ReadonlyArray<string>) => ({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
-  test: { name, root, include: [...include] }
+  // virtual time needs no real time, but a loaded machine may be slow: no test may fail for that
+  test: { name, root, include: [...include], testTimeout: 60_000 }
 })
 
 /** Where `.ci/run` wants the result, which it prints as its last line. */
