@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Duration, Schema } from "effect"
 import * as Backoff from "../src/Backoff.ts"
-import { InvalidPolicyError } from "../src/Rejection.ts"
+import { refused } from "./failing.ts"
 
 const MAX = 2 ** 52
 const ALMOST_ONE = (2 ** 53 - 1) / 2 ** 53
@@ -46,7 +46,7 @@ const decorrelated = Arbitrary.map(Arbitrary.all({ base: wide(1, MAX), more: wid
   Backoff.decorrelated({ base, cap: Math.min(MAX, base + more) })
 )
 const constant = Arbitrary.map(Arbitrary.all({ delay: wide(0, MAX), jitter }), (options) => Backoff.constant(options))
-const any: Arbitrary.Arbitrary<Backoff.Backoff> = Arbitrary.flatMap(
+const anyBackoff: Arbitrary.Arbitrary<Backoff.Backoff> = Arbitrary.flatMap(
   int(0, 4),
   (n): Arbitrary.Arbitrary<Backoff.Backoff> => (n === 0 ? decorrelated : n === 1 ? constant : grower)
 )
@@ -60,7 +60,7 @@ describe("delay", () => {
   it.prop(
     "is whole milliseconds between 0 and the cap, whatever the attempt and the draw",
     {
-      backoff: any,
+      backoff: anyBackoff,
       n: attempt,
       u: draw
     },
@@ -75,7 +75,7 @@ describe("delay", () => {
 
   it.prop(
     "reaches both ends of its range and nothing beyond",
-    { backoff: any, n: attempt, u: draw, previous: draw },
+    { backoff: anyBackoff, n: attempt, u: draw, previous: draw },
     ({ backoff, n, previous, u }) => {
       const before = Math.max(1, Math.floor(previous * capOf(backoff)))
       const [low, high] = Backoff.range(backoff, n, before)
@@ -242,7 +242,7 @@ describe("the value", () => {
     ])
   })
 
-  it.prop("is recognised after it went through JSON", { backoff: any }, ({ backoff }) => {
+  it.prop("is recognised after it went through JSON", { backoff: anyBackoff }, ({ backoff }) => {
     assert.isTrue(Backoff.isBackoff(JSON.parse(JSON.stringify(backoff))))
   })
 
@@ -278,19 +278,6 @@ describe("the value", () => {
     bad.forEach((u, i) => assert.isFalse(Backoff.isBackoff(u), `number ${i}`))
   })
 })
-
-const refused = (module: string, parameter: string, build: () => unknown) => {
-  try {
-    build()
-  } catch (error) {
-    assert.instanceOf(error, InvalidPolicyError)
-    assert.strictEqual(error.module, module)
-    assert.strictEqual(error.parameter, parameter)
-    assert.include(error.message, `${module}: ${parameter} `)
-    return
-  }
-  assert.fail(`${module} accepted its ${parameter}`)
-}
 
 describe("bad input is refused by module and field", () => {
   // What no type lets through still arrives from JavaScript and from configuration.

@@ -4,7 +4,7 @@ import { TestClock } from "effect/testing"
 import * as Backoff from "../src/Backoff.ts"
 import { RetryExhausted } from "../src/Rejection.ts"
 import * as Retry from "../src/Retry.ts"
-import { Busy, busy, call, every100, finish, readWait } from "./failing.ts"
+import { Busy, busy, call, every100, finish } from "./failing.ts"
 
 const frozen: Clock.Clock = {
   currentTimeMillisUnsafe: () => 0,
@@ -193,15 +193,6 @@ describe("the end", () => {
       }
     })
   )
-
-  it("a policy with while accepts only calls whose errors it can judge", () => {
-    const policy = Retry.policy({ while: (error: Busy) => error.n < 3, retryAfter: readWait })
-    Retry.execute(Effect.fail(new Busy({ n: 1 })), policy)
-    // @ts-expect-error -- a string is no Busy
-    Retry.execute(Effect.fail("other"), policy)
-    // @ts-expect-error -- a string is no Busy
-    Effect.fail("other").pipe(Retry.execute(policy))
-  })
 })
 
 describe("defects and interruption", () => {

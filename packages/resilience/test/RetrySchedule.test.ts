@@ -53,8 +53,6 @@ describe("fromSchedule", () => {
         Schedule.while(({ input }) => Effect.succeed(input.n < 3))
       )
       assert.deepStrictEqual(yield* timesOf(schedule), [0, 100, 200])
-      // @ts-expect-error -- the schedule can judge a Busy only
-      Retry.execute(Effect.fail("other"), Retry.fromSchedule(schedule))
     })
   )
 

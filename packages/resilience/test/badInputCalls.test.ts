@@ -59,11 +59,15 @@ describe("a call", () => {
       const limiter = yield* RateLimiter.make(policy)
       for (const bad of wrongWaits) {
         const options = { maxWait: bad as number }
-        for (const way of [() => limiter.acquire("a", options), () => limiter.execute(Effect.void, "a", options)]) {
+        const ways = {
+          "RateLimiter.acquire": () => limiter.acquire("a", options),
+          "RateLimiter.execute": () => limiter.execute(Effect.void, "a", options)
+        }
+        for (const [module, way] of Object.entries(ways)) {
           const error = yield* refusal(way)
           assert.isDefined(error, show(bad))
-          assert.strictEqual(error!.parameter, "maxWait")
-          assert.match(error!.message, /^RateLimiter\.(acquire|execute): maxWait /)
+          assert.deepStrictEqual([error!.module, error!.parameter], [module, "maxWait"], show(bad))
+          assert.include(error!.message, `${module}: maxWait `)
         }
       }
       assert.deepInclude(yield* limiter.peek("a"), { remaining: 5, queued: 0 })

@@ -1,9 +1,11 @@
 /**
  * Calls that fail, for the tests of retries.
  */
+import { assert } from "@effect/vitest"
 import { Clock, Data, type Duration, Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as Backoff from "../src/Backoff.ts"
+import { InvalidPolicyError } from "../src/Rejection.ts"
 
 export class Busy extends Data.TaggedError("Busy")<{ readonly n: number; readonly wait?: Duration.Input }> {
   // Assertions compare errors by name and message.
@@ -37,3 +39,17 @@ export const every100 = { backoff: Backoff.constant(100) }
 /** A `retryAfter` for `Busy`. */
 export const readWait = (error: Busy) =>
   error.wait === undefined ? Option.none<Duration.Input>() : Option.some<Duration.Input>(error.wait)
+
+/** What no type lets through still arrives from JavaScript and from configuration: refused by module and field. */
+export const refused = (module: string, parameter: string, build: () => unknown) => {
+  try {
+    build()
+  } catch (error) {
+    assert.instanceOf(error, InvalidPolicyError)
+    assert.strictEqual(error.module, module)
+    assert.strictEqual(error.parameter, parameter)
+    assert.include(error.message, `${module}: ${parameter} `)
+    return
+  }
+  assert.fail(`${module} accepted its ${parameter}`)
+}

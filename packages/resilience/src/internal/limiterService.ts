@@ -87,20 +87,24 @@ const build = (id: string, open: OpenLimits, store: Store["Service"]): RateLimit
     )
   }
 
-  const execute = <A, E, R>(
+  const runAs = <A, E, R>(
+    module: string,
     self: Effect.Effect<A, E, R>,
     key: Key,
-    options?: AcquireOptions
+    options: AcquireOptions | undefined
   ): Effect.Effect<A, E | RateLimitExceeded, R> =>
     run(pipeline, self, key, {
-      cost: costOf("RateLimiter.execute", options?.cost),
-      maxWait: maxWaitOf("RateLimiter.execute", options?.maxWait),
+      cost: costOf(module, options?.cost),
+      maxWait: maxWaitOf(module, options?.maxWait),
       classify: undefined
     }) as Effect.Effect<A, E | RateLimitExceeded, R> // this pipeline has nothing else that could refuse
 
+  const execute = <A, E, R>(self: Effect.Effect<A, E, R>, key: Key, options?: AcquireOptions) =>
+    runAs("RateLimiter.execute", self, key, options)
+
   const acquire = (key: Key, options?: AcquireOptions): Effect.Effect<void, RateLimitExceeded> => {
-    const cost = costOf("RateLimiter.acquire", options?.cost)
-    const waiting = execute(Effect.void, key, options)
+    const waiting = runAs("RateLimiter.acquire", Effect.void, key, options)
+    const cost = options?.cost ?? 1
     const joining = Effect.withFiber<void, RateLimitExceeded>((fiber) =>
       Effect.flatMap(decide(limits.entry(key, cost, 0), key, fiber), (rejection) =>
         rejection === undefined ? Effect.void : Effect.fail(rejection)

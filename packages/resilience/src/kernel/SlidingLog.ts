@@ -2,7 +2,7 @@
  * Sliding log: every admission is remembered until `window` ms later, admissions of one instant as one entry. What was
  * refused is not remembered. Exact, at the price of up to `limit` entries for each key.
  *
- * Bound: any `window` ms hold at most `limit`, and a call is refused only where admitting it would break that.
+ * Bound: each span of `window` ms holds at most `limit`, and a call is refused only where admitting it would break that.
  */
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"

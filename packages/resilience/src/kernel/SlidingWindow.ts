@@ -3,7 +3,7 @@
  * Slices lie at fixed places of the clock (`floor(now / slice)`, as in Sentinel's LeapArray), so they never drift. The
  * usual two-counter estimate weighs the oldest part and lets through up to twice the limit; counting it whole does not.
  *
- * Bound: any `slices * slice` ms hold at most `limit`. The price: a unit comes back up to one slice late.
+ * Bound: each span of `slices * slice` ms holds at most `limit`. The price: a unit comes back up to one slice late.
  */
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"

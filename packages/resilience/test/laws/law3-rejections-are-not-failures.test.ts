@@ -6,18 +6,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Rejection, Resilience, Retry } from "../../src/index.ts"
+import { finish } from "./finish.ts"
 
 const firstFailure = CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 day" })
 const oneAMinute = RateLimiter.tokenBucket({ limit: 1, window: "1 minute" })
 const everySecond = Backoff.constant("1 second")
-
-/** Runs an effect to its end, letting all the time pass that it needs. */
-const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(Effect.exit(self))
-    yield* TestClock.adjust("1 hour")
-    return yield* Fiber.join(fiber)
-  })
 
 const tagOf = <A>(exit: Exit.Exit<A, { readonly _tag: string }>) =>
   exit._tag === "Failure" && exit.cause.reasons[0]?._tag === "Fail" ? exit.cause.reasons[0].error._tag : exit._tag

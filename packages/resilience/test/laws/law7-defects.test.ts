@@ -3,9 +3,10 @@
  * `while` or `retryAfter` gives everything back.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, type Exit, Fiber } from "effect"
+import { Cause, Effect, type Exit } from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Resilience, Retry } from "../../src/index.ts"
+import { finish } from "./finish.ts"
 
 const bug = new Error("a bug")
 const boom = (): never => {
@@ -13,16 +14,8 @@ const boom = (): never => {
 }
 const circuitBreaker = CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 day" })
 const bulkhead = Bulkhead.policy({ maxConcurrent: 1 })
-const rateLimiter = RateLimiter.tokenBucket({ limit: 10, window: "1 hour" })
+const rateLimiter = RateLimiter.tokenBucket({ limit: 10, window: "1 day" })
 const everySecond = Backoff.constant("1 second")
-
-/** Runs an effect to its end, letting all the time pass that it needs. */
-const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(Effect.exit(self))
-    yield* TestClock.adjust("1 minute")
-    return yield* Fiber.join(fiber)
-  })
 
 /** A failure beside a defect becomes one, so there may be more than the bug. */
 const defects = (exit: Exit.Exit<unknown, unknown>) =>
