@@ -1,8 +1,8 @@
 /**
- * A small world for the laws: its own time and its own scheduler, so that a test decides turn by turn what happens,
- * and can interrupt a call at every point where a fiber can be interrupted.
+ * What the laws look at: a service in a world of its own, and whatever a call could leave behind in it.
  */
-import { Cause, Clock, Context, Duration, Effect, Exit, type Fiber, References, Scheduler } from "effect"
+import { Cause, Context, Effect, Exit } from "effect"
+import { World } from "effect-resilience-testing/World"
 import type { Event } from "../../src/Event.ts"
 import { EventSink } from "../../src/Event.ts"
 import type { Key } from "../../src/internal/key.ts"
@@ -16,145 +16,6 @@ import type { StoreError } from "../../src/Rejection.ts"
 import { Step, type Store } from "../../src/Store.ts"
 
 export type StoreService = Store["Service"]
-
-interface Sleeper {
-  readonly at: number
-  readonly wake: () => void
-}
-
-/** A turn that never ends the test by itself: more of them than this is a loop. */
-const TOO_MANY = 200_000
-
-/** When worlds begin: so late that a time read from any other clock is noticed. */
-const EPOCH = 2 ** 39
-
-/** Virtual time, one queue of turns, and a count of everything that sleeps. */
-export class World {
-  now = EPOCH
-  /** How far the wall clock is off. Nothing may depend on it. */
-  skew = 0
-  turns = 0
-  /** Sleeps that were ever started. */
-  slept = 0
-  readonly sleepers: Array<Sleeper> = []
-  readonly events: Array<Event> = []
-  /** Called before each operation of each fiber. */
-  onOp: ((fiber: Fiber.Fiber<unknown, unknown>) => void) | undefined
-  private readonly tasks: Array<() => void> = []
-  private readonly context: Context.Context<never>
-
-  constructor(
-    options: { readonly maxOps?: number | undefined; readonly sink?: ((event: Event) => void) | undefined } = {}
-  ) {
-    const mixed = new Scheduler.MixedScheduler("async", (turn) => {
-      this.tasks.push(turn)
-      return () => {
-        const i = this.tasks.indexOf(turn)
-        if (i >= 0) this.tasks.splice(i, 1)
-      }
-    })
-    const scheduler: Scheduler.Scheduler = {
-      executionMode: "async",
-      shouldYield: (fiber) => {
-        this.onOp?.(fiber)
-        return mixed.shouldYield(fiber)
-      },
-      makeDispatcher: () => mixed.makeDispatcher()
-    }
-    this.context = Context.empty().pipe(
-      Context.add(Clock.Clock, this.clock()),
-      Context.add(Scheduler.Scheduler, scheduler),
-      Context.add(References.MaxOpsBeforeYield, options.maxOps ?? 2048),
-      Context.add(EventSink, options.sink)
-    )
-  }
-
-  private clock(): Clock.Clock {
-    const millis = () => this.now + this.skew
-    const nanos = () => BigInt(millis()) * 1_000_000n
-    const monotonic = () => BigInt(this.now) * 1_000_000n
-    return {
-      currentTimeMillisUnsafe: millis,
-      currentTimeMillis: Effect.sync(millis),
-      currentTimeNanosUnsafe: nanos,
-      currentTimeNanos: Effect.sync(nanos),
-      monotonicTimeNanosUnsafe: monotonic,
-      monotonicTimeNanos: Effect.sync(monotonic),
-      sleep: (duration) =>
-        Effect.callback<void>((resume) => {
-          const sleeper = { at: this.now + Duration.toMillis(duration), wake: () => resume(Effect.void) }
-          this.slept++
-          this.sleepers.push(sleeper)
-          return Effect.sync(() => this.forget(sleeper))
-        })
-    }
-  }
-
-  private forget(sleeper: Sleeper): void {
-    const i = this.sleepers.indexOf(sleeper)
-    if (i >= 0) this.sleepers.splice(i, 1)
-  }
-
-  fork<A, E>(effect: Effect.Effect<A, E>): Fiber.Fiber<A, E> {
-    return Effect.runForkWith(this.context)(effect)
-  }
-
-  /** Runs an effect that needs no time to its end. */
-  get<A, E>(effect: Effect.Effect<A, E>): A {
-    const fiber = this.fork(effect)
-    this.settle()
-    const exit = fiber.pollUnsafe()
-    if (exit === undefined) throw new Error("the effect needs time")
-    if (exit._tag === "Failure") throw new Error(`the effect failed: ${String(exit.cause)}`)
-    return exit.value
-  }
-
-  get idle(): boolean {
-    return this.tasks.length === 0
-  }
-
-  /** One turn of the scheduler or, when there is none, the next sleeper's wake. `false`: nothing is left to happen. */
-  turn(until = Infinity): boolean {
-    if (++this.turns > TOO_MANY) throw new Error("a loop: the world does not come to rest")
-    const task = this.tasks.shift()
-    if (task !== undefined) {
-      task()
-      return true
-    }
-    let next: Sleeper | undefined
-    for (const sleeper of this.sleepers) if (next === undefined || sleeper.at < next.at) next = sleeper
-    if (next === undefined || next.at > until) return false
-    this.forget(next)
-    this.now = Math.max(this.now, next.at)
-    next.wake()
-    return true
-  }
-
-  /** Everything that can happen now. */
-  settle(): void {
-    while (this.tasks.length > 0) this.turn()
-  }
-
-  /** Everything that happens until then, and then it is then. */
-  runTo(time: number): void {
-    while (this.turn(time));
-    this.now = Math.max(this.now, time)
-  }
-
-  advance(millis: number): void {
-    this.runTo(this.now + millis)
-  }
-
-  /** Milliseconds since the world began. */
-  get elapsed(): number {
-    return this.now - EPOCH
-  }
-
-  /** Everything that happens, until nobody sleeps any more. */
-  runOut(): void {
-    while (this.turn());
-  }
-}
 
 /** The memory store, counting what it is asked to hold. */
 export class CountedStore {
@@ -259,7 +120,10 @@ export class Stage {
       readonly store?: ((memory: StoreService) => StoreService) | undefined
     } = {}
   ) {
-    this.world = new World(options)
+    this.world = new World({
+      maxOpsBeforeYield: options.maxOps,
+      context: Context.make(EventSink, options.sink)
+    })
     this.key = options.key ?? "key"
     this.store = options.store?.(this.counted.store) ?? this.counted.store
     this.service = compose(fromPolicies("laws", policies), this.store)
@@ -309,7 +173,7 @@ export class Stage {
       probes: this.inspect().circuitBreaker?.probesInFlight ?? 0,
       holds: this.counted.holds,
       watches: this.counted.watches,
-      timers: this.world.sleepers.length,
+      timers: this.world.sleeping,
       active: this.body.active
     }
   }

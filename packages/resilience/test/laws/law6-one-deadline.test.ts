@@ -188,7 +188,7 @@ describe("law 6: one timer", () => {
             })
           )
         )
-        while (call.pollUnsafe() === undefined && world.turn()) most = Math.max(most, world.sleepers.length)
+        while (call.pollUnsafe() === undefined && world.turn()) most = Math.max(most, world.sleeping)
         assert.deepStrictEqual(plainExit(call.pollUnsafe()), expected)
         assert.strictEqual(world.elapsed, t)
         assert.strictEqual(stage.body.started, n)

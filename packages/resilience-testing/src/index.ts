@@ -1,0 +1,6 @@
+/**
+ * For tests of and with effect-resilience.
+ *
+ * @since 0.1.0
+ */
+export * as World from "./World.ts"
