@@ -3,4 +3,5 @@
  *
  * @since 0.1.0
  */
+export * as Law from "./Law.ts"
 export * as World from "./World.ts"
