@@ -38,15 +38,24 @@ export class LawViolation extends Data.TaggedError("LawViolation")<{
 }> {}
 
 /**
- * How hard to look.
+ * Where and how hard to look for counter-examples.
  *
  * @category models
  * @since 0.1.0
  */
-export interface CheckOptions {
-  /** Repeats a run. Default: drawn anew for each check, and named in the violation. */
+export interface SearchOptions {
+  /** Repeats a search. Default: drawn anew for each check, and named in the violation. */
   readonly seed?: string | number | undefined
-  /** How many random cases. Default: each law's own, some hundreds. */
+  /** A factor on the number of random cases of each law. Default: 1. */
+  readonly effort?: number | undefined
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface CheckOptions extends SearchOptions {
+  /** How many random cases, before `effort`. Default: 100. */
   readonly runs?: number | undefined
   /** How large a random case grows. Default: 40. */
   readonly size?: number | undefined
@@ -87,7 +96,7 @@ export const make = <A, E = never, R = never>(
       )
     const result = yield* Arbitrary.checkEffect(cases, evaluate, {
       seed,
-      runs: options.runs,
+      runs: Math.ceil((options.runs ?? 100) * (options.effort ?? 1)),
       size: options.size ?? 40
     })
     const failure = Arbitrary.formatCheckFailure(result)

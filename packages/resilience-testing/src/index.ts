@@ -3,5 +3,6 @@
  *
  * @since 0.1.0
  */
+export * as KernelLaws from "./KernelLaws.ts"
 export * as Law from "./Law.ts"
 export * as World from "./World.ts"

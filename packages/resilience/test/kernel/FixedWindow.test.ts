@@ -3,30 +3,24 @@ import { Arbitrary } from "effect"
 import type { FixedWindowPolicy, FixedWindowReceipt, FixedWindowState } from "../../src/kernel/FixedWindow.ts"
 import { fixedWindow } from "../../src/kernel/FixedWindow.ts"
 import { NEVER } from "../../src/kernel/Limiter.ts"
-import { limiterLaws } from "./limiterLaws.ts"
-import type { Admission } from "./limiterTraffic.ts"
-import { int } from "./limiterTraffic.ts"
+import { int, limiterLaws } from "./laws.ts"
+import type { KernelLaws } from "effect-resilience-testing"
 
-const costOf = (admitted: ReadonlyArray<Admission>): number => admitted.reduce((sum, { cost }) => sum + cost, 0)
-const aligned = ({ window }: FixedWindowPolicy, admitted: ReadonlyArray<Admission>, at: number): number =>
+const costOf = (admitted: ReadonlyArray<KernelLaws.Admission>): number =>
+  admitted.reduce((sum, { cost }) => sum + cost, 0)
+const aligned = ({ window }: FixedWindowPolicy, admitted: ReadonlyArray<KernelLaws.Admission>, at: number): number =>
   costOf(admitted.filter(({ now }) => now - (now % window) === at - (at % window)))
 
 limiterLaws<FixedWindowPolicy, FixedWindowState, FixedWindowReceipt>({
   kernel: fixedWindow,
-  small: Arbitrary.all({ limit: int(1, 20), window: int(1, 50) }),
-  large: Arbitrary.all({ limit: int(1, 1e6), window: int(1, 1e9) }),
+  policy: Arbitrary.all({ limit: int(1, 20), window: int(1, 50) }),
+  largePolicy: Arbitrary.all({ limit: int(1, 1e6), window: int(1, 1e9) }),
   capacity: ({ limit }) => limit,
   span: ({ window }) => window,
-  broken: (policy, admitted) => {
-    for (const { now } of admitted) {
-      if (aligned(policy, admitted, now) > policy.limit) return `more than the limit in the window of ${now}`
-      const trailing = costOf(admitted.filter((one) => one.now <= now && one.now > now - policy.window))
-      if (trailing > 2 * policy.limit) return `${trailing} in the window up to ${now}`
-    }
-    return undefined
-  },
+  // the limit in each aligned window that a span touches
+  atMost: ({ limit, window }, millis) => limit * (1 + Math.ceil(millis / window)),
   admits: (policy, admitted, next) => aligned(policy, [...admitted, next], next.now) <= policy.limit,
-  least: ({ limit, window }, start, every, ticks) => {
+  atLeast: ({ limit, window }, start, every, ticks) => {
     const windows = new Set<number>()
     for (let tick = 0; tick < ticks; tick++) windows.add(Math.floor((start + tick * every) / window))
     return limit * windows.size

@@ -3,26 +3,22 @@ import { Arbitrary } from "effect"
 import { NEVER } from "../../src/kernel/Limiter.ts"
 import type { SlidingLogPolicy, SlidingLogReceipt, SlidingLogState } from "../../src/kernel/SlidingLog.ts"
 import { slidingLog } from "../../src/kernel/SlidingLog.ts"
-import { limiterLaws } from "./limiterLaws.ts"
-import type { Admission } from "./limiterTraffic.ts"
-import { int } from "./limiterTraffic.ts"
+import { int, limiterLaws } from "./laws.ts"
+import type { KernelLaws } from "effect-resilience-testing"
 
 /** What was taken in the `window` ms that end with `at`. */
-const trailing = ({ window }: SlidingLogPolicy, admitted: ReadonlyArray<Admission>, at: number): number =>
+const trailing = ({ window }: SlidingLogPolicy, admitted: ReadonlyArray<KernelLaws.Admission>, at: number): number =>
   admitted.reduce((sum, { cost, now }) => (now <= at && now > at - window ? sum + cost : sum), 0)
 
 limiterLaws<SlidingLogPolicy, SlidingLogState, SlidingLogReceipt>({
   kernel: slidingLog,
-  small: Arbitrary.all({ limit: int(1, 20), window: int(1, 50) }),
-  large: Arbitrary.all({ limit: int(1, 1e6), window: int(1, 1e9) }),
+  policy: Arbitrary.all({ limit: int(1, 20), window: int(1, 50) }),
+  largePolicy: Arbitrary.all({ limit: int(1, 1e6), window: int(1, 1e9) }),
   capacity: ({ limit }) => limit,
   span: ({ window }) => window,
-  broken: (policy, admitted) => {
-    const at = admitted.find(({ now }) => trailing(policy, admitted, now) > policy.limit)
-    return at === undefined ? undefined : `${trailing(policy, admitted, at.now)} in the window up to ${at.now}`
-  },
+  atMost: ({ limit, window }, millis) => limit * (1 + Math.floor(millis / window)),
   admits: (policy, admitted, next) => trailing(policy, [...admitted, next], next.now) <= policy.limit,
-  least: ({ limit, window }, _, every, ticks) => limit * (1 + Math.floor((ticks - 1) / Math.ceil(window / every)))
+  atLeast: ({ limit, window }, _, every, ticks) => limit * (1 + Math.floor((ticks - 1) / Math.ceil(window / every)))
 })
 
 describe("sliding log", () => {

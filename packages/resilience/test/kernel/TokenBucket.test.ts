@@ -3,43 +3,35 @@ import { Arbitrary } from "effect"
 import { NEVER } from "../../src/kernel/Limiter.ts"
 import type { TokenBucketPolicy, TokenBucketReceipt, TokenBucketState } from "../../src/kernel/TokenBucket.ts"
 import { tokenBucket } from "../../src/kernel/TokenBucket.ts"
-import { limiterLaws } from "./limiterLaws.ts"
-import type { Admission } from "./limiterTraffic.ts"
-import { int } from "./limiterTraffic.ts"
+import { int, limiterLaws } from "./laws.ts"
 
-/** Whether `cost` units within `ms` keep to `burst + floor(limit * ms / window)`. */
-const within = ({ burst, limit, window }: TokenBucketPolicy, cost: number, ms: number): boolean =>
-  BigInt(cost) <= BigInt(burst) + (BigInt(limit) * BigInt(ms)) / BigInt(window)
-
-const broken = (policy: TokenBucketPolicy, admitted: ReadonlyArray<Admission>): string | undefined => {
-  for (let i = 0; i < admitted.length; i++) {
-    let cost = 0
-    for (const last of admitted.slice(i)) {
-      cost += last.cost
-      const ms = last.now - (admitted[i]?.now ?? 0)
-      if (!within(policy, cost, ms)) return `${cost} in ${ms} ms up to ${last.now}`
-    }
-  }
-  return undefined
-}
+const atMost = ({ burst, limit, window }: TokenBucketPolicy, millis: number): bigint =>
+  BigInt(burst) + (BigInt(limit) * BigInt(millis)) / BigInt(window)
 
 limiterLaws<TokenBucketPolicy, TokenBucketState, TokenBucketReceipt>({
   kernel: tokenBucket,
   // Half of the rates are one token each so many whole milliseconds: there, different histories meet in one state.
-  small: Arbitrary.map(
+  policy: Arbitrary.map(
     Arbitrary.all({ limit: int(1, 30), window: int(1, 60), burst: int(1, 20), even: int(0, 1) }),
     ({ burst, even, limit, window }) => ({ limit, window: even === 1 ? limit * (1 + (window % 12)) : window, burst })
   ),
-  large: Arbitrary.map(
+  largePolicy: Arbitrary.map(
     Arbitrary.all({ limit: int(1, 1e6), window: int(1, 1e9), burst: int(1, 1e6) }),
     ({ burst, limit, window }) => ({ limit, window, burst: Math.min(burst, Math.floor(2 ** 52 / window)) })
   ),
   capacity: ({ burst }) => burst,
   span: ({ burst, limit, window }) => Math.ceil((burst * window) / limit),
-  broken,
-  admits: (policy, admitted, next) => broken(policy, [...admitted, next]) === undefined,
+  atMost,
+  // every span that ends with the call keeps to the bound
+  admits: (policy, admitted, next) => {
+    let units = 0n
+    return [next, ...admitted.toReversed()].every(({ cost, now }) => {
+      units += BigInt(cost)
+      return units <= atMost(policy, next.now - now)
+    })
+  },
   // Where the bucket may be full between two ticks, what would drip over is lost to everybody.
-  least: ({ burst, limit, window }, _, every, ticks) =>
+  atLeast: ({ burst, limit, window }, _, every, ticks) =>
     every * limit <= (burst - 1) * window ? burst + Math.floor((limit * (ticks - 1) * every) / window) : undefined
 })
 

@@ -3,27 +3,10 @@
  *
  * All states and receipts are frozen: a kernel that writes into one fails every law.
  */
-import { assert } from "@effect/vitest"
-import type { Arbitrary } from "effect"
-import type { LimiterDecision, LimiterKernel } from "../../src/kernel/Limiter.ts"
-import { NEVER } from "../../src/kernel/Limiter.ts"
-import type { Admission, Dice, Event, Scale } from "./limiterTraffic.ts"
-import { freeze, read } from "./limiterTraffic.ts"
-
-/** A kernel with what its laws need to know of it. */
-export interface Specimen<Policy, State, Receipt> extends Scale<Policy> {
-  readonly kernel: LimiterKernel<Policy, State, Receipt>
-  /** Small enough that every millisecond and every unit can be tried. */
-  readonly small: Arbitrary.Arbitrary<Policy>
-  /** Up to the largest numbers that are exact. */
-  readonly large: Arbitrary.Arbitrary<Policy>
-  /** The stated bound, over a whole history: what it breaks, or nothing. */
-  readonly broken: (policy: Policy, admitted: ReadonlyArray<Admission>) => string | undefined
-  /** The definition: whether one more call may be admitted after these. Naive, and in other arithmetic. */
-  readonly admits: (policy: Policy, admitted: ReadonlyArray<Admission>, next: Admission) => boolean
-  /** What `ticks` instants of full demand, `every` ms apart, admit at least; undefined where nothing is promised. */
-  readonly least: (policy: Policy, start: number, every: number, ticks: number) => number | undefined
-}
+import * as assert from "node:assert/strict"
+import { type LimiterDecision, NEVER } from "effect-resilience/kernel/Limiter"
+import type { Admission, LimiterSpecimen } from "../KernelLaws.ts"
+import { type Dice, type Event, freeze, read } from "./limiterTraffic.ts"
 
 export type Answer<Receipt> = LimiterDecision<Receipt>
 
@@ -37,10 +20,10 @@ export const words = ({ allowed, remaining, resetAfter, retryAfter }: Answer<unk
 
 /** A key under one policy. It forgets nothing by itself. */
 export class Key<Policy, State, Receipt> {
-  readonly specimen: Specimen<Policy, State, Receipt>
+  readonly specimen: LimiterSpecimen<Policy, State, Receipt>
   readonly policy: Policy
   state: State
-  constructor(specimen: Specimen<Policy, State, Receipt>, policy: Policy, state?: State) {
+  constructor(specimen: LimiterSpecimen<Policy, State, Receipt>, policy: Policy, state?: State) {
     this.specimen = specimen
     this.policy = policy
     this.state = freeze(state === undefined ? specimen.kernel.initial(policy) : state)
@@ -127,7 +110,7 @@ export const exact = <Policy, State, Receipt>(key: Key<Policy, State, Receipt>, 
   if (answer.allowed) return assert.strictEqual(answer.retryAfter, 0)
   if (cost > key.specimen.capacity(key.policy)) return assert.strictEqual(answer.retryAfter, NEVER)
   const wait = answer.retryAfter
-  assert.isAbove(wait, 0)
+  assert.ok(wait > 0)
   const tries = new Set([0, wait - 1])
   const stride = wait <= 3000 ? 1 : wait / 100
   for (let ms = 0; ms < wait; ms += stride) tries.add(Math.floor(ms))
@@ -138,5 +121,5 @@ export const exact = <Policy, State, Receipt>(key: Key<Policy, State, Receipt>, 
       assert.fail(`cost ${cost}, refused at ${now} for ${wait} ms: ${JSON.stringify(early)} ${ms} ms later`)
     }
   }
-  assert.isTrue(key.ask(cost, now + wait)[0].allowed, `cost ${cost}, refused at ${now} + retryAfter ${wait}`)
+  assert.ok(key.ask(cost, now + wait)[0].allowed, `cost ${cost}, refused at ${now} + retryAfter ${wait}`)
 }

@@ -4,13 +4,8 @@
  * A history is generated as dice (plain numbers, which shrink well) and read against the policy at hand, so that times
  * and costs gather around its edges: the same instant, one token's time, the window, one past it, years of idleness.
  */
-import { Arbitrary, Effect, Random, Schema } from "effect"
-
-/** One admitted call. */
-export interface Admission {
-  readonly now: number
-  readonly cost: number
-}
+import * as Arbitrary from "effect/Arbitrary"
+import * as Schema from "effect/Schema"
 
 export type Event =
   | { readonly op: "take"; readonly now: number; readonly cost: number }
@@ -50,10 +45,6 @@ export const start: Arbitrary.Arbitrary<number> = Arbitrary.map(
 
 const LATEST = 2 ** 43
 export const YEAR = 31_536_000_000
-
-/** `LAWS_SEED` repeats a run; each suite has its seed in its name. */
-export const seed: number =
-  process.env["LAWS_SEED"] === undefined ? Effect.runSync(Random.nextInt) : Number(process.env["LAWS_SEED"])
 
 const gapOf = <Policy>({ capacity, span }: Scale<Policy>, policy: Policy, { gap, size }: Dice): number => {
   const whole = span(policy)
@@ -108,4 +99,8 @@ export const freeze = <A>(value: A): A => {
 
 /** Every number in a plain value. */
 export const numbersIn = (value: unknown): ReadonlyArray<number> =>
-  typeof value === "number" ? [value] : Object.values(value as object).flatMap(numbersIn) // states hold nothing else
+  typeof value === "number"
+    ? [value]
+    : typeof value === "object" && value !== null
+      ? Object.values(value).flatMap(numbersIn)
+      : []
