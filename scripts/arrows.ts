@@ -32,7 +32,7 @@ const places: ReadonlyArray<readonly [place: string, files: RegExp]> = [
   ["memory", /^(MemoryStore\.ts|internal\/memory)/],
   ["guard", /^internal\/guardedStore/], // what `store.onError` says, around any store
   ["schedule", /(^|\/)\w*[sS]chedule\.ts$/],
-  ["RateLimiter", /^(RateLimiter\.ts|Limit\.ts|internal\/(limiterService|LimitGate|peek)\.ts)/],
+  ["RateLimiter", /^(RateLimiter\.ts|Limit(Kinds)?\.ts|internal\/(limiterService|LimitGate|peek)\.ts)/],
   ["CircuitBreaker", /^(CircuitBreaker\.ts|Trip\.ts|internal\/(circuitService|CircuitGate)\.ts)/],
   ["Bulkhead", /^(Bulkhead\.ts|internal\/SlotGate\.ts)/],
   ["Retry", /^(Retry|RetryPolicy)\.ts/],

@@ -1,16 +1,12 @@
 /**
- * Limits as plain values. They are exported from `RateLimiter`, whose header says which one to take.
+ * Limits as plain values, and what is made of several. All is exported from `RateLimiter`.
  *
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
 import { LimitGate, type LimitSpec } from "./internal/LimitGate.ts"
 import type { OpenLimits } from "./internal/limiterService.ts"
-import { count, millis, product, such, waiting } from "./internal/validate.ts"
-import { fixedWindow as fixedWindowKernel } from "./kernel/FixedWindow.ts"
-import { slidingLog as slidingLogKernel } from "./kernel/SlidingLog.ts"
-import { slidingWindow as slidingWindowKernel } from "./kernel/SlidingWindow.ts"
-import { tokenBucket as tokenBucketKernel } from "./kernel/TokenBucket.ts"
+import { count, millis, such, waiting } from "./internal/validate.ts"
 import { InvalidPolicyError, type RateLimitExceeded } from "./Rejection.ts"
 
 const TypeId = "~effect-resilience/RateLimiter"
@@ -24,7 +20,7 @@ const TypeId = "~effect-resilience/RateLimiter"
  */
 export interface Limit<out Dimension extends string | undefined = undefined> {
   readonly [TypeId]: { readonly _Dimension: (_: never) => Dimension }
-  readonly _tag: "TokenBucket" | "LeakyBucket" | "FixedWindow" | "SlidingWindow" | "SlidingLog"
+  readonly _tag: "TokenBucket" | "LeakyBucket" | "FixedWindow" | "SlidingWindow" | "SlidingLog" | "Kernel"
   /** Units per `window`. */
   readonly limit: number
   /** Milliseconds. */
@@ -92,7 +88,8 @@ export type KeyOf<P> =
 /** What a policy can refuse with. @category utility types @since 0.1.0 */
 export type ErrorOf<P> = P extends Unlimited ? never : RateLimitExceeded
 
-interface Waiting {
+/** What every limit may say beside its numbers. @category models @since 0.1.0 */
+export interface Waiting {
   /** How long a call may wait for room. Default: 0, it is refused at once. */
   readonly maxWait?: Duration.Input | undefined
   /** How many calls of one key may wait at the same time. Default: 1,000. Means something only with a `maxWait`. */
@@ -105,13 +102,8 @@ interface Waiting {
   readonly idleTimeToLive?: Duration.Input | undefined
 }
 
-interface Rate extends Waiting {
-  /** Units per `window`. */
-  readonly limit: number
-  readonly window: Duration.Input
-}
-
-const specOf = (
+/** @internal */
+export const specOf = (
   module: string,
   kernel: LimitSpec["kernel"],
   policy: unknown,
@@ -150,7 +142,14 @@ const opens =
     new LimitGate(specs, service, store)
 const respecified = (spec: LimitSpec) => ({ spec, open: opens([spec]) })
 
-const makeLimit = (_tag: Limit["_tag"], limit: number, window: number, capacity: number, spec: LimitSpec): Limit => ({
+/** @internal */
+export const makeLimit = (
+  _tag: Limit["_tag"],
+  limit: number,
+  window: number,
+  capacity: number,
+  spec: LimitSpec
+): Limit => ({
   [TypeId]: { _Dimension: (_: never) => undefined },
   _tag,
   limit,
@@ -160,127 +159,6 @@ const makeLimit = (_tag: Limit["_tag"], limit: number, window: number, capacity:
   maxQueued: spec.maxQueued,
   ...respecified(spec)
 })
-
-const bucket = (
-  _tag: "TokenBucket" | "LeakyBucket",
-  module: string,
-  capacityName: string,
-  options: Rate,
-  capacity: number
-): Limit => {
-  const limit = count(module, "limit", options.limit)
-  const window = millis(module, "window", options.window)
-  product(module, "limit", limit, window)
-  count(module, capacityName, capacity)
-  product(module, capacityName, capacity, window)
-  return makeLimit(
-    _tag,
-    limit,
-    window,
-    capacity,
-    specOf(module, tokenBucketKernel, { limit, window, burst: capacity }, capacity, options)
-  )
-}
-
-/**
- * A bucket of `burst` tokens that refills continuously at `limit` per `window`. A call takes as many as it costs.
- *
- * Bound: a span of time `d` sees at most `burst + limit * d / window` units. Arithmetic is in whole numbers, so the
- * burst is exact and `retryAfter` is the first millisecond at which the call passes.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const tokenBucket = (
-  options: Rate & {
-    /** Capacity: what can be taken at once after a rest. Default: `limit`. */
-    readonly burst?: number | undefined
-  }
-): Limit => bucket("TokenBucket", "RateLimiter.tokenBucket", "burst", options, options.burst ?? options.limit)
-
-/**
- * A bucket that work fills and that drains at `limit` per `window`: a call that would make it run over is refused.
- *
- * The meter of the token bucket, told from the other side: `peek` tells the backlog. It does not space calls out; for
- * that, see the header of this module.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const leakyBucket = (
-  options: Rate & {
-    /** How many units the bucket holds. */
-    readonly capacity: number
-  }
-): Limit => bucket("LeakyBucket", "RateLimiter.leakyBucket", "capacity", options, options.capacity)
-
-/**
- * At most `limit` units in each window, counted from window edges (multiples of `window` on the clock in use).
- *
- * Bound: `limit` in a window, and up to twice that in a span that holds an edge. Use `slidingWindow` where that matters.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const fixedWindow = (options: Rate): Limit => {
-  const module = "RateLimiter.fixedWindow"
-  const limit = count(module, "limit", options.limit)
-  const window = millis(module, "window", options.window)
-  return makeLimit(
-    "FixedWindow",
-    limit,
-    window,
-    limit,
-    specOf(module, fixedWindowKernel, { limit, window }, limit, options)
-  )
-}
-
-/**
- * At most `limit` units in *any* window, in constant memory: the window is cut into `slices`, and the oldest counts whole.
- *
- * Never more than `limit`; units come back up to `window / slices` late.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const slidingWindow = (
-  options: Rate & {
-    /** More slices are more exact, and cost a number each. Default: 10. */
-    readonly slices?: number | undefined
-  }
-): Limit => {
-  const module = "RateLimiter.slidingWindow"
-  const limit = count(module, "limit", options.limit)
-  const window = millis(module, "window", options.window)
-  const slices = count(module, "slices", options.slices ?? Math.min(10, window), 1, Math.min(window, 1_000))
-  const slice = Math.ceil(window / slices)
-  return makeLimit(
-    "SlidingWindow",
-    limit,
-    window,
-    limit,
-    specOf(module, slidingWindowKernel, { limit, slice, slices }, limit, options)
-  )
-}
-
-/**
- * Exactly `limit` units in any window: remembers when each was taken, so it is for limits up to 1,000.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const slidingLog = (options: Rate): Limit => {
-  const module = "RateLimiter.slidingLog"
-  const limit = count(module, "limit", options.limit, 1, 1_000)
-  const window = millis(module, "window", options.window)
-  return makeLimit(
-    "SlidingLog",
-    limit,
-    window,
-    limit,
-    specOf(module, slidingLogKernel, { limit, window }, limit, options)
-  )
-}
 
 const limitOf = <L extends Limit<string | undefined>>(module: string, parameter: string, limit: L): L =>
   such(module, parameter, limit, typeof limit === "object" && limit !== null && "spec" in limit, "a limit")

@@ -49,7 +49,20 @@ import type { ErrorOf, KeyOf, Policy } from "./Limit.ts"
 import type { RateLimitExceeded } from "./Rejection.ts"
 import type { Store } from "./Store.ts"
 
-export * from "./Limit.ts"
+export {
+  type DimensionsOf,
+  every,
+  by,
+  shared,
+  unlimited,
+  type ErrorOf,
+  type Every,
+  type KeyOf,
+  type Limit,
+  type Policy,
+  type Unlimited
+} from "./Limit.ts"
+export * from "./LimitKinds.ts"
 
 /**
  * A key as a limiter sees it now. A snapshot: nothing is taken, and nothing held.

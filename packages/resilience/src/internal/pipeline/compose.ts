@@ -72,8 +72,8 @@ export const fromPolicies = (id: string, policies: Policies): Parts => {
   if (typeof id !== "string" || id === "") {
     throw new InvalidPolicyError({ module, parameter: "id", value: id, reason: "must be a name" })
   }
-  const limiters = ["TokenBucket", "LeakyBucket", "FixedWindow", "SlidingWindow", "SlidingLog", "Every", "Unlimited"]
-  policyOf("rateLimiter", policies.rateLimiter, limiters)
+  const limits = ["TokenBucket", "LeakyBucket", "FixedWindow", "SlidingWindow", "SlidingLog", "Kernel"]
+  policyOf("rateLimiter", policies.rateLimiter, [...limits, "Every", "Unlimited"])
   policyOf("circuitBreaker", policies.circuitBreaker, ["CircuitBreaker"])
   policyOf("bulkhead", policies.bulkhead, ["Bulkhead"])
   const { retry } = policies
