@@ -13,6 +13,7 @@
  * - `slidingWindow`: at most `limit` in *any* window, in constant memory; may refuse a little early.
  * - `slidingLog`: exactly `limit` in any window, for limits up to 1,000.
  * - `every`: several of them at once, all or nothing.
+ * - `fromKernel`: an algorithm of your own.
  *
  * **Even spacing** is `tokenBucket({ limit, window, burst: 1, maxWait, maxQueued })`: calls leave one by one, `window /
  * limit` apart, as from a leaky bucket used as a queue.

@@ -16,6 +16,7 @@ import {
   Resilience,
   Retry
 } from "../src/index.ts"
+import { fixedWindow } from "../src/kernel/FixedWindow.ts"
 import { count, duration, type Field, type Make, nothings, oneOf, ratio, required, show } from "./badInputs.ts"
 
 const rate = { limit: 10, window: "1 second" }
@@ -99,6 +100,21 @@ const constructors: ReadonlyArray<readonly [module: string, make: Make, fields: 
     "RateLimiter.slidingLog",
     limitOf(RateLimiter.slidingLog),
     { ...bounds, limit: required(count(1, 1_000)), window: required(duration(1)), maxQueued: count(1) }
+  ],
+  [
+    "RateLimiter.fromKernel",
+    limitOf(RateLimiter.fromKernel, { ...rate, kernel: fixedWindow, policy: { limit: 10, window: 1_000 } }),
+    {
+      ...bounds,
+      limit: required(count(1)),
+      window: required(duration(1)),
+      capacity: count(1),
+      kernel: required({
+        bad: [...notValues, { ...fixedWindow, id: "" }, { ...fixedWindow, id: 1 }, { ...fixedWindow, step: undefined }],
+        good: [fixedWindow]
+      }),
+      maxQueued: count(1)
+    }
   ],
   [
     "RateLimiter.every",
