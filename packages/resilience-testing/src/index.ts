@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as Arbitraries from "./Arbitraries.ts"
 export * as KernelLaws from "./KernelLaws.ts"
 export * as Law from "./Law.ts"
 export * as World from "./World.ts"
