@@ -6,4 +6,5 @@
 export * as Arbitraries from "./Arbitraries.ts"
 export * as KernelLaws from "./KernelLaws.ts"
 export * as Law from "./Law.ts"
+export * as StoreLaws from "./StoreLaws.ts"
 export * as World from "./World.ts"
