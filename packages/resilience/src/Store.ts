@@ -101,13 +101,21 @@ export interface Committed<Steps extends ReadonlyArray<Step>> {
 /**
  * A store of keyed state.
  *
+ * A key is any string, and a state any plain data that survives JSON. What else a store has to keep is in the laws of
+ * effect-resilience-testing (`StoreLaws`), to run on one of your own.
+ *
  * @category services
  * @since 0.1.0
  */
 export class Store extends Context.Service<
   Store,
   {
-    /** Ask all steps at one `now`. Inside `Effect.tx`, a store that can joins the transaction. */
+    /**
+     * Ask all steps at one `now`. Inside `Effect.tx`, a store that can joins the transaction.
+     *
+     * `now` is whole milliseconds and never goes back. No two steps ask the same key of the same space: what a store
+     * makes of that is not defined. A commit without steps is allowed.
+     */
     readonly commit: <const Steps extends ReadonlyArray<Step>>(
       steps: Steps
     ) => Effect.Effect<Committed<Steps>, StoreError>
