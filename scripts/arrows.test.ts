@@ -116,17 +116,20 @@ describe("arrows", () => {
     )
   })
 
-  it("holds satellites to the public modules, their own files and no index", () => {
+  it("holds satellites to the public modules, their own files, no index and 400 lines", () => {
     const imports = [
       `import "effect-resilience/RateLimiter"`,
       `import "effect-resilience/internal/validate"`,
       `import "../../resilience/src/Store.ts"`,
-      `import "./index.ts"`
+      `import "./index.ts"`,
+      `import "effect-resilience"`,
+      `import { Effect } from "effect"`,
+      "\n".repeat(400)
     ]
     const violations = check("resilience-redis", { "RedisStore.ts": imports.join("\n"), "index.ts": "" })
-    assert.deepStrictEqual(
+    assert.sameMembers(
       violations.map(({ line, rule }) => `${line} ${rule}`),
-      ["2 arrow", "3 outside", "4 arrow"]
+      ["2 arrow", "3 outside", "4 arrow", "5 package", "6 package", "401 size"]
     )
   })
 })

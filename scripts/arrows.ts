@@ -199,9 +199,12 @@ const core = (modules: Modules, report: Report): void => {
   }
 }
 
-/** Rules of every other package: it sees the core as its users do. */
+/** Rules of every other package: it sees the core as its users do, and no barrel that would load all of it. */
 const satellite = (modules: Modules, report: Report): void => {
   for (const [file, module] of modules) {
+    if (module.lines > SOURCE_LINES) {
+      report(file, SOURCE_LINES + 1, "size", `${module.lines} lines, ${SOURCE_LINES} at most`)
+    }
     for (const { line, specifier } of module.imports) {
       const to = target(file, specifier)
       if (to === "index.ts") report(file, line, "arrow", "nothing imports index")
@@ -209,6 +212,8 @@ const satellite = (modules: Modules, report: Report): void => {
         report(file, line, "outside", `${specifier} is not a file of this package's src`)
       } else if (/^effect-resilience\/internal\b/.test(specifier)) {
         report(file, line, "arrow", `a satellite sees the public modules only: ${specifier}`)
+      } else if (/^effect(-resilience)?$/.test(specifier)) {
+        report(file, line, "package", `import ${specifier} by module ("${specifier}/..."), not its index`)
       }
     }
   }

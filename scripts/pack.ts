@@ -1,9 +1,10 @@
 /**
- * Proves that what `npm pack` makes of effect-resilience works for a stranger: `node scripts/pack.ts`.
+ * Proves that the packages work for a stranger: `node scripts/pack.ts`.
  *
- * The tarball is installed into an empty project beside effect and TypeScript; there README's first snippet must compile
- * under `strict` with plain NodeNext resolution, run, and print what README says. The package must hold no test and
- * import nothing but effect and its own files.
+ * Their tarballs are installed into an empty project beside effect and TypeScript; there README's first snippet must
+ * compile under `strict` with plain NodeNext resolution, run, and print what README says, and so must a program that
+ * runs the laws of a store. A package must hold no test, and import nothing but its own files and what its
+ * `package.json` names. pnpm packs, since it writes versions for `workspace:`.
  */
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -24,9 +25,26 @@ const must = (what: string, command: string, args: ReadonlyArray<string>, cwd: s
 
 const json = (file: string) => JSON.parse(readFileSync(file, "utf8"))
 
-// The tarball.
-must("npm pack", "npm", ["pack", "--pack-destination", temporary], join(root, "packages/resilience"))
-const [tarball = ""] = globSync("*.tgz", { cwd: temporary })
+/** In the order in which they need each other: packing builds. */
+const packages = [
+  { folder: "resilience", node: false },
+  { folder: "resilience-testing", node: true }
+].map(({ folder, node }) => {
+  const {
+    dependencies = {},
+    name,
+    peerDependencies = {},
+    version
+  } = json(join(root, "packages", folder, "package.json"))
+  const args = ["-y", "pnpm@12", "pack", "--pack-destination", temporary]
+  must(`packing ${name}`, "npx", args, join(root, "packages", folder))
+  return {
+    name: String(name),
+    node,
+    tarball: `${name}-${version}.tgz`,
+    imports: Object.keys({ ...dependencies, ...peerDependencies })
+  }
+})
 
 // The empty project.
 const { devDependencies } = json(join(root, "package.json"))
@@ -34,39 +52,61 @@ const project = {
   name: "stranger",
   private: true,
   type: "module",
-  dependencies: { effect: devDependencies.effect, "effect-resilience": `file:${tarball}` },
+  dependencies: {
+    effect: devDependencies.effect,
+    ...Object.fromEntries(packages.map(({ name, tarball }) => [name, `file:${tarball}`]))
+  },
   devDependencies: { typescript: devDependencies.typescript }
 }
 const options = { strict: true, module: "NodeNext", target: "ES2022", outDir: "out" }
 writeFileSync(join(temporary, "package.json"), JSON.stringify(project))
-writeFileSync(join(temporary, "tsconfig.json"), JSON.stringify({ compilerOptions: options, files: ["main.ts"] }))
+writeFileSync(
+  join(temporary, "tsconfig.json"),
+  JSON.stringify({ compilerOptions: options, files: ["main.ts", "laws.ts"] })
+)
 must("npm install", "npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"], temporary)
 
-// The files of the package.
-const installed = join(temporary, "node_modules/effect-resilience")
-const files = globSync("**/*", { cwd: installed, withFileTypes: true })
-  .filter((entry) => entry.isFile())
-  .map((entry) => posix.join(entry.parentPath.slice(installed.length + 1).replaceAll("\\", "/"), entry.name))
-  .toSorted()
+// The files of the packages.
 const problems: Array<string> = []
-if (!files.includes("dist/index.js") || !files.includes("dist/index.d.ts")) problems.push("dist/index is missing")
-for (const file of files) {
-  if (/test|\.tst\./.test(file)) problems.push(`${file} is a test`)
-  if (!/\.[jt]s$/.test(file)) continue
-  const sources: Array<string> = []
-  new Visitor({
-    ImportDeclaration: (node) => void sources.push(node.source.value),
-    ExportAllDeclaration: (node) => void sources.push(node.source.value),
-    ExportNamedDeclaration: (node) => void (node.source && sources.push(node.source.value)),
-    ImportExpression: (node) => void sources.push(node.source.type === "Literal" ? String(node.source.value) : "?"),
-    TSImportType: (node) => void sources.push(node.source.value)
-  }).visit(parseSync(file, readFileSync(join(installed, file), "utf8")).program)
-  for (const source of sources) {
-    const inside = source.startsWith(".") && !posix.join(dirname(file), source).startsWith("..")
-    if (!inside && source !== "effect" && !source.startsWith("effect/")) problems.push(`${file} imports ${source}`)
+const counts = packages.map(({ imports, name, node }) => {
+  const installed = join(temporary, "node_modules", name)
+  const files = globSync("**/*", { cwd: installed, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => posix.join(entry.parentPath.slice(installed.length + 1).replaceAll("\\", "/"), entry.name))
+    .toSorted()
+  if (!files.includes("dist/index.js") || !files.includes("dist/index.d.ts")) problems.push(`${name}: no dist/index`)
+  for (const file of files) {
+    if (/(^|\/)test\/|\.(test|tst)\./.test(file)) problems.push(`${name}/${file} is a test`)
+    if (!/\.[jt]s$/.test(file)) continue
+    const sources: Array<string> = []
+    new Visitor({
+      ImportDeclaration: (node) => void sources.push(node.source.value),
+      ExportAllDeclaration: (node) => void sources.push(node.source.value),
+      ExportNamedDeclaration: (node) => void (node.source && sources.push(node.source.value)),
+      ImportExpression: (node) => void sources.push(node.source.type === "Literal" ? String(node.source.value) : "?"),
+      TSImportType: (node) => void sources.push(node.source.value)
+    }).visit(parseSync(file, readFileSync(join(installed, file), "utf8")).program)
+    for (const source of sources) {
+      const inside = source.startsWith(".") && !posix.join(dirname(file), source).startsWith("..")
+      const named = imports.some((dependency) => source === dependency || source.startsWith(`${dependency}/`))
+      if (!inside && !named && !(node && source.startsWith("node:"))) problems.push(`${name}/${file} imports ${source}`)
+    }
   }
-}
+  return files.length
+})
 if (problems.length > 0) fail(problems.map((problem) => `pack: ${problem}`))
+
+// A program that runs laws.
+writeFileSync(
+  join(temporary, "laws.ts"),
+  `import { Effect } from "effect"
+import { Store } from "effect-resilience"
+import { StoreLaws } from "effect-resilience-testing"
+
+const laws = StoreLaws.laws({ layer: Store.layerMemory, effort: 0.05 })
+Effect.runPromise(Effect.forEach(laws, ({ check }) => check)).then((all) => console.log(all.length === laws.length))
+`
+)
 
 // README's first snippet.
 const readme = readFileSync(join(root, "README.md"), "utf8")
@@ -79,5 +119,9 @@ const [, promised] = new RegExp(`<!-- output: ${example} -->\\s*\`\`\`\\w*\\n([^
 if (promised !== undefined && promised !== printed) {
   fail([`pack: ${example} prints something else than README says:`, printed])
 }
+const kept = must("running the laws", process.execPath, ["out/laws.js"], temporary).trim()
+if (kept !== "true") fail([`pack: the laws of a store end with ${kept}`])
 const said = promised === undefined ? "runs" : "prints what README says"
-console.log(`pack: ${tarball} holds ${files.length} files; ${example} compiles beside effect and ${said}`)
+console.log(
+  `pack: ${packages.map(({ tarball }, i) => `${tarball} holds ${counts[i]} files`).join(", ")}; ${example} compiles beside effect and ${said}; laws run`
+)
