@@ -37,9 +37,9 @@ import type * as Law from "./Law.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Options<E = never, R = never, E2 = never, R2 = never> extends Law.SearchOptions {
+export interface Options<R = never> extends Law.SearchOptions {
   /** Built anew for each law. An error of it is a defect of the check: the store is not there to be tested. */
-  readonly layer: Layer.Layer<Store, E, R>
+  readonly layer: Layer.Layer<Store, unknown, R>
   /** What the names of all spaces begin with. A random part follows, so tests in parallel are apart in any case. Default: "laws/". */
   readonly prefix?: string | undefined
   /**
@@ -51,7 +51,7 @@ export interface Options<E = never, R = never, E2 = never, R2 = never> extends L
   /** Whether the store keeps to `maxKeys` and `overflow`. Default: false, and the law about it is left out. */
   readonly boundsKeys?: boolean | undefined
   /** The same store where it cannot be reached (a port that nobody listens on). Without it, the law about that is left out. */
-  readonly unreachable?: Layer.Layer<Store, E2, R2> | undefined
+  readonly unreachable?: Layer.Layer<Store, unknown, R> | undefined
 }
 
 /** The test clock, if it is the one in use. */
@@ -69,9 +69,7 @@ const letPass = (millis: number): Effect.Effect<void> =>
  * @category laws
  * @since 0.1.0
  */
-export const laws = <E = never, R = never, E2 = never, R2 = never>(
-  options: Options<E, R, E2, R2>
-): ReadonlyArray<Law.Law<R | R2>> => {
+export const laws = <R = never>(options: Options<R>): ReadonlyArray<Law.Law<R>> => {
   const settings = {
     layer: Layer.orDie(options.layer),
     prefix: options.prefix ?? "laws/",

@@ -41,7 +41,6 @@ describe(`the laws of stores catch (seed ${seed})`, () => {
     it.effect(`a store that ${mistake}: ${breaks}`, () =>
       Effect.gen(function* () {
         const broken = yield* brokenBy(StoreLaws.laws({ layer, seed, effort: 0.5, patience: "300 millis" }))
-        console.log(">>", mistake, broken.length, broken)
         assert.include(broken, breaks)
       })
     )

@@ -113,7 +113,8 @@ export class Store extends Context.Service<
     /**
      * Ask all steps at one `now`. Inside `Effect.tx`, a store that can joins the transaction.
      *
-     * `now` is whole milliseconds and never goes back. No two steps ask the same key of the same space: what a store
+     * `now` is whole milliseconds. It may not go back for a key; where a clock is set back all the same, no kernel grants
+     * more than before. No two steps ask the same key of the same space: what a store
      * makes of that is not defined. A commit without steps is allowed.
      */
     readonly commit: <const Steps extends ReadonlyArray<Step>>(

@@ -52,19 +52,21 @@ const ownSpaces = draft(
   Effect.fnUntraced(function* (lab: Lab, strange) {
     const policy = { initial: 0, limit: 10_000 }
     const { id } = ledger
+    const named = (name: string) => lab.space(ledger, policy, name)
+    const [a, b, d] = [named("a"), named("b"), named("d")]
     const places = separators.flatMap((s): ReadonlyArray<readonly [AnySpace, string]> => {
-      const other = { ...ledger, id: `${id}${s}b` }
+      const other = lab.space({ ...ledger, id: `${id}${s}b` }, policy, "a")
       return [
-        [lab.space(ledger, policy, "a"), `b${s}c`],
-        [lab.space(ledger, policy, `a${s}b`), "c"],
-        [lab.space(ledger, policy, "b"), `b${s}c`],
-        [lab.space(other, policy, "a"), `b${s}c`],
-        [lab.space(other, policy, "a"), "c"],
-        [lab.space(ledger, policy, `d${s}${id}`), "c"],
-        [lab.space(ledger, policy, "d"), `${id}${s}c`]
+        [a, `b${s}c`],
+        [named(`a${s}b`), "c"],
+        [b, `b${s}c`],
+        [other, `b${s}c`],
+        [other, "c"],
+        [named(`d${s}${id}`), "c"],
+        [d, `${id}${s}c`]
       ]
     })
-    for (const name of strange) places.push([lab.space(ledger, policy, `strange/${name}`), "c"])
+    for (const name of strange) places.push([named(`strange/${name}`), "c"])
     for (const [i, [space, key]] of places.entries()) yield* lab.ask(space, key, { add: i + 1 })
     for (const [i, [space, key]] of places.entries()) {
       const { state } = yield* lab.read(space, key)
