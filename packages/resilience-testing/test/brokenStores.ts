@@ -11,12 +11,15 @@ export interface Broken {
   readonly mistake: string
   readonly breaks: string
   readonly layer: Layer.Layer<Store.Store>
+  /** It never answers: no machine is so slow that waiting longer would help. */
+  readonly hangs: boolean
 }
 
-const broken = (mistake: string, breaks: string, make: new () => MapStore): Broken => ({
+const broken = (mistake: string, breaks: string, make: new () => MapStore, hangs = false): Broken => ({
   mistake,
   breaks,
-  layer: layerOf(() => new make())
+  layer: layerOf(() => new make()),
+  hangs
 })
 
 /** With another way to write its keys down. */
@@ -205,6 +208,7 @@ export const brokenStores: ReadonlyArray<Broken> = [
   {
     mistake: "keeps what was only asked without an Effect",
     breaks: "what can be asked without an Effect is the same store",
+    hangs: false,
     layer: memoryWith((memory) => ({
       ...memory,
       sync: { ...memory.sync!, commit: (steps, now) => memory.sync!.commit(steps, now) }
@@ -213,6 +217,7 @@ export const brokenStores: ReadonlyArray<Broken> = [
   {
     mistake: "has another memory for what is asked without an Effect",
     breaks: "what can be asked without an Effect is the same store",
+    hangs: false,
     layer: Layer.effect(
       Store.Store,
       Effect.gen(function* () {
@@ -387,7 +392,8 @@ export const brokenStores: ReadonlyArray<Broken> = [
           Effect.suspend(() => decide)
         )
       }
-    }
+    },
+    true
   ),
   broken(
     "writes one state a turn",
@@ -415,13 +421,15 @@ export const brokenStores: ReadonlyArray<Broken> = [
           Effect.tap(() => this.lock.release(1))
         )
       }
-    }
+    },
+    true
   )
 ]
 
 /** Stores that cannot be reached, and say so in ways that nobody can handle. */
-const down = (mistake: string, trip: Effect.Effect<void, Rejection.StoreError>) => ({
+const down = (mistake: string, trip: Effect.Effect<void, Rejection.StoreError>, hangs = false) => ({
   mistake,
+  hangs,
   layer: layerOf(
     () =>
       new (class extends MapStore {
@@ -440,6 +448,6 @@ export const unreachable = down(
 export const badlyUnreachable = [
   down("dies", Effect.die(new Error("ECONNREFUSED"))),
   down("fails with an error of its client", Effect.fail(new Error("ECONNREFUSED") as never)), // what a cast lets through
-  down("waits for better times", Effect.never),
+  down("waits for better times", Effect.never, true),
   down("answers all the same", Effect.void)
 ]

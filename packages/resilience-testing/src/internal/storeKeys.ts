@@ -150,7 +150,7 @@ const exact = draft(
 const forgets = draft(
   "a state is kept until it may be forgotten, and then behaves as new",
   Arbitrary.all({ limiter: int(0, limiters.length - 1), calls: rolls(4, 1) }),
-  10,
+  20,
   Effect.fnUntraced(function* (lab: Lab, { calls, limiter }) {
     const { kernel, policy } = limiters[limiter]!
     const space: AnySpace = lab.space(kernel, policy(4, 60), "limit")
@@ -162,7 +162,9 @@ const forgets = draft(
       const { now: start } = yield* lab.commit([step])
       const [, left] = kernel.step(space.policy, kernel.initial(space.policy), step.input, start)
       const end = kernel.expiresAt(space.policy, left) ?? Infinity
-      const part = Math.floor((Math.max(0, end - start - 1) * (pick % 100)) / 99)
+      // half of the time the last millisecond, else any before
+      const last = Math.max(0, end - start - 1)
+      const part = pick % 2 === 0 ? last : Math.floor((last * size) / 999)
       if (part > 0) yield* lab.advance(part)
       const { now, state } = yield* lab.read(space, key)
       if (now < end)
