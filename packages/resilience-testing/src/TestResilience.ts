@@ -85,7 +85,7 @@ const provide = <S extends AnyService>(service: S, made: Effect.Effect<Bare>): L
 /**
  * Provides a service whose `resilient` runs each effect as it is: no limit, no circuit, no wait, no retry, no timeout.
  *
- * Keys and options are checked as ever, by the compiler and at run time. `inspect` finds nothing configured.
+ * Options are checked as ever, and keys by the compiler. `inspect` finds nothing configured.
  *
  * **Example** (A test that is not about policies)
  *
