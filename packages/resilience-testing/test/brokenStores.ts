@@ -147,6 +147,16 @@ export const brokenStores: ReadonlyArray<Broken> = [
     }
   ),
   broken(
+    "is 10 ms late every third time",
+    time,
+    class extends MapStore {
+      private asked = 0
+      override now(asker: "commit" | "read") {
+        return Effect.map(super.now(asker), (now) => now - (this.asked++ % 3 === 0 ? 10 : 0))
+      }
+    }
+  ),
+  broken(
     "has a clock that stands still",
     time,
     class extends MapStore {
@@ -405,6 +415,22 @@ export const brokenStores: ReadonlyArray<Broken> = [
           ({ key, space }, i) => Effect.map(Effect.yieldNow, () => this.save(space, key, states[i], now)),
           { discard: true }
         )
+      }
+    }
+  ),
+  broken(
+    "stays busy when it is interrupted",
+    interrupts,
+    class extends MapStore {
+      private busy = false
+      override decide(steps: ReadonlyArray<AnyStep>, now: number) {
+        const answers = steps.map((step) => this.ask(step, now)[0])
+        if (this.busy) return Effect.succeed({ now, allowed: false, answers })
+        this.busy = true
+        return Effect.map(Effect.andThen(Effect.yieldNow, super.decide(steps, now)), (committed) => {
+          this.busy = false
+          return committed
+        })
       }
     }
   ),
