@@ -102,6 +102,16 @@ export const brokenStores: ReadonlyArray<Broken> = [
     }
   ),
   broken(
+    "interrupts who asks, now and then",
+    answers,
+    class extends MapStore {
+      private asked = 0
+      override trip() {
+        return ++this.asked % 7 === 0 ? Effect.interrupt : super.trip()
+      }
+    }
+  ),
+  broken(
     "keeps the steps before the one that is refused",
     whole,
     class extends MapStore {

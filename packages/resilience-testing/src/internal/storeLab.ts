@@ -36,12 +36,10 @@ export type Draft = <R>(settings: Settings<R>) => Law.Law<R>
 
 const endless: KeyBounds = { maxKeys: undefined, overflow: "evict", idleTimeToLive: Infinity }
 
-/** Whatever the store does but answer is told as a violation. */
+/** Whatever the store does but answer is told as a violation: it fails, dies, or interrupts who asks. */
 const asked = <A>(question: string, answer: Effect.Effect<A, StoreError>): Effect.Effect<A> =>
   Effect.catchCause(answer, (cause) =>
-    Cause.hasInterruptsOnly(cause)
-      ? Effect.interrupt
-      : Effect.die(new Error(`${question}: the store failed with ${Cause.pretty(cause)}`))
+    Effect.die(new Error(`${question}: the store failed with ${Cause.pretty(cause)}`))
   )
 
 export class Lab {
@@ -90,9 +88,9 @@ export class Lab {
     return asked("clear", this.store.clear(space))
   }
 
-  /** Leaves nothing behind on a server that others use. */
+  /** Leaves nothing behind on a server that others use. How `clear` ends is for its own law to say. */
   get leave(): Effect.Effect<void> {
-    return Effect.forEach(this.spaces, (space) => Effect.ignore(this.store.clear(space)), { discard: true })
+    return Effect.forEach(this.spaces, (space) => Effect.exit(this.store.clear(space)), { discard: true })
   }
 }
 
