@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Rejection, Retry } from "../../src/index.ts"
 import type { Event } from "../../src/Event.ts"
-import { elsewhere, type Stage } from "./harness.ts"
+import { elsewhere, type Stage, type StoreService } from "./harness.ts"
 import { conserved, type Scenario, sweep } from "./sweep.ts"
 
 /** Counts what is spent, and gives nothing back within a test. */
@@ -234,6 +234,20 @@ describe("law 5, with a store elsewhere: what a reply brings to a call that has 
   for (const [name, scenario] of Object.entries(distant)) {
     it(`in ${name}`, () => {
       sweep(scenario, (run) => conserved(run, { later: true }))
+    })
+  }
+})
+
+describe("law 5, with a store elsewhere: what an attempt reports is sent, whoever is interrupted meanwhile", () => {
+  for (const name of ["backoff", "all attempts fail", "attempt timeouts", "a probe"]) {
+    it(`in ${name}, admission per attempt`, () => {
+      const scenario = perAttempt[`${name}, admission per attempt`]!
+      const policies = { ...scenario.policies, retry }
+      const self = name === "a probe" ? fails(1) : scenario.self
+      const store = (memory: StoreService) => elsewhere(memory, () => ways["a slow way back"])
+      sweep({ ...scenario, policies, self, store }, (run) =>
+        conserved(run, { spends: (started) => started, later: true })
+      )
     })
   }
 })

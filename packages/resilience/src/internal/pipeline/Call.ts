@@ -9,7 +9,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type { Sink } from "../../Event.ts"
 import { fromExit, type Outcome } from "../../Outcome.ts"
@@ -265,7 +265,10 @@ class Call<A, E, R> {
       if (!worthwhile) return exit
       return n < retry.maxAttempts ? this.again(exit, error, n) : this.exhausted(exit)
     }
-    return reported === undefined ? next() : Effect.flatMap(reported, next)
+    if (reported === undefined) return next()
+    // begun in the same step that ends the admission: an interruption ends the wait for it, and not the report
+    const report = Effect.runForkWith(this.fiber.context)(reported)
+    return Effect.flatMap(Fiber.join(report), next)
   }
 
   private exhausted(exit: Exit.Exit<never, E | PipelineError>): Effect.Effect<never, E | PipelineError> {
