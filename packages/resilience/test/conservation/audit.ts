@@ -1,0 +1,336 @@
+/**
+ * Plays a program and audits it: after each turn of the scheduler, where one fiber has done one stretch of its work,
+ * what the service says it holds must be what the ledger and the calls themselves say that they have.
+ */
+import { assert } from "@effect/vitest"
+import { Cause, Effect, Exit, type Fiber } from "effect"
+import type { Event } from "../../src/Event.ts"
+import { normalise } from "../../src/kernel/Breaker.ts"
+import { run } from "../../src/internal/pipeline/Call.ts"
+import { Step } from "../../src/Store.ts"
+import { Body, clean, elsewhere, Stage } from "../laws/harness.ts"
+import { Ledger, TRACE } from "./ledger.ts"
+import {
+  type Act,
+  classifyOf,
+  costOf,
+  deedOf,
+  effectOf,
+  gapOf,
+  maxOpsOf,
+  policiesOf,
+  type Program,
+  tripOf,
+  turnsOf,
+  userOf,
+  USERS
+} from "./program.ts"
+
+export interface Kind {
+  readonly perAttempt: boolean
+  readonly distant: boolean
+}
+
+/** What can be seen of a call from outside. */
+class Offered {
+  readonly body = new Body()
+  readonly name: string
+  readonly user: string
+  readonly cost: number
+  /** Events. */
+  admitted = 0
+  traces = 0
+  callEnded = 0
+  /** From the failure of an attempt to the admission of the next, nothing is held. */
+  backingOff = false
+  exit: Exit.Exit<unknown, unknown> | undefined
+  constructor(name: string, act: Act) {
+    this.name = name
+    this.user = userOf(act)
+    this.cost = costOf(act)
+  }
+}
+
+const MINUTE = 60_000
+
+export class Audit {
+  private readonly program: Program
+  private readonly kind: Kind
+  private readonly ledger = new Ledger()
+  private readonly stage: Stage
+  private readonly calls: Array<Offered> = []
+  private readonly live = new Map<Fiber.Fiber<unknown, unknown>, Offered>()
+  private readonly callOf = new Map<unknown, Offered>()
+  /** What a key's quota had counted when it was reset. */
+  private readonly forgotten = new Map<string, number>()
+  turns = 0
+
+  constructor(program: Program, kind: Kind) {
+    this.program = program
+    this.kind = kind
+    this.stage = new Stage(policiesOf(program, kind.perAttempt), {
+      key: { user: USERS[0], [TRACE]: "nobody" },
+      maxOps: maxOpsOf(program),
+      sink: (event, fiber) => this.see(event, fiber),
+      store: (memory) => {
+        const noted = this.ledger.around(memory, () => this.stage.world.now)
+        return kind.distant ? this.ledger.sending(elsewhere(noted, tripOf(program))) : noted
+      }
+    })
+  }
+
+  private get world() {
+    return this.stage.world
+  }
+
+  play(): void {
+    for (const act of this.program.acts) {
+      this.pass(gapOf(act), turnsOf(act))
+      this.perform(act)
+      this.check()
+    }
+    this.pass(10 * MINUTE, Infinity)
+    for (const fiber of Array.from(this.live.keys())) fiber.interruptUnsafe()
+    this.pass(Infinity, Infinity)
+    this.end()
+  }
+
+  /** So much time, or so many turns. */
+  private pass(millis: number, turns: number): void {
+    const { world } = this
+    const until = world.now + millis
+    for (let i = 0; i < turns; i++) {
+      if (!world.turn(until)) {
+        if (millis < Infinity) world.runTo(until)
+        return
+      }
+      this.turns++
+      this.check()
+    }
+  }
+
+  private perform(act: Act): void {
+    switch (deedOf(act)) {
+      case "call":
+        return this.offer(act)
+      case "interrupt": {
+        const fibers = Array.from(this.live.keys())
+        return fibers[act.pick % Math.max(1, fibers.length)]?.interruptUnsafe()
+      }
+      case "command":
+        return this.command(act)
+      case "reset":
+        return this.reset(userOf(act))
+      case "skew":
+        this.world.skew = (act.size - 50) * MINUTE
+    }
+  }
+
+  private offer(act: Act): void {
+    const { pipeline } = this.stage.service
+    const call = new Offered(`${this.calls.length}`, act)
+    this.calls.push(call)
+    const self = call.body.of(effectOf(act))
+    const key = { user: call.user, [TRACE]: call.name }
+    const heard = { ...pipeline, store: this.kind.distant ? this.ledger.hearing(pipeline.store) : pipeline.store }
+    const whole = run(heard, self, key, { cost: call.cost, maxWait: undefined, classify: classifyOf(act) })
+    const offered: Effect.Effect<unknown, unknown> = act.pick % 3 === 0 ? Effect.andThen(Effect.yieldNow, whole) : whole
+    const fiber = this.world.fork(
+      Effect.withFiber<unknown, unknown>((fiber) => {
+        this.live.set(fiber, call)
+        this.callOf.set(fiber, call)
+        return offered
+      })
+    )
+    fiber.addObserver((exit) => {
+      this.live.delete(fiber)
+      call.exit = exit
+      assert.strictEqual(call.body.active, 0, `call ${call.name} ended, and its effect runs`)
+      if (!this.kind.distant) this.settled(call)
+    })
+  }
+
+  /** Somebody tells the circuit by hand. */
+  private command(act: Act): void {
+    const gate = this.stage.service.pipeline.circuit!
+    const op = (["isolate", "close", "reset"] as const)[act.pick % 3]!
+    const step = new Step(gate.space, gate.keyOf({ user: userOf(act), [TRACE]: "nobody" }), { op })
+    this.world.fork(Effect.withFiber((fiber) => gate.send(step, undefined, fiber)))
+  }
+
+  /** Forgets what a user spent. While a call might still give back what it took before, the ledger could not follow. */
+  private reset(user: string): void {
+    const open = Array.from(this.live.values(), (call) => this.ledger.net(call.name) - this.kept(call))
+    if (this.kind.distant || open.some((admissions) => admissions > 0)) return
+    const key = { user, [TRACE]: "nobody" }
+    for (const member of this.stage.service.pipeline.limits!.members) {
+      if (member.spec.dimension !== "user") continue
+      const step = new Step(member.space, member.keyOf(key), { op: "reset" })
+      this.stage.counted.store.sync!.commit([step], this.world.now)
+      member.improved(step.key)
+    }
+    this.forgotten.set(user, this.spent(user))
+  }
+
+  private see(event: Event, fiber: unknown): void {
+    const call = this.callOf.get(fiber)
+    if (call === undefined || event._tag === "CircuitTransition" || event._tag === "StoreFlipped") return
+    call.traces++
+    if (event._tag === "RetryScheduled") call.backingOff = true
+    if (event._tag === "CallEnded") call.callEnded++
+    if (event._tag !== "Admitted") return
+    call.admitted++
+    call.backingOff = false
+  }
+
+  /** Admissions that a call may keep: those of what started. */
+  private kept({ body }: Offered): number {
+    return this.kind.perAttempt ? body.started : Math.min(1, body.started)
+  }
+
+  private spent(user: string): number {
+    return this.calls.reduce((sum, call) => sum + (call.user === user ? call.cost * this.ledger.net(call.name) : 0), 0)
+  }
+
+  private check(): void {
+    const { kind, ledger, live } = this
+    for (const call of live.values()) {
+      const open = ledger.net(call.name) - this.kept(call)
+      assert.isAtLeast(open, 0, `call ${call.name} runs, and has not paid`)
+      if (!kind.distant) assert.isAtMost(open, 1, `call ${call.name} paid twice`)
+    }
+    this.checkQuotas()
+    this.checkProbes()
+    const standing = this.checkQueues()
+    this.checkSlots(standing)
+    if (!kind.distant) this.checkHolds()
+  }
+
+  private checkQuotas(): void {
+    const { limits } = this.stage.service.pipeline
+    const quota = limits!.members.find(({ spec }) => spec.name === "quota")!
+    for (const user of USERS) {
+      const state = this.stage.counted.store.sync!.read(quota.space, user) as { readonly used: number } | undefined // a fixed window
+      const forgotten = this.forgotten.get(user) ?? 0
+      assert.strictEqual(state?.used ?? 0, this.spent(user) - forgotten, `what ${user} spent`)
+    }
+  }
+
+  private checkProbes(): void {
+    const { circuit } = this.stage.service.pipeline
+    const { lease } = circuit!.spec.policy
+    for (const [name, probes] of this.ledger.probes) {
+      const kept = this.stage.counted.store.sync!.read(circuit!.space, name)
+      const state = kept === undefined ? undefined : normalise(circuit!.spec.policy, kept, this.world.now)
+      const here = new Set(state?.trial.probes.map(({ id }) => `${name}/${state.generation}/${id}`))
+      assert.isAtMost(here.size, circuit!.spec.policy.permitted, "more probes than are permitted")
+      for (const [probe, { at, records }] of probes) {
+        if (here.delete(probe)) assert.strictEqual(records, 0, `probe ${probe} was reported, and is still out`)
+        else if (records === 0 && probe.startsWith(`${name}/${state?.generation ?? 0}/`)) {
+          const slow = circuit!.slowAfter.some((threshold) => at + threshold <= this.world.now)
+          assert.isTrue(slow || at + lease <= this.world.now, `probe ${probe} is out, and its slot is free`)
+        }
+      }
+      assert.strictEqual(here.size, 0, "a probe slot is taken by nobody")
+    }
+  }
+
+  /** Everybody who waits, each in one queue, each a call that holds nothing. */
+  private checkQueues(): ReadonlySet<unknown> {
+    const { limits, slots } = this.stage.service.pipeline
+    const places = limits!.members.flatMap((member) => Array.from(member.places.values()))
+    const standing = new Set<unknown>()
+    for (const { queue } of [...places, slots!]) {
+      let size = 0
+      for (let waiter = queue.head; waiter !== undefined; waiter = waiter.next) {
+        size++
+        const call = this.live.get(waiter.fiber)
+        assert.isDefined(call, "somebody waits who has left")
+        assert.isFalse(standing.has(waiter.fiber), "somebody waits in two queues")
+        assert.strictEqual(call.body.active, 0, `call ${call.name} waits, and runs`)
+        assert.isTrue(call.admitted === 0 || call.backingOff, `call ${call.name} waits, and is admitted`)
+        standing.add(waiter.fiber)
+      }
+      assert.strictEqual(queue.size, size)
+    }
+    for (const { queue } of places) assert.isAbove(queue.size, 0, "a place where nobody waits")
+    return standing
+  }
+
+  private checkSlots(standing: ReadonlySet<unknown>): void {
+    const { slots } = this.stage.service.pipeline
+    const { free, queued, running } = slots!.inspect()
+    assert.strictEqual(running + free, slots!.spec.maxConcurrent)
+    assert.isTrue(running >= 0 && free >= 0)
+    assert.strictEqual(queued, slots!.queue.size)
+    let active = 0
+    let may = 0
+    let backing = 0
+    for (const [fiber, call] of this.live) {
+      if (call.body.active > 0) active++
+      // on a trip a call has its slot already, and still its place in the line
+      if (this.kind.distant) may++
+      if (this.kind.distant || standing.has(fiber)) continue
+      if (call.backingOff) backing++
+      else if (call.admitted > 0) may++
+    }
+    assert.isAtLeast(running, active, "more effects run than slots are taken")
+    assert.isAtMost(running, may, "a slot is taken by nobody")
+    if (this.kind.distant || !this.world.idle) return
+    assert.strictEqual(running, active, "who runs")
+    assert.strictEqual(this.live.size, running + standing.size + backing, "every call runs, waits or backs off")
+  }
+
+  private checkHolds(): void {
+    const { circuit, limits } = this.stage.service.pipeline
+    const places = limits!.members.reduce((sum, { places }) => sum + places.size, 0)
+    const watched = Array.from(circuit!.locals.values()).filter(({ unwatch }) => unwatch !== undefined).length
+    const { counted } = this.stage
+    assert.strictEqual(counted.watches, places + watched, "watches")
+    assert.strictEqual(counted.holds, this.ledger.passes - this.ledger.records + places + watched, "holds")
+  }
+
+  /** A call that has ended keeps what it started, and nothing else. */
+  private settled(call: Offered): void {
+    const { distant, perAttempt } = this.kind
+    const takings = this.ledger.of(call.name)
+    const kept = takings.filter(({ refundsSent, refunds }) => refunds + refundsSent === 0)
+    const lost = kept.filter(({ heard }) => distant && !heard)
+    assert.strictEqual(kept.length - lost.length, this.kept(call), `what call ${call.name} keeps`)
+    if (!distant) {
+      const admissions = perAttempt ? call.admitted : Math.min(1, call.admitted)
+      assert.strictEqual(takings.length, admissions, `admissions of call ${call.name}`)
+    }
+    for (const taking of takings) {
+      const { heard, probe, records, recordsSent } = taking
+      if (probe !== undefined && (!distant || heard)) assert.strictEqual(distant ? recordsSent : records, 1, probe)
+    }
+    const { exit } = call
+    const untouched = exit !== undefined && call.traces === 0 && isInterrupted(exit)
+    assert.strictEqual(call.callEnded, untouched ? 0 : 1, `how often call ${call.name} ended`)
+    if (exit?._tag !== "Failure") return
+    // where a finalizer dies, Effect makes defects of the failures beside it
+    const defects = exit.cause.reasons.filter(Cause.isDieReason)
+    for (const { defect } of defects) assert.isTrue(typeof defect === "string" || isTagged(defect), `${String(defect)}`)
+  }
+
+  private end(): void {
+    const { stage } = this
+    assert.strictEqual(this.live.size, 0)
+    // what was lost on the way to a store elsewhere, the leases heal
+    if (this.kind.distant) this.world.advance(10 * MINUTE)
+    for (const call of this.calls) this.settled(call)
+    this.check()
+    assert.deepStrictEqual(stage.debris(), clean)
+    for (const user of USERS) {
+      const key = { user, [TRACE]: "nobody" }
+      assert.strictEqual(stage.inspect(key).circuitBreaker!.probesInFlight, 0)
+    }
+    if (!this.kind.distant) assert.strictEqual(this.ledger.records, this.ledger.passes, "permits handed out, reported")
+  }
+}
+
+const isTagged = (u: unknown): boolean => typeof u === "object" && u !== null && "_tag" in u
+
+const isInterrupted = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)

@@ -1,0 +1,181 @@
+/**
+ * A ledger: what a store was asked to take, to give back and to record, by whom. It reads the steps and the answers of
+ * each commit, and nothing else: what the engine believes is not its business.
+ *
+ * Every call has a key of its own in one limit (`TRACE`), so that each commit names the call that it was for.
+ */
+import { Effect } from "effect"
+import type { BreakerDecision, BreakerInput } from "../../src/kernel/Breaker.ts"
+import type { LimiterDecision, LimiterInput } from "../../src/kernel/Limiter.ts"
+import { type Committed, Step } from "../../src/Store.ts"
+import type { StoreService } from "../laws/harness.ts"
+
+/** The limit whose key is the call's own name. */
+export const TRACE = "call"
+
+/** One admission: all that one commit took. */
+export interface Taking {
+  readonly call: string
+  readonly at: number
+  readonly receipts: ReadonlyArray<unknown>
+  /** The probe slot that came with it, `undefined` for none. */
+  readonly probe: string | undefined
+  /** Given back: as the engine asked, and as it took place. */
+  refundsSent: number
+  refunds: number
+  recordsSent: number
+  records: number
+  /** Whether the answer came back. */
+  heard: boolean
+}
+
+type Steps = ReadonlyArray<Step>
+type Answers = Committed<Steps>["answers"]
+type Input = BreakerInput | LimiterInput<unknown>
+
+const inputOf = (step: Step): Input => step.input as Input // all kernels here are limiters and breakers
+
+const probeName = (circuit: string, generation: number, probe: number): string => `${circuit}/${generation}/${probe}`
+
+const expect = (holds: boolean, what: string): void => {
+  if (!holds) throw new Error(what)
+}
+
+export class Ledger {
+  readonly takings: Array<Taking> = []
+  readonly byCall = new Map<string, Array<Taking>>()
+  /** Probe slots of each circuit that were handed out, by name. */
+  readonly probes = new Map<string, Map<string, Taking>>()
+  /** Permits of circuits: handed out, and reported. */
+  passes = 0
+  records = 0
+  private readonly byReceipt = new Map<unknown, Taking>()
+  private readonly byCommit = new WeakMap<object, Taking>()
+
+  /** A store in this process, every commit of which is noted when it takes place. */
+  around(memory: StoreService, now: () => number): StoreService {
+    const sync = memory.sync!
+    const commit: typeof sync.commit = (steps, now, write = true) => {
+      const result = sync.commit(steps, now, write)
+      if (result.allowed && write) this.note(steps, result, now)
+      return result
+    }
+    return {
+      ...memory,
+      commit: (steps) => Effect.sync(() => commit(steps, now())),
+      sync: { ...sync, commit }
+    }
+  }
+
+  /** Notes what is sent to a store elsewhere, whatever becomes of it. */
+  sending(store: StoreService): StoreService {
+    return {
+      ...store,
+      commit: (steps) =>
+        Effect.suspend(() => {
+          for (const step of steps) this.noteSent(step)
+          return store.commit(steps)
+        })
+    }
+  }
+
+  /** Notes whose answer came back. */
+  hearing(store: StoreService): StoreService {
+    return {
+      ...store,
+      commit: (steps) =>
+        Effect.map(store.commit(steps), (result) => {
+          const taking = this.byCommit.get(result)
+          if (taking !== undefined) taking.heard = true
+          return result
+        })
+    }
+  }
+
+  private note(steps: Steps, result: Committed<Steps>, now: number): void {
+    const takes = steps.flatMap((step, i) => (inputOf(step).op === "take" ? [i] : []))
+    if (takes.length > 0) return this.noteTaking(steps, takes, result, now)
+    const given = steps.flatMap((step) => {
+      const input = inputOf(step)
+      return input.op === "refund" ? [input.receipt] : []
+    })
+    if (given.length > 0) this.noteRefund(given)
+    for (const step of steps) {
+      const input = inputOf(step)
+      if (input.op === "admit") throw new Error("a circuit was asked alone")
+      if (input.op !== "record") continue
+      this.records++
+      const taking = this.takingOf(step)
+      if (taking !== undefined) expect(++taking.records === 1, `probe ${taking.probe} was recorded twice`)
+    }
+  }
+
+  private noteTaking(steps: Steps, takes: ReadonlyArray<number>, result: Committed<Steps>, now: number): void {
+    const named = steps.find(({ space }) => space.name.endsWith(`/${TRACE}`))
+    if (named === undefined) throw new Error("a commit for nobody")
+    const taking: Taking = {
+      call: named.key,
+      at: now,
+      receipts: takes.map((i) => (result.answers[i] as LimiterDecision<unknown>).receipt), // a limiter's answer
+      probe: this.noteAdmission(steps, result.answers),
+      refundsSent: 0,
+      refunds: 0,
+      recordsSent: 0,
+      records: 0,
+      heard: false
+    }
+    for (const receipt of taking.receipts) this.byReceipt.set(receipt, taking)
+    if (taking.probe !== undefined) {
+      const circuit = steps[0]!.key
+      const probes = this.probes.get(circuit) ?? new Map<string, Taking>()
+      expect(!probes.has(taking.probe), `probe ${taking.probe} was handed out twice`)
+      this.probes.set(circuit, probes.set(taking.probe, taking))
+    }
+    this.takings.push(taking)
+    this.byCommit.set(result, taking)
+    this.byCall.set(taking.call, [...this.of(taking.call), taking])
+  }
+
+  private noteAdmission(steps: Steps, answers: Answers): string | undefined {
+    const [first] = steps
+    if (first === undefined || inputOf(first).op !== "admit") return undefined
+    this.passes++
+    const { generation, probe } = answers[0] as BreakerDecision // the answer to `admit`
+    return probe === 0 ? undefined : probeName(first.key, generation, probe)
+  }
+
+  private noteRefund(receipts: ReadonlyArray<unknown>): void {
+    const [taking, ...others] = new Set(receipts.map((receipt) => this.byReceipt.get(receipt)))
+    if (taking === undefined || others.length > 0) throw new Error("a refund of what nobody took")
+    expect(receipts.length === taking.receipts.length, `call ${taking.call} gave back a part of what it took`)
+    expect(++taking.refunds === 1, `call ${taking.call} gave back twice`)
+  }
+
+  private takingOf(step: Step): Taking | undefined {
+    const input = inputOf(step)
+    if (input.op !== "record" || input.probe === 0) return undefined
+    const name = probeName(step.key, input.generation, input.probe)
+    const taking = this.probes.get(step.key)?.get(name)
+    if (taking === undefined) throw new Error(`probe ${name} was reported by somebody who never had it`)
+    return taking
+  }
+
+  private noteSent(step: Step): void {
+    const input = inputOf(step)
+    const taking = this.takingOf(step)
+    if (taking !== undefined) expect(++taking.recordsSent === 1, `probe ${taking.probe} was reported twice`)
+    if (input.op !== "refund") return
+    const refunded = this.byReceipt.get(input.receipt)
+    // one step for each limit
+    if (refunded !== undefined && refunded.receipts[0] === input.receipt) refunded.refundsSent++
+  }
+
+  of(call: string): ReadonlyArray<Taking> {
+    return this.byCall.get(call) ?? []
+  }
+
+  /** Admissions of a call that are not given back. */
+  net(call: string): number {
+    return this.of(call).reduce((sum, { refunds }) => sum + 1 - refunds, 0)
+  }
+}
