@@ -9,7 +9,7 @@ import { normalise } from "../../src/kernel/Breaker.ts"
 import { run } from "../../src/internal/pipeline/Call.ts"
 import { Step } from "../../src/Store.ts"
 import { Body, clean, elsewhere, Stage } from "../laws/harness.ts"
-import { Ledger, TRACE } from "./ledger.ts"
+import { Ledger, must, TRACE } from "./ledger.ts"
 import {
   type Act,
   classifyOf,
@@ -53,6 +53,22 @@ class Offered {
 
 const MINUTE = 60_000
 
+/** What happened in programs: a suite that never sees a probe proves nothing about them. */
+export class Tally {
+  calls = 0
+  turns = 0
+  queued = 0
+  refused = 0
+  timedOut = 0
+  retried = 0
+  interrupted = 0
+  died = 0
+  started = 0
+  gaveBack = 0
+  probes = 0
+  lostReplies = 0
+}
+
 export class Audit {
   private readonly program: Program
   private readonly kind: Kind
@@ -63,11 +79,12 @@ export class Audit {
   private readonly callOf = new Map<unknown, Offered>()
   /** What a key's quota had counted when it was reset. */
   private readonly forgotten = new Map<string, number>()
-  turns = 0
+  private readonly tally: Tally
 
-  constructor(program: Program, kind: Kind) {
+  constructor(program: Program, kind: Kind, tally: Tally) {
     this.program = program
     this.kind = kind
+    this.tally = tally
     this.stage = new Stage(policiesOf(program, kind.perAttempt), {
       key: { user: USERS[0], [TRACE]: "nobody" },
       maxOps: maxOpsOf(program),
@@ -104,7 +121,7 @@ export class Audit {
         if (millis < Infinity) world.runTo(until)
         return
       }
-      this.turns++
+      this.tally.turns++
       this.check()
     }
   }
@@ -176,8 +193,16 @@ export class Audit {
     const call = this.callOf.get(fiber)
     if (call === undefined || event._tag === "CircuitTransition" || event._tag === "StoreFlipped") return
     call.traces++
-    if (event._tag === "RetryScheduled") call.backingOff = true
-    if (event._tag === "CallEnded") call.callEnded++
+    if (event._tag === "Queued") this.tally.queued++
+    if (event._tag === "Rejected") this.tally.refused++
+    if (event._tag === "RetryScheduled") {
+      this.tally.retried++
+      call.backingOff = true
+    }
+    if (event._tag === "CallEnded") {
+      call.callEnded++
+      if (event.timedOut) this.tally.timedOut++
+    }
     if (event._tag !== "Admitted") return
     call.admitted++
     call.backingOff = false
@@ -196,8 +221,8 @@ export class Audit {
     const { kind, ledger, live } = this
     for (const call of live.values()) {
       const open = ledger.net(call.name) - this.kept(call)
-      assert.isAtLeast(open, 0, `call ${call.name} runs, and has not paid`)
-      if (!kind.distant) assert.isAtMost(open, 1, `call ${call.name} paid twice`)
+      must(open >= 0, "a call runs, and has not paid", +call.name)
+      must(kind.distant || open <= 1, "a call paid twice", +call.name)
     }
     this.checkQuotas()
     this.checkProbes()
@@ -212,7 +237,9 @@ export class Audit {
     for (const user of USERS) {
       const state = this.stage.counted.store.sync!.read(quota.space, user) as { readonly used: number } | undefined // a fixed window
       const forgotten = this.forgotten.get(user) ?? 0
-      assert.strictEqual(state?.used ?? 0, this.spent(user) - forgotten, `what ${user} spent`)
+      const used = state?.used ?? 0
+      const spent = this.spent(user) - forgotten
+      must(used === spent, "what a user's quota has counted, and what was spent", used, spent)
     }
   }
 
@@ -223,15 +250,15 @@ export class Audit {
       const kept = this.stage.counted.store.sync!.read(circuit!.space, name)
       const state = kept === undefined ? undefined : normalise(circuit!.spec.policy, kept, this.world.now)
       const here = new Set(state?.trial.probes.map(({ id }) => `${name}/${state.generation}/${id}`))
-      assert.isAtMost(here.size, circuit!.spec.policy.permitted, "more probes than are permitted")
+      must(here.size <= circuit!.spec.policy.permitted, "more probes than are permitted", here.size)
       for (const [probe, { at, records }] of probes) {
-        if (here.delete(probe)) assert.strictEqual(records, 0, `probe ${probe} was reported, and is still out`)
+        if (here.delete(probe)) must(records === 0, "a probe was reported, and is still out")
         else if (records === 0 && probe.startsWith(`${name}/${state?.generation ?? 0}/`)) {
           const slow = circuit!.slowAfter.some((threshold) => at + threshold <= this.world.now)
-          assert.isTrue(slow || at + lease <= this.world.now, `probe ${probe} is out, and its slot is free`)
+          must(slow || at + lease <= this.world.now, "a probe is out, and its slot is free")
         }
       }
-      assert.strictEqual(here.size, 0, "a probe slot is taken by nobody")
+      must(here.size === 0, "a probe slot is taken by nobody")
     }
   }
 
@@ -245,24 +272,23 @@ export class Audit {
       for (let waiter = queue.head; waiter !== undefined; waiter = waiter.next) {
         size++
         const call = this.live.get(waiter.fiber)
-        assert.isDefined(call, "somebody waits who has left")
-        assert.isFalse(standing.has(waiter.fiber), "somebody waits in two queues")
-        assert.strictEqual(call.body.active, 0, `call ${call.name} waits, and runs`)
-        assert.isTrue(call.admitted === 0 || call.backingOff, `call ${call.name} waits, and is admitted`)
+        if (call === undefined) throw new Error("somebody waits who has left")
+        must(!standing.has(waiter.fiber), "a call waits in two queues", +call.name)
+        must(call.body.active === 0, "a call waits, and runs", +call.name)
+        must(call.admitted === 0 || call.backingOff, "a call waits, and is admitted", +call.name)
         standing.add(waiter.fiber)
       }
-      assert.strictEqual(queue.size, size)
+      must(queue.size === size, "the size of a queue", queue.size, size)
     }
-    for (const { queue } of places) assert.isAbove(queue.size, 0, "a place where nobody waits")
+    for (const { queue } of places) must(queue.size > 0, "a place where nobody waits")
     return standing
   }
 
   private checkSlots(standing: ReadonlySet<unknown>): void {
     const { slots } = this.stage.service.pipeline
     const { free, queued, running } = slots!.inspect()
-    assert.strictEqual(running + free, slots!.spec.maxConcurrent)
-    assert.isTrue(running >= 0 && free >= 0)
-    assert.strictEqual(queued, slots!.queue.size)
+    must(running >= 0 && running + free === slots!.spec.maxConcurrent, "running and free", running, free)
+    must(queued === slots!.queue.size, "queued", queued)
     let active = 0
     let may = 0
     let backing = 0
@@ -274,11 +300,12 @@ export class Audit {
       if (call.backingOff) backing++
       else if (call.admitted > 0) may++
     }
-    assert.isAtLeast(running, active, "more effects run than slots are taken")
-    assert.isAtMost(running, may, "a slot is taken by nobody")
+    must(running >= active, "more effects run than slots are taken", active, running)
+    must(running <= may, "a slot is taken by nobody", running, may)
     if (this.kind.distant || !this.world.idle) return
-    assert.strictEqual(running, active, "who runs")
-    assert.strictEqual(this.live.size, running + standing.size + backing, "every call runs, waits or backs off")
+    must(running === active, "who runs", running, active)
+    const inside = running + standing.size + backing
+    must(this.live.size === inside, "every call runs, waits or backs off", this.live.size, inside)
   }
 
   private checkHolds(): void {
@@ -286,8 +313,9 @@ export class Audit {
     const places = limits!.members.reduce((sum, { places }) => sum + places.size, 0)
     const watched = Array.from(circuit!.locals.values()).filter(({ unwatch }) => unwatch !== undefined).length
     const { counted } = this.stage
-    assert.strictEqual(counted.watches, places + watched, "watches")
-    assert.strictEqual(counted.holds, this.ledger.passes - this.ledger.records + places + watched, "holds")
+    must(counted.watches === places + watched, "watches", counted.watches, places, watched)
+    const open = this.ledger.passes - this.ledger.records
+    must(counted.holds === open + places + watched, "holds", counted.holds, open, places, watched)
   }
 
   /** A call that has ended keeps what it started, and nothing else. */
@@ -319,7 +347,10 @@ export class Audit {
     assert.strictEqual(this.live.size, 0)
     // what was lost on the way to a store elsewhere, the leases heal
     if (this.kind.distant) this.world.advance(10 * MINUTE)
-    for (const call of this.calls) this.settled(call)
+    for (const call of this.calls) {
+      this.settled(call)
+      this.count(call)
+    }
     this.check()
     assert.deepStrictEqual(stage.debris(), clean)
     for (const user of USERS) {
@@ -327,6 +358,19 @@ export class Audit {
       assert.strictEqual(stage.inspect(key).circuitBreaker!.probesInFlight, 0)
     }
     if (!this.kind.distant) assert.strictEqual(this.ledger.records, this.ledger.passes, "permits handed out, reported")
+  }
+
+  private count({ body, exit, name }: Offered): void {
+    const { ledger, tally } = this
+    tally.calls++
+    if (body.started > 0) tally.started++
+    if (exit?._tag === "Failure" && Cause.hasInterrupts(exit.cause)) tally.interrupted++
+    if (exit?._tag === "Failure" && Cause.hasDies(exit.cause)) tally.died++
+    for (const { heard, probe, refunds } of ledger.of(name)) {
+      tally.gaveBack += refunds
+      if (probe !== undefined) tally.probes++
+      if (this.kind.distant && !heard) tally.lostReplies++
+    }
   }
 }
 

@@ -37,18 +37,20 @@ const inputOf = (step: Step): Input => step.input as Input // all kernels here a
 
 const probeName = (circuit: string, generation: number, probe: number): string => `${circuit}/${generation}/${probe}`
 
-const expect = (holds: boolean, what: string): void => {
-  if (!holds) throw new Error(what)
+/** An assertion for hot paths: after every turn there are dozens. */
+export const must = (holds: boolean, what: string, ...figures: ReadonlyArray<number>): void => {
+  if (!holds) throw new Error([what, ...figures].join(" "))
 }
 
 export class Ledger {
   readonly takings: Array<Taking> = []
-  readonly byCall = new Map<string, Array<Taking>>()
   /** Probe slots of each circuit that were handed out, by name. */
   readonly probes = new Map<string, Map<string, Taking>>()
   /** Permits of circuits: handed out, and reported. */
   passes = 0
   records = 0
+  private readonly byCall = new Map<string, Array<Taking>>()
+  private readonly nets = new Map<string, number>()
   private readonly byReceipt = new Map<unknown, Taking>()
   private readonly byCommit = new WeakMap<object, Taking>()
 
@@ -106,7 +108,7 @@ export class Ledger {
       if (input.op !== "record") continue
       this.records++
       const taking = this.takingOf(step)
-      if (taking !== undefined) expect(++taking.records === 1, `probe ${taking.probe} was recorded twice`)
+      if (taking !== undefined) must(++taking.records === 1, `probe ${taking.probe} was recorded twice`)
     }
   }
 
@@ -128,12 +130,13 @@ export class Ledger {
     if (taking.probe !== undefined) {
       const circuit = steps[0]!.key
       const probes = this.probes.get(circuit) ?? new Map<string, Taking>()
-      expect(!probes.has(taking.probe), `probe ${taking.probe} was handed out twice`)
+      must(!probes.has(taking.probe), `probe ${taking.probe} was handed out twice`)
       this.probes.set(circuit, probes.set(taking.probe, taking))
     }
     this.takings.push(taking)
     this.byCommit.set(result, taking)
     this.byCall.set(taking.call, [...this.of(taking.call), taking])
+    this.nets.set(taking.call, this.net(taking.call) + 1)
   }
 
   private noteAdmission(steps: Steps, answers: Answers): string | undefined {
@@ -147,8 +150,9 @@ export class Ledger {
   private noteRefund(receipts: ReadonlyArray<unknown>): void {
     const [taking, ...others] = new Set(receipts.map((receipt) => this.byReceipt.get(receipt)))
     if (taking === undefined || others.length > 0) throw new Error("a refund of what nobody took")
-    expect(receipts.length === taking.receipts.length, `call ${taking.call} gave back a part of what it took`)
-    expect(++taking.refunds === 1, `call ${taking.call} gave back twice`)
+    must(receipts.length === taking.receipts.length, `call ${taking.call} gave back a part of what it took`)
+    must(++taking.refunds === 1, `call ${taking.call} gave back twice`)
+    this.nets.set(taking.call, this.net(taking.call) - 1)
   }
 
   private takingOf(step: Step): Taking | undefined {
@@ -163,7 +167,7 @@ export class Ledger {
   private noteSent(step: Step): void {
     const input = inputOf(step)
     const taking = this.takingOf(step)
-    if (taking !== undefined) expect(++taking.recordsSent === 1, `probe ${taking.probe} was reported twice`)
+    if (taking !== undefined) must(++taking.recordsSent === 1, `probe ${taking.probe} was reported twice`)
     if (input.op !== "refund") return
     const refunded = this.byReceipt.get(input.receipt)
     // one step for each limit
@@ -176,6 +180,6 @@ export class Ledger {
 
   /** Admissions of a call that are not given back. */
   net(call: string): number {
-    return this.of(call).reduce((sum, { refunds }) => sum + 1 - refunds, 0)
+    return this.nets.get(call) ?? 0
   }
 }

@@ -54,7 +54,8 @@ export const runs = (times: number): number => Math.ceil(times * Number(process.
 const oneOf = <A>(die: number, ...list: ReadonlyArray<A>): A => list[die % list.length]!
 
 /** At 2 and below any fiber livelocks. */
-export const maxOpsOf = ({ setting }: Program): number => (setting.maxOps < 70 ? 3 + setting.maxOps : 2048)
+export const maxOpsOf = ({ setting }: Program): number =>
+  3 + (setting.maxOps < 60 ? setting.maxOps % 5 : setting.maxOps < 85 ? setting.maxOps % 25 : 2045)
 
 export const CONCURRENT = [1, 2, 3, 5] as const
 const day = 86_400_000
@@ -94,7 +95,10 @@ export const policiesOf = ({ setting }: Program, perAttempt: boolean): Policies 
     rateLimiter: RateLimiter.every({
       [TRACE]: RateLimiter.fixedWindow({ limit: 10_000, window: "30 days" }),
       // counts what is spent, and gives nothing back within a program
-      quota: RateLimiter.by("user", RateLimiter.fixedWindow({ limit: oneOf(limits, 12, 10_000), window: "30 days" })),
+      quota: RateLimiter.by(
+        "user",
+        RateLimiter.fixedWindow({ limit: oneOf(limits, 25, 10_000, 10_000), window: "30 days" })
+      ),
       pace: RateLimiter.by(
         "user",
         RateLimiter.tokenBucket({
@@ -108,9 +112,9 @@ export const policiesOf = ({ setting }: Program, perAttempt: boolean): Policies 
       all: RateLimiter.shared(
         oneOf(
           limits >> 1,
-          RateLimiter.slidingWindow({ limit: 9, window: 80, slices: 4, maxWait: wait }),
-          RateLimiter.slidingLog({ limit: 6, window: 40 }),
-          RateLimiter.leakyBucket({ limit: 1, window: 5, capacity: 6, maxWait: 60, maxQueued: 4 })
+          RateLimiter.slidingWindow({ limit: 20, window: 80, slices: 4, maxWait: wait }),
+          RateLimiter.slidingLog({ limit: 10, window: 40 }),
+          RateLimiter.leakyBucket({ limit: 1, window: 3, capacity: 10, maxWait: 60, maxQueued: 4 })
         )
       )
     }),
@@ -132,12 +136,12 @@ export const policiesOf = ({ setting }: Program, perAttempt: boolean): Policies 
 export const USERS = ["ada", "bob"] as const
 export const userOf = ({ pick }: Act): (typeof USERS)[number] => oneOf(pick, ...USERS)
 export const costOf = ({ size }: Act): number => (size < 60 ? 1 : size < 97 ? 1 + (size % 4) : 10)
-export const gapOf = ({ gap }: Act): number => (gap < 45 ? 0 : gap < 75 ? gap % 5 : gap < 97 ? gap % 50 : gap * 7)
-export const turnsOf = ({ turns }: Act): number => (turns < 25 ? Infinity : turns % 40)
+export const gapOf = ({ gap }: Act): number => (gap < 55 ? 0 : gap < 80 ? gap % 5 : gap < 97 ? gap % 50 : gap * 7)
+export const turnsOf = ({ turns }: Act): number => (turns < 20 ? Infinity : turns < 75 ? turns % 8 : turns % 50)
 
 export type Deed = "call" | "interrupt" | "command" | "reset" | "skew"
 export const deedOf = ({ what }: Act): Deed =>
-  what < 62 ? "call" : what < 86 ? "interrupt" : what < 91 ? "command" : what < 95 ? "reset" : "skew"
+  what < 58 ? "call" : what < 86 ? "interrupt" : what < 91 ? "command" : what < 95 ? "reset" : "skew"
 
 export const NO = "no"
 export const BOOM = "boom"
