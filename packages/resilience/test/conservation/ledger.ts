@@ -7,7 +7,7 @@
 import { Effect } from "effect"
 import type { BreakerDecision, BreakerInput } from "../../src/kernel/Breaker.ts"
 import type { LimiterDecision, LimiterInput } from "../../src/kernel/Limiter.ts"
-import { type Committed, Step } from "../../src/Store.ts"
+import type { Committed, Step } from "../../src/Store.ts"
 import type { StoreService } from "../laws/harness.ts"
 
 /** The limit whose key is the call's own name. */

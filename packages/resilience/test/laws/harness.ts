@@ -3,8 +3,7 @@
  */
 import { Cause, Context, Effect, Exit } from "effect"
 import { World } from "effect-resilience-testing/World"
-import type { Event } from "../../src/Event.ts"
-import { EventSink } from "../../src/Event.ts"
+import { EventSink, type Sink } from "../../src/Event.ts"
 import type { Key } from "../../src/internal/key.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
 import { run } from "../../src/internal/pipeline/Call.ts"
@@ -116,7 +115,7 @@ export class Stage {
     options: {
       readonly key?: Key | undefined
       readonly maxOps?: number | undefined
-      readonly sink?: ((event: Event) => void) | undefined
+      readonly sink?: Sink | undefined
       readonly store?: ((memory: StoreService) => StoreService) | undefined
     } = {}
   ) {
