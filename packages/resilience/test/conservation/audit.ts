@@ -41,6 +41,8 @@ class Offered {
   admitted = 0
   traces = 0
   callEnded = 0
+  /** Its place among all that ever began to wait. */
+  age = 0
   /** From the failure of an attempt to the admission of the next, nothing is held. */
   backingOff = false
   exit: Exit.Exit<unknown, unknown> | undefined
@@ -193,7 +195,7 @@ export class Audit {
     const call = this.callOf.get(fiber)
     if (call === undefined || event._tag === "CircuitTransition" || event._tag === "StoreFlipped") return
     call.traces++
-    if (event._tag === "Queued") this.tally.queued++
+    if (event._tag === "Queued") call.age = ++this.tally.queued
     if (event._tag === "Rejected") this.tally.refused++
     if (event._tag === "RetryScheduled") {
       this.tally.retried++
@@ -269,6 +271,7 @@ export class Audit {
     const standing = new Set<unknown>()
     for (const { queue } of [...places, slots!]) {
       let size = 0
+      let older = 0
       for (let waiter = queue.head; waiter !== undefined; waiter = waiter.next) {
         size++
         const call = this.live.get(waiter.fiber)
@@ -276,6 +279,8 @@ export class Audit {
         must(!standing.has(waiter.fiber), "a call waits in two queues", +call.name)
         must(call.body.active === 0, "a call waits, and runs", +call.name)
         must(call.admitted === 0 || call.backingOff, "a call waits, and is admitted", +call.name)
+        must(call.age > older, "a call stands before one that came first", +call.name)
+        older = call.age
         standing.add(waiter.fiber)
       }
       must(queue.size === size, "the size of a queue", queue.size, size)
