@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { StoreError } from "../Rejection.ts"
-import { Step, type Store } from "../Store.ts"
+import { type Committed, Step, type Store } from "../Store.ts"
 import { emit, sinkOf } from "./events.ts"
 import * as memoryStore from "./memoryStore.ts"
 import { startTimer } from "./time.ts"
@@ -37,6 +37,12 @@ const within = <A>(deadline: number, remote: Effect.Effect<A, StoreError>): Effe
     })
   )
 
+/** Of an answer, what a refund needs; of a refund, whose it is. */
+const receiptOf = (u: unknown): object | undefined =>
+  typeof u === "object" && u !== null && "receipt" in u && typeof u.receipt === "object" && u.receipt !== null
+    ? u.receipt
+    : undefined
+
 const defaults: StorePolicy = { onError: "local", deadline: 1_000 }
 
 /**
@@ -46,6 +52,8 @@ const defaults: StorePolicy = { onError: "local", deadline: 1_000 }
 export const guarded = (store: Store["Service"], service: string, policy: StorePolicy = defaults): Store["Service"] => {
   if (store.sync !== undefined) return store
   const fallback = memoryStore.make()
+  /** Who answered for what was taken while the store failed. Given back to anybody else, it would free what others took. */
+  const takenFrom = new WeakMap<object, Store["Service"]>()
   let available = true
 
   const flip = (to: boolean) => {
@@ -58,7 +66,7 @@ export const guarded = (store: Store["Service"], service: string, policy: StoreP
 
   const guard = <A>(
     remote: Effect.Effect<A, StoreError>,
-    local: (store: Store["Service"]) => Effect.Effect<A, StoreError>
+    local: (store: Store["Service"], error: StoreError) => Effect.Effect<A, StoreError>
   ) =>
     within(policy.deadline, remote).pipe(
       Effect.tap(() => Effect.sync(() => flip(true))),
@@ -66,17 +74,32 @@ export const guarded = (store: Store["Service"], service: string, policy: StoreP
         flip(false)
         return policy.onError === "fail"
           ? Effect.fail(error)
-          : local(policy.onError === "local" ? fallback : memoryStore.make())
+          : local(policy.onError === "local" ? fallback : memoryStore.make(), error)
       })
     )
 
+  const commitIn = <const Steps extends ReadonlyArray<Step>>(other: Store["Service"], steps: Steps) => {
+    // a step remembers its place in one store only
+    const copies = steps.map(({ input, key, space }) => new Step(space, key, input))
+    return Effect.map(other.commit(copies), (committed) => {
+      for (const answer of committed.answers) {
+        const receipt = receiptOf(answer)
+        if (receipt !== undefined) takenFrom.set(receipt, other)
+      }
+      return committed as Committed<Steps> // the same steps, the same answers
+    })
+  }
+
   return {
     sync: undefined,
-    // a step remembers its place in one store only
-    commit: (steps) =>
-      guard(store.commit(steps), (other) =>
-        other.commit(steps.map(({ input, key, space }) => new Step(space, key, input)) as never)
-      ),
+    commit: (steps) => {
+      const receipt = receiptOf(steps[0]?.input)
+      const origin = receipt === undefined ? undefined : takenFrom.get(receipt)
+      if (origin !== undefined) return commitIn(origin, steps)
+      return guard(store.commit(steps), (other, error) =>
+        receipt === undefined ? commitIn(other, steps) : Effect.fail(error)
+      )
+    },
     read: (space, key) => guard(store.read(space, key), (other) => other.read(space, key)),
     clear: (space) => guard(store.clear(space), (other) => other.clear(space))
   }

@@ -6,7 +6,7 @@ import { CircuitBreaker, type Policies, RateLimiter, Rejection, Resilience, Retr
 import { layerMemory, Store } from "../../src/Store.ts"
 import { breakerOn, limiterOn, recorder, settle } from "./support.ts"
 
-type Mode = "up" | "down" | "hangs" | "hangs and cannot be interrupted" | "answers and then hangs"
+type Mode = "up" | "slow" | "down" | "hangs" | "hangs and cannot be interrupted" | "answers and then hangs"
 
 /** A store on another machine: a memory store behind a line that a test can cut. */
 const remote = Effect.gen(function* () {
@@ -19,6 +19,8 @@ const remote = Effect.gen(function* () {
       switch (line.mode) {
         case "up":
           return counted
+        case "slow":
+          return Effect.delay(counted, "70 millis")
         case "down":
           return Effect.fail(new Rejection.StoreError({ reason: "unavailable", cause: "ECONNREFUSED" }))
         case "hangs":
@@ -243,6 +245,47 @@ describe("while the store hangs", () => {
       line.mode = "up"
       assert.strictEqual(yield* resilient(Effect.succeed("ran"), "a"), "ran")
       assert.strictEqual((yield* Effect.flip(resilient(Effect.void, "a")))._tag, "RateLimitExceeded")
+    })
+  )
+})
+
+describe("when the store is back", () => {
+  for (const onError of ["local", "allow"] as const) {
+    it.effect(`what was taken here meanwhile is given back here, and frees nothing there (${onError})`, () =>
+      Effect.gen(function* () {
+        const { layer, line } = yield* remote
+        const policies = {
+          rateLimiter: limit,
+          timeout: "50 millis",
+          store: { onError, deadline: "100 millis" }
+        } as const
+        const { resilient } = yield* serviceOn(layer, policies)
+        line.mode = "hangs"
+        const left = yield* Effect.forkChild(Effect.flip(resilient(Effect.succeed("ran"), "a")))
+        yield* TestClock.adjust(50)
+        assert.deepInclude(yield* Fiber.join(left), { _tag: "TimeoutExceeded" })
+        line.mode = "up"
+        assert.strictEqual(yield* resilient(Effect.succeed("ran"), "a"), "ran")
+        yield* TestClock.adjust(50) // the call that has left is let in here, and gives that back
+        assert.strictEqual(yield* resilient(Effect.succeed("ran"), "a"), "ran")
+        assert.deepInclude(yield* Effect.flip(resilient(Effect.succeed("ran"), "a")), { _tag: "RateLimitExceeded" })
+      })
+    )
+  }
+})
+
+describe("when the store goes", () => {
+  it.effect("what was taken there frees nothing here", () =>
+    Effect.gen(function* () {
+      const { layer, line } = yield* remote
+      const { resilient } = yield* serviceOn(layer, { rateLimiter: limit, timeout: "50 millis" })
+      line.mode = "slow"
+      yield* Effect.forkChild(Effect.exit(resilient(Effect.void, "a")))
+      yield* TestClock.adjust(60)
+      line.mode = "down"
+      for (let i = 0; i < 2; i++) assert.strictEqual(yield* resilient(Effect.succeed("ran"), "a"), "ran")
+      yield* TestClock.adjust(10) // the call that has left is let in there, and cannot give it back
+      assert.deepInclude(yield* Effect.flip(resilient(Effect.succeed("ran"), "a")), { _tag: "RateLimitExceeded" })
     })
   )
 })
