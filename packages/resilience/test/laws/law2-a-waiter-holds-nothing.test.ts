@@ -96,6 +96,21 @@ describe("law 2: a waiter holds nothing", () => {
     assert.deepStrictEqual(stage.debris(), clean)
   })
 
+  it("is let through when its turn comes at the very end of its wait, also behind more patient ones", () => {
+    const stage = new Stage({
+      rateLimiter: RateLimiter.fixedWindow({ limit: 3, window: "1 second", maxWait: "1 day" })
+    })
+    const edge = 1_000 - (stage.world.now % 1_000)
+    arrive(stage, { cost: 3 })
+    const line = [arrive(stage), arrive(stage), arrive(stage, { maxWait: edge }), arrive(stage, { maxWait: edge + 1 })]
+    stage.world.runOut()
+    assert.deepStrictEqual(
+      line.map(({ ranAt }) => ranAt),
+      [edge, edge, edge, undefined]
+    )
+    assert.deepStrictEqual(stage.debris(), clean)
+  })
+
   it("keeps its age when it moves to another queue", () => {
     const second = (seconds: number) =>
       RateLimiter.tokenBucket({ limit: 1, window: `${seconds} seconds`, burst: 1, maxWait: "1 day" })
