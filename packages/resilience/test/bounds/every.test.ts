@@ -119,7 +119,12 @@ const inPipeline = (given: Given): void => {
   )
   const { world } = stage
   const gate = stage.service.pipeline.circuit!
-  const seen = () => KEYS.map((key) => stage.seen(key))
+  const seen = () =>
+    KEYS.map((key) => {
+      const inspection = stage.inspect(key)
+      // a closed circuit that remembers nothing may be forgotten at any time, with its generation
+      return plain({ ...inspection, circuitBreaker: { ...inspection.circuitBreaker!, generation: 0 } })
+    })
   const used = (key: Key, limit: string) => stage.inspect(key).rateLimiter!.limits[limit]!.used
   const spent = new Spent()
   for (const act of given.acts) {

@@ -29,6 +29,8 @@ import {
 export interface Kind {
   readonly perAttempt: boolean
   readonly distant: boolean
+  /** Whether calls go on while the store does not answer. What such calls take is not in the ledger. */
+  readonly fallsBack: boolean
 }
 
 /** What can be seen of a call from outside. */
@@ -74,7 +76,7 @@ export class Tally {
 export class Audit {
   private readonly program: Program
   private readonly kind: Kind
-  private readonly ledger = new Ledger()
+  private readonly ledger: Ledger
   private readonly stage: Stage
   private readonly calls: Array<Offered> = []
   private readonly live = new Map<Fiber.Fiber<unknown, unknown>, Offered>()
@@ -87,7 +89,8 @@ export class Audit {
     this.program = program
     this.kind = kind
     this.tally = tally
-    this.stage = new Stage(policiesOf(program, kind.perAttempt), {
+    this.ledger = new Ledger(!kind.fallsBack)
+    this.stage = new Stage(policiesOf(program, kind), {
       key: { user: USERS[0], [TRACE]: "nobody" },
       maxOps: maxOpsOf(program),
       sink: (event, fiber) => this.see(event, fiber),
@@ -221,7 +224,7 @@ export class Audit {
 
   private check(): void {
     const { kind, ledger, live } = this
-    for (const call of live.values()) {
+    for (const call of kind.fallsBack ? [] : live.values()) {
       const open = ledger.net(call.name) - this.kept(call)
       must(open >= 0, "a call runs, and has not paid", +call.name)
       must(kind.distant || open <= 1, "a call paid twice", +call.name)
@@ -325,6 +328,17 @@ export class Audit {
 
   /** A call that has ended keeps what it started, and nothing else. */
   private settled(call: Offered): void {
+    if (!this.kind.fallsBack) this.settledWithStore(call)
+    const { exit } = call
+    const untouched = exit !== undefined && call.traces === 0 && isInterrupted(exit)
+    assert.strictEqual(call.callEnded, untouched ? 0 : 1, `how often call ${call.name} ended`)
+    if (exit?._tag !== "Failure") return
+    // where a finalizer dies, Effect makes defects of the failures beside it
+    const defects = exit.cause.reasons.filter(Cause.isDieReason)
+    for (const { defect } of defects) assert.isTrue(typeof defect === "string" || isTagged(defect), `${String(defect)}`)
+  }
+
+  private settledWithStore(call: Offered): void {
     const { distant, perAttempt } = this.kind
     const takings = this.ledger.of(call.name)
     const kept = takings.filter(({ refundsSent, refunds }) => refunds + refundsSent === 0)
@@ -338,13 +352,6 @@ export class Audit {
       const { heard, probe, records, recordsSent } = taking
       if (probe !== undefined && (!distant || heard)) assert.strictEqual(distant ? recordsSent : records, 1, probe)
     }
-    const { exit } = call
-    const untouched = exit !== undefined && call.traces === 0 && isInterrupted(exit)
-    assert.strictEqual(call.callEnded, untouched ? 0 : 1, `how often call ${call.name} ended`)
-    if (exit?._tag !== "Failure") return
-    // where a finalizer dies, Effect makes defects of the failures beside it
-    const defects = exit.cause.reasons.filter(Cause.isDieReason)
-    for (const { defect } of defects) assert.isTrue(typeof defect === "string" || isTagged(defect), `${String(defect)}`)
   }
 
   private end(): void {

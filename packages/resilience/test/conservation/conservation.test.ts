@@ -8,11 +8,16 @@ import { Effect } from "effect"
 import { Audit, Tally } from "./audit.ts"
 import { program, runs, seed } from "./program.ts"
 
+const here = { distant: false, fallsBack: false }
+const elsewhere = { distant: true, fallsBack: false }
+const outage = { distant: true, fallsBack: true }
 const kinds = [
-  ["one admission for each call", { perAttempt: false, distant: false }, 900],
-  ["one admission for each attempt", { perAttempt: true, distant: false }, 600],
-  ["one admission for each call, a store elsewhere", { perAttempt: false, distant: true }, 600],
-  ["one admission for each attempt, a store elsewhere", { perAttempt: true, distant: true }, 400]
+  ["one admission for each call", { ...here, perAttempt: false }, 900],
+  ["one admission for each attempt", { ...here, perAttempt: true }, 600],
+  ["one admission for each call, a store elsewhere", { ...elsewhere, perAttempt: false }, 600],
+  ["one admission for each attempt, a store elsewhere", { ...elsewhere, perAttempt: true }, 400],
+  ["one admission for each call, others decide while the store fails", { ...outage, perAttempt: false }, 300],
+  ["one admission for each attempt, others decide while the store fails", { ...outage, perAttempt: true }, 200]
 ] as const
 
 describe(`conservation (CONSERVATION_SEED=${seed})`, () => {

@@ -61,7 +61,10 @@ export const CONCURRENT = [1, 2, 3, 5] as const
 const day = 86_400_000
 
 /** Every policy, with numbers small enough that each of them refuses, and waits, now and then. */
-export const policiesOf = ({ setting }: Program, perAttempt: boolean): Policies => {
+export const policiesOf = (
+  { setting }: Program,
+  { fallsBack, perAttempt }: { readonly perAttempt: boolean; readonly fallsBack: boolean }
+): Policies => {
   const { attemptTimeout, circuit, limits, pace, retry, slots, timeout, trips, waits } = setting
   const call = oneOf(timeout, undefined, 40, 150, 1_000)
   const attempt = oneOf(attemptTimeout, undefined, 15, 60)
@@ -129,7 +132,7 @@ export const policiesOf = ({ setting }: Program, perAttempt: boolean): Policies 
       onExhausted: oneOf(retry >> 1, "last", "wrap")
     }),
     admission: perAttempt ? "attempt" : "call",
-    store: { onError: "fail", deadline: 30 }
+    store: { onError: fallsBack ? oneOf(trips >> 2, "local", "allow") : "fail", deadline: 30 }
   }
 }
 
