@@ -230,7 +230,7 @@ export class Audit {
       must(kind.distant || open <= 1, "a call paid twice", +call.name)
     }
     this.checkQuotas()
-    this.checkProbes()
+    if (!kind.fallsBack) this.checkProbes()
     const standing = this.checkQueues()
     this.checkSlots(standing)
     if (!kind.distant) this.checkHolds()

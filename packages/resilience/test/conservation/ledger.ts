@@ -161,12 +161,13 @@ export class Ledger {
     this.nets.set(taking.call, this.net(taking.call) - 1)
   }
 
+  /** Whose probe a record reports. Where others hand out permits too, a name may be given twice, and tells nothing. */
   private takingOf(step: Step): Taking | undefined {
     const input = inputOf(step)
-    if (input.op !== "record" || input.probe === 0) return undefined
+    if (!this.alone || input.op !== "record" || input.probe === 0) return undefined
     const name = probeName(step.key, input.generation, input.probe)
     const taking = this.probes.get(step.key)?.get(name)
-    if (taking === undefined && this.alone) throw new Error(`probe ${name} was reported by somebody who never had it`)
+    if (taking === undefined) throw new Error(`probe ${name} was reported by somebody who never had it`)
     return taking
   }
 
