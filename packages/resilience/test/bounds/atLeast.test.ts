@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect } from "effect"
-import { int } from "../kernel/limiterTraffic.ts"
+import { int } from "../kernel/laws.ts"
 import { type Definition, definitions, numbers, type Of, seed, type Start } from "./definitions.ts"
 import { Crowd, type Door, doors, maxOpsOf } from "./door.ts"
 

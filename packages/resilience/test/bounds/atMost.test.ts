@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect } from "effect"
-import { int } from "../kernel/limiterTraffic.ts"
+import { int } from "../kernel/laws.ts"
 import {
   broken,
   type Definition,

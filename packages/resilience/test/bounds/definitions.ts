@@ -4,7 +4,7 @@
  */
 import { Arbitrary, Effect, Random } from "effect"
 import { RateLimiter } from "../../src/index.ts"
-import { int } from "../kernel/limiterTraffic.ts"
+import { int } from "../kernel/laws.ts"
 
 /** A call that ran: when, in milliseconds of the monotonic clock, and what it cost. */
 export interface Start {
