@@ -149,27 +149,31 @@ export class WaitQueue {
     this.cancelTimer = undefined
     this.timerAt = Infinity
     const headIsDue = this.retryAt <= now
+    if (headIsDue) {
+      this.retryAt = Infinity
+      this.head?.wake()
+    }
     if (this.earliest <= now) this.wakeDue(now, headIsDue)
-    else if (headIsDue) this.head?.wake()
-    if (headIsDue) this.retryAt = Infinity
     // a head that asks again either stands again, which sets the timer, or leaves, which wakes the next
     if (!headIsDue) this.arm(fiber)
   }
 
   /**
-   * Wakes those who must be asked for the last time. Where the head may be admitted, the turn of these may come, too: so
-   * everybody before them is asked first.
+   * Wakes those who must be asked for the last time. Where the head may be admitted, their turn may come with it: then
+   * everybody in front of them is asked first.
    */
   private wakeDue(now: number, headIsDue: boolean): void {
-    let last: Waiter | undefined = headIsDue ? this.head : undefined
+    let inFront: Array<Waiter> = []
     this.earliest = Infinity
     for (let waiter = this.head; waiter !== undefined; waiter = waiter.next) {
-      if (waiter.deadline <= now) last = waiter
-      else this.earliest = Math.min(this.earliest, waiter.deadline)
-    }
-    for (let waiter = this.head; last !== undefined && waiter !== undefined; waiter = waiter.next) {
-      if (headIsDue || waiter.deadline <= now) waiter.wake()
-      if (waiter === last) break
+      if (waiter.deadline > now) {
+        this.earliest = Math.min(this.earliest, waiter.deadline)
+        if (headIsDue && waiter !== this.head) inFront.push(waiter)
+        continue
+      }
+      for (const older of inFront) older.wake()
+      inFront = []
+      waiter.wake()
     }
   }
 }
