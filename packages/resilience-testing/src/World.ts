@@ -122,11 +122,17 @@ export class World {
 
   private sleep(millis: number): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
-      const sleeper: Sleeper = { at: this.now + millis, order: this.slept++, wake: () => resume(Effect.void) }
-      this.sleeping++
-      this.sleepers.push(sleeper)
-      return Effect.sync(() => this.forget(sleeper))
+      const wakeUp = this.at(this.now + millis, () => resume(Effect.void))
+      return Effect.sync(wakeUp)
     })
+  }
+
+  /** Calls back at a time, as if somebody had slept until then, but in no fiber. Returns how to call it off. */
+  at(time: number, wake: () => void): () => void {
+    const sleeper: Sleeper = { at: time, order: this.slept++, wake }
+    this.sleeping++
+    this.sleepers.push(sleeper)
+    return () => this.forget(sleeper)
   }
 
   private forget(sleeper: Sleeper): void {
