@@ -15,6 +15,9 @@
 import type { CircuitState } from "effect-resilience/Event"
 import type { Rejection } from "effect-resilience/Rejection"
 import type { Outage } from "./Dependency.ts"
+import { draw } from "./internal/chart.ts"
+import { page } from "./internal/page.ts"
+import { count } from "./internal/validate.ts"
 
 /**
  * Times that 50, 90, 99 and 100 of a hundred do not exceed, exactly, by nearest rank. Milliseconds.
@@ -178,3 +181,33 @@ export interface Report {
  * @since 0.1.0
  */
 export const toJson = (report: Report): string => JSON.stringify(report, undefined, 2)
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface PictureOptions {
+  /** Pixels, at least 800. Default: 1,100. The height follows from what there is to show. */
+  readonly width?: number | undefined
+}
+
+const sizeOf = (module: string, { width = 1_100 }: PictureOptions) => ({ width: count(module, "width", width, 800) })
+
+/**
+ * The report as a picture: the outage, what the pipeline did, and what would have happened without it. The same report
+ * gives the same text, to the byte.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const toSvg = (report: Report, options: PictureOptions = {}): string =>
+  draw(report, sizeOf("Report.toSvg", options))
+
+/**
+ * The report as a page of its own, with the picture and the totals. It asks nothing from the network.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const toHtml = (report: Report, options: PictureOptions = {}): string =>
+  page(report, sizeOf("Report.toHtml", options))

@@ -26,3 +26,6 @@ export const digits = (value: number, most = 3): string => {
 
 /** A share as percent. */
 export const percent = (share: number): string => `${digits(share * 100, 1)} %`
+
+/** With a capital letter, as a sentence begins. */
+export const capital = (words: string): string => words.charAt(0).toUpperCase() + words.slice(1)
