@@ -1,8 +1,8 @@
 /**
- * Random policies, and random things that calls do, for property tests of your own.
+ * Random policies, random things that calls do, and random traffic against random dependencies, for property tests.
  *
  * Numbers are small and times short, so that a short test meets every edge: a burst of 3 is drained by four calls, a
- * circuit that opens for 200 ms is half-open soon. All shrink towards the simplest policy that still fails your test.
+ * circuit that opens for 200 ms is half-open soon. All shrink towards the simplest that still fails your test.
  *
  * **Example** (Whatever the policies, a success comes through unchanged)
  *
@@ -20,6 +20,32 @@
  * )
  * ```
  *
+ * **Example** (No call is lost)
+ *
+ * ```ts
+ * import { assert, it } from "@effect/vitest"
+ * import { Effect } from "effect"
+ * import { Retry } from "effect-resilience"
+ * import { Arbitraries, Simulation } from "effect-resilience-testing"
+ *
+ * it.effect.prop(
+ *   "every call ends somehow, or still runs",
+ *   { traffic: Arbitraries.traffic, dependency: Arbitraries.dependency },
+ *   ({ dependency, traffic }) =>
+ *     Effect.gen(function* () {
+ *       const report = yield* Simulation.run({
+ *         seed: 1,
+ *         duration: "1 minute",
+ *         traffic,
+ *         dependency,
+ *         policies: { timeout: "5 seconds", retry: Retry.policy({ maxAttempts: 3 }) }
+ *       })
+ *       const { failed, gaveUp, offered, refused, running, succeeded, timedOut } = report.with.totals
+ *       assert.strictEqual(offered, succeeded + failed + timedOut + refused + gaveUp + running)
+ *     })
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Arbitrary from "effect/Arbitrary"
@@ -31,6 +57,8 @@ import * as CircuitBreaker from "effect-resilience/CircuitBreaker"
 import type { Outcome } from "effect-resilience/Outcome"
 import * as RateLimiter from "effect-resilience/RateLimiter"
 import * as Retry from "effect-resilience/Retry"
+import * as Dependency from "./Dependency.ts"
+import * as Traffic from "./Traffic.ts"
 
 const int = (minimum: number, maximum: number): Arbitrary.Arbitrary<number> =>
   Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
@@ -249,3 +277,95 @@ export const run = ({ ends, millis }: Behaviour): Effect.Effect<"done", "failed"
  * @since 0.1.0
  */
 export const outcome: Arbitrary.Arbitrary<Outcome> = pick<Outcome>("success", "failure", "ignored")
+
+const keys: Arbitrary.Arbitrary<Traffic.Keys> = oneOf<Traffic.Keys>(
+  Arbitrary.Constant(Traffic.oneKey("caller")),
+  Arbitrary.map(int(1, 20), (count) => Traffic.uniformKeys({ count })),
+  Arbitrary.map(int(1, 20), (count) => Traffic.zipfKeys({ count }))
+)
+
+const simple: Arbitrary.Arbitrary<Traffic.Traffic> = oneOf<Traffic.Traffic>(
+  Arbitrary.map(int(1, 50), (perSecond) => Traffic.constant({ perSecond })),
+  Arbitrary.map(int(1, 50), (perSecond) => Traffic.poisson({ perSecond })),
+  Arbitrary.map(Arbitrary.all({ size: int(1, 100), seconds: int(1, 20), share: int(0, 100) }), (dice) =>
+    Traffic.bursts({ size: dice.size, every: dice.seconds * 1000, within: dice.seconds * 10 * dice.share })
+  ),
+  Arbitrary.map(Arbitrary.all({ from: int(0, 50), to: int(1, 50), seconds: int(1, 60) }), ({ from, seconds, to }) =>
+    Traffic.ramp({ from, to, over: seconds * 1000 })
+  ),
+  Arbitrary.map(Arbitrary.array(int(0, 60_000), { minLength: 1, maxLength: 200 }), Traffic.recorded)
+)
+
+/**
+ * Traffic of every kind, alone, one after another, or at the same time, for a few keys.
+ *
+ * @category arbitraries
+ * @since 0.1.0
+ */
+export const traffic: Arbitrary.Arbitrary<Traffic.Traffic> = Arbitrary.map(
+  Arbitrary.all({ first: simple, second: simple, how: int(0, 3), seconds: int(1, 30), keys }),
+  ({ first, how, keys, second, seconds }) => {
+    const cut = Traffic.during(first, seconds * 1000)
+    const whole = [
+      first,
+      cut,
+      Traffic.concat(cut, second),
+      Traffic.merge(first, Traffic.delayed(second, seconds * 1000))
+    ]
+    return Traffic.keyed(whole[how]!, keys)
+  }
+)
+
+const latency: Arbitrary.Arbitrary<Dependency.Latency> = oneOf<Dependency.Latency>(
+  Arbitrary.map(int(0, 2_000), Dependency.constant),
+  Arbitrary.map(int(0, 1_000), (min) => Dependency.uniform({ min, max: 2 * min })),
+  Arbitrary.map(int(1, 1_000), (mean) => Dependency.exponential({ mean })),
+  Arbitrary.map(Arbitrary.all({ median: int(1, 500), times: int(1, 10) }), ({ median, times }) =>
+    Dependency.lognormal({ median, p99: median * times })
+  )
+)
+
+/**
+ * An outage of any kind within the first minute.
+ *
+ * @category arbitraries
+ * @since 0.1.0
+ */
+export const outage: Arbitrary.Arbitrary<Dependency.OutageOptions> = Arbitrary.map(
+  Arbitrary.all({
+    kind: int(0, 2),
+    from: int(0, 40_000),
+    length: int(1, 20_000),
+    share: int(1, 100),
+    recovery: oneOf(Arbitrary.Constant(0), int(1, 10_000)),
+    factor: int(2, 20)
+  }),
+  ({ factor, from, kind, length, recovery, share }): Dependency.OutageOptions => {
+    const span = { from, to: from + length, share: share / 100, recovery }
+    if (kind === 0) return { ...span, mode: "fails" }
+    return kind === 1 ? { ...span, mode: "slow", factor } : { ...span, mode: "hangs" }
+  }
+)
+
+/**
+ * A dependency, with or without an end to its capacity, that fails now and then and has up to three outages.
+ *
+ * @category arbitraries
+ * @since 0.1.0
+ */
+export const dependency: Arbitrary.Arbitrary<Dependency.Dependency> = Arbitrary.map(
+  Arbitrary.all({
+    latency,
+    errors: oneOf(Arbitrary.Constant(0), int(0, 100)),
+    concurrency: int(0, 20),
+    queue: int(0, 50),
+    outages: Arbitrary.array(outage, { maxLength: 3 })
+  }),
+  ({ concurrency, errors, latency, outages, queue }) =>
+    Dependency.make({
+      latency,
+      errorRate: errors / 100,
+      capacity: concurrency === 0 ? undefined : { concurrency, queue },
+      outages
+    })
+)

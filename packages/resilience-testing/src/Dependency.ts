@@ -248,7 +248,7 @@ const words = { fails: "fails", slow: "is slow", hangs: "hangs" }
 const describeOutage = ({ factor, from, mode, recovery, share, to }: Outage): string =>
   [
     `${words[mode]} from ${time(from)} to ${time(to)}`,
-    mode === "slow" ? [` (× ${digits(factor)})`] : [],
+    mode === "slow" ? [` (×\u00a0${digits(factor)})`] : [],
     share === 1 ? [] : [` for ${percent(share)} of requests`],
     recovery === 0 ? [] : [`, recovers over ${time(recovery)}`]
   ]

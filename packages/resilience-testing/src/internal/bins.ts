@@ -22,19 +22,20 @@ const points = (run: Run, width: number, value: (bin: ReadonlyArray<Second>) => 
 export const rate = (run: Run, width: number, count: (second: Second) => number): Array<Point> =>
   points(run, width, (bin) => round(bin.reduce((sum, second) => sum + count(second), 0) / bin.length))
 
-/** The largest value of the bin. */
-export const worst = (run: Run, width: number, value: (second: Second) => number | undefined): Array<Point> =>
-  points(run, width, (bin) => {
-    const known = bin.map(value).filter((each) => each !== undefined)
-    return known.length === 0 ? null : Math.max(...known)
-  })
+type Value = (second: Second) => number | undefined
 
-/** The value in the middle of the bin's values. */
-export const typical = (run: Run, width: number, value: (second: Second) => number | undefined): Array<Point> =>
-  points(run, width, (bin) => {
-    const known = bin.map(value).filter((each) => each !== undefined)
-    return known.sort((a, b) => a - b)[known.length >> 1] ?? null
-  })
+/** One of the bin's values, in order. */
+const chosen =
+  (choose: (values: ReadonlyArray<number>) => number | undefined) =>
+  (run: Run, width: number, value: Value): Array<Point> =>
+    points(run, width, (bin) => {
+      const known = bin.map(value).filter((each) => each !== undefined)
+      return choose(known.sort((a, b) => a - b)) ?? null
+    })
+
+export const least = chosen((values) => values[0])
+export const median = chosen((values) => values[values.length >> 1])
+export const most = chosen((values) => values.at(-1))
 
 const round = (value: number): number => Math.round(value * 100) / 100
 

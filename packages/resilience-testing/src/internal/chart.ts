@@ -7,6 +7,7 @@ import * as echarts from "echarts/core"
 import { SVGRenderer } from "echarts/renderers"
 import type { EChartsOption } from "echarts"
 import type { Report } from "../Report.ts"
+import { binWidth } from "./bins.ts"
 import { namesOf, type Panel, panelsOf } from "./panels.ts"
 import { FONT, INK, PALE, type Shape, legend, lineHeight, text, wrapped } from "./shapes.ts"
 import { totalsOf } from "./table.ts"
@@ -142,7 +143,8 @@ export interface Size {
 }
 
 export const draw = (report: Report, { width }: Size): string => {
-  const panels = panelsOf(report, POINTS)
+  const bin = binWidth(report.with.seconds.length, POINTS)
+  const panels = panelsOf(report, bin)
   const right = width - MARGIN
   const shapes: Array<Shape> = [text(report.title, MARGIN, 18, { size: 20, bold: true })]
   let y = 50
@@ -161,7 +163,9 @@ export const draw = (report: Report, { width }: Size): string => {
   y += 54
   const caption = captionOf(report, y, width)
   y += totalsOf(report).length * lineHeight + 8
-  shapes.push(...caption, text(`Seed ${report.seed}. Same seed, same result.`, MARGIN, y, { size: 11, color: PALE }))
+  const points =
+    bin === 1 ? "" : ` A point stands for ${bin} s: their mean rate, median time, longest line and fewest tokens.`
+  shapes.push(...caption, text(`Seed ${report.seed}.${points}`, MARGIN, y, { size: 11, color: PALE }))
   return rendered(width, y + 28, {
     animation: false,
     backgroundColor: "#ffffff",

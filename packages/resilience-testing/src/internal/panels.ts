@@ -2,8 +2,8 @@
  * What the picture shows: one panel for each question, from what was asked for to what held it back.
  */
 import type { CircuitState } from "effect-resilience/Event"
-import type { Report, Run, Second } from "../Report.ts"
-import { binWidth, type Point, rate, stretches, typical, worst } from "./bins.ts"
+import type { Report, Run } from "../Report.ts"
+import { type Point, least, median, most, rate, stretches } from "./bins.ts"
 
 export interface Line {
   readonly kind: "line" | "area" | "stack"
@@ -35,7 +35,7 @@ export interface Panel {
 // Okabe and Ito's colours, apart for every kind of eye and, with dashes, in grey
 const WITH = "#0072b2"
 const WITHOUT = "#d55e00"
-const OFFERED = "#c9c9c9"
+const OFFERED = "#dddddd"
 
 const rejections = [
   { tag: "CircuitOpen", name: "circuit open", color: "#332288" },
@@ -52,18 +52,17 @@ const states: Record<CircuitState, string> = {
 }
 
 export const namesOf = (report: Report): { readonly run: string; readonly other: string } => ({
-  run: "with the policies",
-  other: report.without?.policies === "no policies" ? "without" : "to compare"
+  run: "with policies",
+  other: report.without?.policies === "no policies" ? "without" : "other policies"
 })
 
 /** The same line for both runs. */
-const both = (report: Report, line: (run: Run) => ReadonlyArray<Point>, what = ""): ReadonlyArray<Line> => {
+const both = (report: Report, line: (run: Run) => ReadonlyArray<Point>): ReadonlyArray<Line> => {
   const { other, run } = namesOf(report)
-  const named = (name: string) => (what === "" ? name : `${what} ${name}`)
-  const mine: Line = { kind: "line", name: named(run), color: WITH, points: line(report.with) }
+  const mine: Line = { kind: "line", name: run, color: WITH, points: line(report.with) }
   if (report.without === undefined) return [mine]
   // the other one below, so that what the policies did stays visible
-  return [{ kind: "line", name: named(other), color: WITHOUT, dashed: true, points: line(report.without) }, mine]
+  return [{ kind: "line", name: other, color: WITHOUT, dashed: true, points: line(report.without) }, mine]
 }
 
 const panel = (title: string, lines: ReadonlyArray<Line>, options: Partial<Panel> = {}): Panel => ({
@@ -76,91 +75,77 @@ const panel = (title: string, lines: ReadonlyArray<Line>, options: Partial<Panel
   ...options
 })
 
-export const panelsOf = (report: Report, bins: number): ReadonlyArray<Panel> => {
-  const seconds = report.with.seconds.length
-  const width = binWidth(seconds, bins)
-  const mean = width === 1 ? "" : `, mean of ${width} s`
-  const offered: Line = {
-    kind: "area",
-    name: "offered",
-    color: OFFERED,
-    points: rate(report.with, width, (second) => second.offered)
-  }
-  const latency = (share: "p50" | "p99") => (second: Second) => second.latency?.[share]
-  const refused = rejections.filter(({ tag }) => report.with.seconds.some((second) => second.rejections[tag] > 0))
-  const circuits = stretches(report.with, (second) => second.circuit)
-  const inLine = report.with.seconds.concat(report.without?.seconds ?? []).some(({ upstream }) => upstream.queued > 0)
-  const watched = report.with.totals.keys > 1 ? ` for ${report.watched}` : ""
-  return [
-    panel(
-      `Calls that succeed, per second${mean}`,
-      [offered, ...both(report, (run) => rate(run, width, (second) => second.succeeded))],
-      { height: 150 }
-    ),
-    panel(
-      `Requests at the dependency, per second${mean}`,
-      both(report, (run) => rate(run, width, (second) => second.attempts))
-    ),
-    ...(inLine
-      ? [
-          panel(
-            `Requests in line at the dependency${width === 1 ? "" : `, most within ${width} s`}`,
-            both(report, (run) => worst(run, width, (second) => second.upstream.queued))
-          )
-        ]
-      : []),
-    ...(refused.length === 0
-      ? []
-      : [
-          panel(
-            `Refused by the policies, per second${mean}`,
-            refused.map(({ color, name, tag }): Line => ({
-              kind: "stack",
-              name,
-              color,
-              points: rate(report.with, width, (second) => second.rejections[tag])
-            }))
-          )
-        ]),
-    panel(
-      `Time until the caller has an answer${width === 1 ? "" : `, median over ${width} s`}`,
-      [
-        ...both(report, (run) => typical(run, width, latency("p50")), "p50").map((line) => ({ ...line, thin: true })),
-        ...both(report, (run) => typical(run, width, latency("p99")), "p99")
-      ],
-      { scale: "log", height: 150 }
-    ),
-    ...(circuits.every(({ value }) => value === undefined)
-      ? []
-      : [
-          panel(`Circuit${watched}`, [], {
-            height: 18,
-            scale: "none",
-            stretches: circuits.flatMap(({ from, to, value }) =>
-              value === undefined ? [] : [{ from, to, name: value, color: states[value] }]
-            ),
-            legend: (["Closed", "HalfOpen", "Open", "Isolated"] as const)
-              .filter((state) => circuits.some(({ value }) => value === state))
-              .map((state) => ({ name: state, color: states[state] }))
-          })
-        ]),
-    ...(report.with.seconds.every(({ tokens }) => tokens === undefined)
-      ? []
-      : [
-          panel(
-            `Tokens left${watched}`,
-            [
-              {
-                kind: "line",
-                name: "with the policies",
-                color: WITH,
-                points: worst(report.with, width, (second) =>
-                  second.tokens === undefined ? undefined : -second.tokens
-                ).map(([at, value]): Point => [at, value === null ? null : 0 - value])
-              }
-            ],
-            { height: 80 }
-          )
-        ])
-  ]
+/** A panel, from points that stand for `width` seconds each; `undefined` where there is nothing to show. */
+type Draw = (report: Report, width: number) => Panel | undefined
+
+const succeeded: Draw = (report, width) =>
+  panel(
+    "Calls that succeed, per second",
+    [
+      {
+        kind: "area",
+        name: "offered",
+        color: OFFERED,
+        points: rate(report.with, width, (second) => second.offered)
+      },
+      ...both(report, (run) => rate(run, width, (second) => second.succeeded))
+    ],
+    { height: 150 }
+  )
+
+const requests: Draw = (report, width) =>
+  panel(
+    "Requests at the dependency, per second",
+    both(report, (run) => rate(run, width, (second) => second.attempts))
+  )
+
+const inLine: Draw = (report, width) => {
+  const lines = both(report, (run) => most(run, width, (second) => second.upstream.queued))
+  const none = lines.every(({ points }) => points.every(([, queued]) => queued === 0))
+  return none ? undefined : panel("Requests in line at the dependency", lines)
 }
+
+const refused: Draw = (report, width) => {
+  const lines = rejections
+    .filter(({ tag }) => report.with.seconds.some((second) => second.rejections[tag] > 0))
+    .map(({ color, name, tag }): Line => ({
+      kind: "stack",
+      name,
+      color,
+      points: rate(report.with, width, (second) => second.rejections[tag])
+    }))
+  return lines.length === 0 ? undefined : panel("Refused by the policies, per second", lines)
+}
+
+const latency: Draw = (report, width) => {
+  const of = (share: "p50" | "p99") => both(report, (run) => median(run, width, ({ latency }) => latency?.[share]))
+  return panel(
+    "Time until the caller has an answer: p99, and p50 as a thin line",
+    [...of("p50").map((line) => ({ ...line, thin: true })), ...of("p99")],
+    { scale: "log", height: 150 }
+  )
+}
+
+/** Whose circuit and tokens these are, if there is a choice. */
+const watched = (report: Report): string => (report.with.totals.keys > 1 ? ` for ${report.watched}` : "")
+
+const circuit: Draw = (report) => {
+  const seen = stretches(report.with, (second) => second.circuit).flatMap(({ from, to, value }) =>
+    value === undefined ? [] : [{ from, to, name: value, color: states[value] }]
+  )
+  if (seen.length === 0) return undefined
+  const legend = Object.entries(states)
+    .map(([name, color]) => ({ name, color }))
+    .filter((state) => seen.some(({ name }) => name === state.name))
+  return panel(`Circuit${watched(report)}`, [], { height: 18, scale: "none", stretches: seen, legend })
+}
+
+const tokens: Draw = (report, width) => {
+  const points = least(report.with, width, (second) => second.tokens)
+  if (points.every(([, left]) => left === null)) return undefined
+  const line: Line = { kind: "line", name: namesOf(report).run, color: WITH, points }
+  return panel(`Tokens left${watched(report)}`, [line], { height: 80 })
+}
+
+export const panelsOf = (report: Report, width: number): ReadonlyArray<Panel> =>
+  [succeeded, requests, inLine, refused, latency, circuit, tokens].flatMap((draw) => draw(report, width) ?? [])

@@ -11,7 +11,7 @@ export const PALE = "#666666"
 export const lineHeight = 18
 
 /** The mean width of a letter of these wide fonts, for its size. */
-const LETTER = 0.6
+const LETTER = 0.56
 
 export const widthOf = (text: string, size: number): number => text.length * size * LETTER
 
@@ -53,21 +53,20 @@ const SAMPLE = 26
 
 /** A legend that ends at the right edge. Its samples are lines as they are drawn, dashes and all. */
 export const legend = (panel: Panel, right: number, y: number): ReadonlyArray<Shape> => {
-  const entries = [...panel.lines, ...panel.legend.map((entry) => ({ ...entry, kind: "area" as const }))].reverse()
+  // a thin line is like the thick one of its colour, and the title says what it is
+  const lines = panel.lines.filter(({ thin = false }) => !thin)
+  const entries = [...lines, ...panel.legend.map((entry) => ({ ...entry, kind: "area" as const }))].reverse()
   let end = right
   return entries.flatMap((entry): ReadonlyArray<Shape> => {
-    const x = end - widthOf(entry.name, 11)
-    const begin = x - SAMPLE - 6
-    end = begin - 16
-    return [sample(entry, begin, y), text(entry.name, x, y, { size: 11 })]
+    const name = text(entry.name, end, y, { size: 11, align: "right" })
+    end -= widthOf(entry.name, 11) + SAMPLE + 6
+    const line = sample(entry, end, y)
+    end -= 16
+    return [line, name]
   })
 }
 
-const sample = (
-  line: Pick<Panel["lines"][number], "color" | "kind" | "dashed" | "thin">,
-  x: number,
-  y: number
-): Shape =>
+const sample = (line: Pick<Panel["lines"][number], "color" | "kind" | "dashed">, x: number, y: number): Shape =>
   line.kind === "line"
     ? {
         type: "line",
@@ -75,7 +74,7 @@ const sample = (
         shape: { x1: x, y1: y + 6, x2: x + SAMPLE, y2: y + 6 },
         style: {
           stroke: line.color,
-          lineWidth: line.thin === true ? 1.2 : 2,
+          lineWidth: 2,
           ...(line.dashed === true ? { lineDash: [5, 4] } : {})
         }
       }

@@ -9,11 +9,17 @@ const units = [
   [1, "ms"]
 ] as const
 
-/** A time in its largest whole unit: `90000` is "90 s". */
+/** A time in its largest units, two at most: `90000` is "1 min 30 s", and `1500` is "1.5 s". */
 export const time = (millis: number): string => {
   if (millis === 0) return "0 s"
-  const [size, unit] = units.find(([size]) => millis >= size && (millis / size) % 1 === 0) ?? [1, "ms"]
-  return `${digits(millis / size)} ${unit}`
+  if (millis < 60_000) return millis < 1000 ? `${digits(millis)} ms` : `${digits(millis / 1000)} s`
+  let rest = millis
+  const parts = units.flatMap(([size, unit]) => {
+    const whole = Math.floor(rest / size)
+    rest -= whole * size
+    return whole === 0 ? [] : [`${digits(whole)} ${unit}`]
+  })
+  return parts.slice(0, 2).join(" ")
 }
 
 /** At most three digits behind the point, thousands apart. */
