@@ -271,7 +271,7 @@ export const fromCsv = (
   options: {
     /** The name of the column that holds the times. */
     readonly time: string
-    /** How the times are written: ISO 8601 (default), or a number of these units. */
+    /** How the times are written: ISO 8601 (default; without a zone it is UTC), or a number of these units. */
     readonly unit?: "iso" | "seconds" | "millis" | undefined
     /** The name of the column that holds the keys. Default: one key for all. */
     readonly key?: string | undefined

@@ -57,9 +57,15 @@ const rowsOf = (module: string, text: string, delimiter: string): ReadonlyArray<
     : refuse(module, `line ${rows.failure.line}`, text.split(/\r\n?|\n/)[rows.failure.line - 1], rows.failure.message)
 }
 
+/** A date, perhaps with a time, perhaps with a zone: what `Date` would guess beyond that is not guessed here. */
+const isoTime = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)(Z|[+-]\d{2}:?\d{2})?)?$/
+
 const timeOf = (written: string, unit: "iso" | "seconds" | "millis"): number | undefined => {
   if (unit === "iso") {
-    const parsed = DateTime.make(written)
+    const parts = isoTime.exec(written)
+    if (parts === null) return undefined
+    const [, date, time = "00:00", zone = "Z"] = parts
+    const parsed = DateTime.make(`${date}T${time}${zone}`)
     return parsed._tag === "Some" ? DateTime.toEpochMillis(parsed.value) : undefined
   }
   const value = written.trim() === "" ? NaN : Number(written)

@@ -23,7 +23,9 @@ export const number = (module: string, parameter: string, value: number, { above
   ].flat()
   const inside =
     Number.isFinite(value) && value > (above ?? -Infinity) && value >= (min ?? -Infinity) && value <= (max ?? Infinity)
-  return inside ? value : refuse(module, parameter, value, `must be a finite number ${words.join(" and ")}`)
+  return inside
+    ? value
+    : refuse(module, parameter, value, ["must be a finite number", words.join(" and ")].join(" ").trimEnd())
 }
 
 /** A whole number of at least `min`. */
