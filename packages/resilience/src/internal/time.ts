@@ -8,9 +8,9 @@ import type * as Fiber from "effect/Fiber"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
-/** Never goes back, whatever the wall clock does. */
+/** Never goes back, whatever the wall clock does. Divided before it is a double, which cannot count so many nanoseconds. */
 export const nowOf = (fiber: AnyFiber): number =>
-  Math.floor(Number(fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe()) / 1_000_000)
+  Number(fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe() / 1_000_000n)
 
 /** Calls back after `millis` on the fiber's clock, unless cancelled first. */
 export const startTimer = (fiber: AnyFiber, millis: number, onTime: () => void): (() => void) => {
