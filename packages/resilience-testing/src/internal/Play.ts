@@ -46,6 +46,9 @@ const endingOf = (exit: Exit.Exit<unknown, unknown>): keyof Endings => {
   return isRejection(fail.error) ? "refused" : fail.error instanceof TimeoutExceeded ? "timedOut" : "failed"
 }
 
+/** Some midnight: windows that follow the clock have their edges where the simulation has its seconds and hours. */
+const MIDNIGHT = 20_000 * 86_400_000
+
 type AnyService = Resilience.ResilienceService<unknown>
 
 export class Play {
@@ -65,6 +68,7 @@ export class Play {
     const streams = streamsOf(seed)
     this.scenario = scenario
     this.world = new World({
+      epoch: MIDNIGHT,
       maxTurns: Infinity,
       context: Context.make(EventSink, this.recorder.sink).pipe(
         Context.add(Random.Random, randomOf(`${seed}/policies`))

@@ -48,7 +48,7 @@ export const stretches = <A>(
   for (const second of run.seconds) {
     const last = all.at(-1)
     const current = value(second)
-    if (last?.value === current) last.to = second.second + 1
+    if (last !== undefined && last.value === current) last.to = second.second + 1
     else all.push({ from: second.second, to: second.second + 1, value: current })
   }
   return all

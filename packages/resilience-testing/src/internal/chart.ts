@@ -188,5 +188,12 @@ const rendered = (width: number, height: number, option: EChartsOption): string 
   }
 }
 
-/** ECharts counts its pictures, and puts the number into ids and class names: only there is it taken out. */
-const withStableIds = (svg: string): string => svg.replace(/(id="|class="|url\(#|href="#|\.)zr\d+-/g, "$1zr-")
+/** ECharts numbers its ids and class names on and on: here they are named anew, in the order in which they appear. */
+const withStableIds = (svg: string): string => {
+  const names = new Map<string, string>()
+  return svg.replace(/(id="|class="|url\(#|href="#|\.)(zr\d+-[a-z-]+\d+)/g, (_, before: string, name: string) => {
+    const known = names.get(name) ?? `zr-${names.size}`
+    names.set(name, known)
+    return before + known
+  })
+}
