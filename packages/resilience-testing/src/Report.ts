@@ -187,11 +187,11 @@ export const toJson = (report: Report): string => JSON.stringify(report, undefin
  * @since 0.1.0
  */
 export interface PictureOptions {
-  /** Pixels, at least 800. Default: 1,100. The height follows from what there is to show. */
+  /** Pixels, at least 1,000. Default: 1,100. The height follows from what there is to show. */
   readonly width?: number | undefined
 }
 
-const sizeOf = (module: string, { width = 1_100 }: PictureOptions) => ({ width: count(module, "width", width, 800) })
+const sizeOf = (module: string, { width = 1_100 }: PictureOptions) => ({ width: count(module, "width", width, 1_000) })
 
 /**
  * The report as a picture: the outage, what the pipeline did, and what would have happened without it. The same report

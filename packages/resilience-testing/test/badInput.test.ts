@@ -154,12 +154,12 @@ const refused: ReadonlyArray<readonly [message: string, build: () => unknown]> =
   ["Resilience: timeout must be at least 1 millisecond (got 0)", () => run({ policies: { timeout: 0 } })],
   ['Resilience: admission must be "call" or "attempt" (got "never")', () => run({ without: { admission: "never" } })],
   [
-    "Report.toSvg: width must be a whole number of at least 800 (got 10)",
+    "Report.toSvg: width must be a whole number of at least 1000 (got 10)",
     () => Report.toSvg({} as never, { width: 10 })
   ],
   [
-    "Report.toHtml: width must be a whole number of at least 800 (got 900.5)",
-    () => Report.toHtml({} as never, { width: 900.5 })
+    "Report.toHtml: width must be a whole number of at least 1000 (got 1000.5)",
+    () => Report.toHtml({} as never, { width: 1000.5 })
   ]
 ]
 

@@ -109,6 +109,7 @@ const xAxisOf = (seconds: number, i: number, last: boolean) => ({
   axisLabel: {
     show: last,
     showMaxLabel: seconds % tickOf(seconds) === 0,
+    alignMaxLabel: "right" as const,
     fontFamily: FONT,
     fontSize: 11,
     color: INK,

@@ -59,7 +59,7 @@ export const legend = (panel: Panel, right: number, y: number): ReadonlyArray<Sh
   let end = right
   return entries.flatMap((entry): ReadonlyArray<Shape> => {
     const name = text(entry.name, end, y, { size: 11, align: "right" })
-    end -= widthOf(entry.name, 11) + SAMPLE + 6
+    end -= widthOf(entry.name, 11) + SAMPLE + 10
     const line = sample(entry, end, y)
     end -= 16
     return [line, name]

@@ -3,7 +3,7 @@
  */
 import type { Report, Run } from "../Report.ts"
 import { namesOf } from "./panels.ts"
-import { digits, percent } from "./words.ts"
+import { digits, percent, time } from "./words.ts"
 
 const columns: ReadonlyArray<readonly [head: string, cell: (run: Run) => string]> = [
   ["succeeded", ({ totals }) => percent(totals.successRate)],
@@ -15,8 +15,8 @@ const columns: ReadonlyArray<readonly [head: string, cell: (run: Run) => string]
   ["requests", ({ totals }) => digits(totals.attempts)],
   ["retries", ({ totals }) => `+${percent(totals.extraLoad)}`],
   ["wasted", ({ totals }) => digits(totals.wasted)],
-  ["p99", ({ totals }) => (totals.latency === undefined ? "–" : `${digits(totals.latency.p99)} ms`)],
-  ["wait", ({ totals }) => `${digits(totals.wait.mean, 0)} ms`],
+  ["p99", ({ totals }) => (totals.latency === undefined ? "–" : time(totals.latency.p99))],
+  ["wait", ({ totals }) => time(Math.round(totals.wait.mean))],
   ["fairness", ({ totals }) => (totals.keys > 1 ? totals.fairness.toFixed(2) : "–")]
 ]
 
