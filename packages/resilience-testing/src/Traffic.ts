@@ -23,22 +23,15 @@
  */
 import type * as Duration from "effect/Duration"
 import { dual } from "effect/Function"
-import * as Pipeable from "effect/Pipeable"
-import * as recordings from "./internal/recordings.ts"
+import type * as Pipeable from "effect/Pipeable"
+import { isKeys, type Key, type Keys } from "./Keys.ts"
+import { CALLER, make, TypeId } from "./internal/traffic.ts"
 import { type Draw, type Streams, within } from "./internal/streams.ts"
 import { count, madeBy, millis, number, refuse, such } from "./internal/validate.ts"
 import { digits, time } from "./internal/words.ts"
 
-const TypeId = "~effect-resilience-testing/Traffic"
-const KeysTypeId = "~effect-resilience-testing/Traffic/Keys"
-
-/**
- * Whose call it is: a string or, for policies that look at dimensions, a string for each.
- *
- * @category models
- * @since 0.1.0
- */
-export type Key = string | { readonly [dimension: string]: string }
+export * from "./Keys.ts"
+export * from "./Recording.ts"
 
 /**
  * One call: when, and whose.
@@ -69,43 +62,12 @@ export interface Traffic<out K extends Key = string> extends Pipeable.Pipeable {
 }
 
 /**
- * How calls get their keys.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Keys<out K extends Key = string> {
-  readonly [KeysTypeId]: typeof KeysTypeId
-  readonly description: string
-  /** @internal */
-  readonly begin: (draw: Draw) => (n: number) => K
-}
-
-/**
  * Whether a value is a traffic.
  *
  * @category guards
  * @since 0.1.0
  */
 export const isTraffic = (u: unknown): u is Traffic<Key> => madeBy(TypeId, u)
-
-const make = <K extends Key>(
-  description: string,
-  length: number,
-  begin: (streams: Streams) => () => Arrival<K> | undefined
-): Traffic<K> =>
-  Object.assign(
-    Object.create(Pipeable.Prototype) as Pipeable.Pipeable,
-    {
-      [TypeId]: TypeId,
-      description,
-      length,
-      begin
-    } as const
-  )
-
-/** The key of every call that was given no other. */
-const CALLER = "caller"
 
 /** Arrivals at times that do not depend on each other, for the key of everybody. */
 const at = (description: string, length: number, begin: (draw: Draw) => () => number): Traffic =>
@@ -222,100 +184,6 @@ export const ramp = (options: {
   })
 }
 
-/**
- * Calls that once took place: at these times, in milliseconds, in any order. The earliest is the beginning.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const recorded = (times: ReadonlyArray<number>): Traffic => {
-  const module = "Traffic.recorded"
-  such(module, "times", times, Array.isArray(times), "a list of milliseconds")
-  times.forEach((each, i) => number(module, `times[${i}]`, each, {}))
-  if (times.length === 0) refuse(module, "times", times, "must hold a call")
-  return replay(
-    `${digits(times.length)} recorded calls`,
-    times.map((at) => ({ at, key: CALLER }))
-  )
-}
-
-/** The earliest call is the beginning, and the last is the end. */
-const replay = (description: string, calls: ReadonlyArray<Arrival>): Traffic => {
-  const begin = calls.reduce((least, { at }) => Math.min(least, at), Infinity)
-  const arrivals = calls
-    .map(({ at, key }): Arrival => ({ at: Math.floor(at - begin), key }))
-    .sort((a, b) => a.at - b.at)
-  return make(description, (arrivals.at(-1)?.at ?? 0) + 1, () => {
-    let n = 0
-    return () => arrivals[n++]
-  })
-}
-
-/**
- * Calls from a CSV file with a header line, as RFC 4180 has it. One row is one call.
- *
- * **Example** (A file with a column of times and one of users)
- *
- * ```ts
- * import { Traffic } from "effect-resilience-testing"
- *
- * const csv = "when,user\n2026-03-01T09:00:00Z,ada\n2026-03-01T09:00:00.250Z,bob\n"
- * const traffic = Traffic.fromCsv(csv, { time: "when", key: "user" })
- * ```
- *
- * @category constructors
- * @since 0.1.0
- */
-export const fromCsv = (
-  text: string,
-  options: {
-    /** The name of the column that holds the times. */
-    readonly time: string
-    /** How the times are written: ISO 8601 (default; without a zone it is UTC), or a number of these units. */
-    readonly unit?: "iso" | "seconds" | "millis" | undefined
-    /** The name of the column that holds the keys. Default: one key for all. */
-    readonly key?: string | undefined
-    /** Default: `,`. */
-    readonly delimiter?: string | undefined
-  }
-): Traffic => {
-  const calls = recordings.csv(text, options, CALLER)
-  return replay(`${digits(calls.length)} calls from a CSV`, calls)
-}
-
-/**
- * A line of an access log.
- *
- * @category models
- * @since 0.1.0
- */
-export interface LogEntry {
-  readonly host: string
-  /** `-` where nobody was logged in. */
-  readonly user: string
-  /** As it was sent, for example `GET /users/1 HTTP/1.1`. */
-  readonly request: string
-  readonly status: number
-}
-
-/**
- * Calls from an access log in the Common or Combined Log Format, which web servers write. The times of such a log are
- * whole seconds: the calls of one second are spread evenly over it, in their order.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const fromAccessLog = (
-  text: string,
-  options: {
-    /** Whose call a line is; `undefined` leaves it out. Default: the host. */
-    readonly key?: ((entry: LogEntry) => string | undefined) | undefined
-  } = {}
-): Traffic => {
-  const calls = recordings.accessLog(text, options.key)
-  return replay(`${digits(calls.length)} calls from an access log`, calls)
-}
-
 const traffic = <K extends Key>(module: string, parameter: string, value: Traffic<K>): Traffic<K> =>
   such(module, parameter, value, isTraffic(value), "a traffic")
 
@@ -430,7 +298,7 @@ export const keyed: {
   <K extends Key>(self: Traffic<Key>, keys: Keys<K>): Traffic<K>
 } = dual(2, <K extends Key>(self: Traffic<Key>, keys: Keys<K>): Traffic<K> => {
   const module = "Traffic.keyed"
-  such(module, "keys", keys, madeBy(KeysTypeId, keys), "made by uniformKeys, zipfKeys, oneKey or keysFrom")
+  such(module, "keys", keys, isKeys(keys), "made by uniformKeys, zipfKeys, oneKey or keysFrom")
   return make(`${traffic(module, "self", self).description} ${keys.description}`, self.length, (streams) => {
     const next = self.begin(streams)
     const keyOf = keys.begin(streams("keys"))
@@ -441,90 +309,3 @@ export const keyed: {
     }
   })
 })
-
-const keys = <K extends Key>(description: string, begin: Keys<K>["begin"]): Keys<K> => ({
-  [KeysTypeId]: KeysTypeId,
-  description,
-  begin
-})
-
-/**
- * The same key for every call.
- *
- * @category keys
- * @since 0.1.0
- */
-export const oneKey = <K extends Key>(key: K): Keys<K> =>
-  keys(`by ${typeof key === "string" ? key : JSON.stringify(key)}`, () => () => key)
-
-const names = (prefix: string, count: number): ReadonlyArray<string> =>
-  Array.from({ length: count }, (_, i) => `${prefix}${i + 1}`)
-
-/**
- * `count` keys, each as likely as the others: `user:1`, `user:2` and so on.
- *
- * @category keys
- * @since 0.1.0
- */
-export const uniformKeys = (options: {
-  readonly count: number
-  /** Default: `user:`. */
-  readonly prefix?: string | undefined
-}): Keys => {
-  const all = names(options.prefix ?? "user:", count("Traffic.uniformKeys", "count", options.count))
-  return keys(`by ${digits(all.length)} keys`, (draw) => () => all[Math.floor(draw() * all.length)]!)
-}
-
-/**
- * `count` keys of which the n-th has a share proportional to `1 / n ** exponent` (Zipf's law): few are heavy, most are
- * light. That is how users, tenants and pages usually are.
- *
- * @category keys
- * @since 0.1.0
- */
-export const zipfKeys = (options: {
-  readonly count: number
-  /** Default: 1. */
-  readonly exponent?: number | undefined
-  /** Default: `user:`. */
-  readonly prefix?: string | undefined
-}): Keys => {
-  const module = "Traffic.zipfKeys"
-  const exponent = number(module, "exponent", options.exponent ?? 1, { above: 0 })
-  const all = names(options.prefix ?? "user:", count(module, "count", options.count))
-  let sum = 0
-  const upTo = all.map((_, i) => (sum += 1 / (i + 1) ** exponent))
-  return keys(`by ${digits(all.length)} keys (Zipf ${digits(exponent)})`, (draw) => () => {
-    const target = draw() * sum
-    let low = 0
-    let high = all.length - 1
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (upTo[middle]! > target) high = middle
-      else low = middle + 1
-    }
-    return all[low]!
-  })
-}
-
-/**
- * Keys from a function: `n` counts the calls of this traffic from 0, and `draw` gives numbers in [0, 1).
- *
- * **Example** (A key of two dimensions)
- *
- * ```ts
- * import { Traffic } from "effect-resilience-testing"
- *
- * const keys = Traffic.keysFrom("by 3 tenants of 10 users", (_n, draw) => {
- *   const user = Math.floor(draw() * 30)
- *   return { user: `user:${user}`, tenant: `tenant:${user % 3}` }
- * })
- * ```
- *
- * @category keys
- * @since 0.1.0
- */
-export const keysFrom = <K extends Key>(description: string, keyOf: (n: number, draw: () => number) => K): Keys<K> => {
-  such("Traffic.keysFrom", "keyOf", keyOf, typeof keyOf === "function", "a function")
-  return keys(description, (draw) => (n) => keyOf(n, draw))
-}

@@ -108,7 +108,12 @@ export class World {
   private clock(): Clock.Clock {
     const millis = () => this.now + this.skew
     const nanos = () => BigInt(millis()) * 1_000_000n
-    const monotonic = () => BigInt(this.now) * 1_000_000n
+    // asked for several times in each turn
+    let stamp = { at: this.now, nanos: BigInt(this.now) * 1_000_000n }
+    const monotonic = () => {
+      if (stamp.at !== this.now) stamp = { at: this.now, nanos: BigInt(this.now) * 1_000_000n }
+      return stamp.nanos
+    }
     return {
       currentTimeMillisUnsafe: millis,
       currentTimeMillis: Effect.sync(millis),

@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import { Csv } from "effect/encoding"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { Arrival, LogEntry } from "../Traffic.ts"
+import type { LogEntry } from "../Recording.ts"
+import type { Arrival } from "../Traffic.ts"
 import { refuse, such } from "./validate.ts"
 
 interface CsvOptions {
