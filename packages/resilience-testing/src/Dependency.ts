@@ -192,7 +192,7 @@ export class DependencyError {
  * @since 0.1.0
  */
 export interface Dependency<out E = DependencyError> {
-  readonly [TypeId]: typeof TypeId
+  readonly [TypeId]: { readonly _Error: (_: never) => E }
   /** In words. A picture says it. */
   readonly description: string
   readonly latency: Latency
@@ -297,5 +297,5 @@ export const make: {
           },
     outages: outages.map((outage, i) => outageOf(module, `outages[${i}]`, outage))
   }
-  return { [TypeId]: TypeId, description: describe(validated), ...validated, error }
+  return { [TypeId]: { _Error: (_: never) => _ }, description: describe(validated), ...validated, error }
 }

@@ -24,7 +24,7 @@ export type Key = string | { readonly [dimension: string]: string }
  * @since 0.1.0
  */
 export interface Keys<out K extends Key = string> {
-  readonly [TypeId]: typeof TypeId
+  readonly [TypeId]: { readonly _Key: (_: never) => K }
   readonly description: string
   /** @internal */
   readonly begin: (draw: Draw) => (n: number) => K
@@ -39,7 +39,7 @@ export interface Keys<out K extends Key = string> {
 export const isKeys = (u: unknown): u is Keys<Key> => madeBy(TypeId, u)
 
 const keys = <K extends Key>(description: string, begin: Keys<K>["begin"]): Keys<K> => ({
-  [TypeId]: TypeId,
+  [TypeId]: { _Key: (_: never) => _ },
   description,
   begin
 })

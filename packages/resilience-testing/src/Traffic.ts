@@ -52,7 +52,7 @@ export interface Arrival<out K extends Key = string> {
  * @since 0.1.0
  */
 export interface Traffic<out K extends Key = string> extends Pipeable.Pipeable {
-  readonly [TypeId]: typeof TypeId
+  readonly [TypeId]: { readonly _Key: (_: never) => K }
   /** In words. A picture says it. */
   readonly description: string
   /** Milliseconds; `Infinity` for traffic that never ends. */

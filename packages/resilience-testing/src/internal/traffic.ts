@@ -15,7 +15,7 @@ export const make = <K extends Key>(
   Object.assign(
     Object.create(Pipeable.Prototype) as Pipeable.Pipeable,
     {
-      [TypeId]: TypeId,
+      [TypeId]: { _Key: (_: never): K => _ },
       description,
       length,
       begin
