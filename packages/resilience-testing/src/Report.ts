@@ -10,6 +10,21 @@
  * Whatever is counted, is counted in the second in which it happened: a call that was offered in one second may succeed
  * in another. Times are whole milliseconds, from the beginning of the simulation.
  *
+ * **Example** (What the retries cost, and a page to send around)
+ *
+ * ```ts
+ * import { writeFileSync } from "node:fs"
+ * import { Report } from "effect-resilience-testing"
+ *
+ * const tell = (report: Report.Report) => {
+ *   const { extraLoad, wasted } = report.with.totals
+ *   console.log(`retries: ${(100 * extraLoad).toFixed(1)} % more requests; ${wasted} answers nobody waited for`)
+ *   const open = report.with.seconds.filter(({ circuit }) => circuit === "Open").length
+ *   console.log(`the circuit was open for about ${open} s`)
+ *   writeFileSync("simulation.html", Report.toHtml(report))
+ * }
+ * ```
+ *
  * @since 0.1.0
  */
 import type { CircuitState } from "effect-resilience/Event"

@@ -72,7 +72,7 @@ export interface Scene<P> extends Frame {
 }
 
 interface Frame {
-  /** Everything random comes from it: another seed is another day. */
+  /** Everything random comes from it: another seed is another day. `1` and `"1"` are the same. */
   readonly seed: string | number
   readonly duration: Duration.Input
   /** How long a caller waits before it gives up and leaves. Default: for ever. */
