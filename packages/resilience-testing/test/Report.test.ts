@@ -102,6 +102,12 @@ describe("a picture", () => {
       ]) {
         assert.include(texts, text)
       }
+      const heads = "succeeded,goodput,failed,timed out,refused,gave up,requests,retries,wasted,p99,wait,fairness"
+      for (const head of heads.split(",")) assert.include(texts, head)
+      for (const run of [report.with, report.without!]) {
+        assert.include(texts, percent(run.totals.successRate))
+        assert.include(texts, digits(run.totals.attempts))
+      }
       assert.notInclude(texts, "Requests in line at the dependency")
     })
   )
@@ -143,6 +149,22 @@ describe("a picture", () => {
         )
         assert.deepStrictEqual(crossing, [])
       }
+    })
+  )
+
+  it.effect("draws a time of nothing, too, where a logarithm has no place for it", () =>
+    Effect.gen(function* () {
+      const report = yield* Simulation.run({
+        seed: 1,
+        duration: "10 seconds",
+        traffic: Traffic.constant({ perSecond: 1 }),
+        dependency: Dependency.make({ latency: Dependency.constant(0) }),
+        policies: {},
+        without: false
+      })
+      const { elements } = yield* parsed(Report.toSvg(report))
+      const thin = elements.filter(({ attributes }) => attributes["stroke-width"] === "1.2")
+      assert.match(thin[0]?.attributes["d"] ?? "", /^M[\d.]+ [\d.]+(L[\d.]+ [\d.]+){9}$/)
     })
   )
 
