@@ -383,7 +383,11 @@ describe("same seed, same result", () => {
     const elsewhere = execFileSync(
       process.execPath,
       ["--conditions=effect-resilience-source", `${import.meta.dirname}/fixtures/everything.ts`],
-      { encoding: "utf8", maxBuffer: 2 ** 26 }
+      {
+        encoding: "utf8",
+        maxBuffer: 2 ** 26,
+        env: { ...process.env, TZ: "Pacific/Auckland", LC_ALL: "de_DE.UTF-8" }
+      }
     )
     // not by deepStrictEqual: a difference would be shown in millions of letters
     const third = JSON.parse(elsewhere) as ReadonlyArray<string>
