@@ -5,8 +5,7 @@ import { Backoff, CircuitBreaker, RateLimiter, Resilience, Retry } from "effect-
 import { Arbitraries, Dependency, Report, Simulation, Traffic } from "../src/index.ts"
 import { type Plan, recount } from "./recount.ts"
 import { everything } from "./scenario.ts"
-
-const seed = Number(process.env["LAWS_SEED"] ?? 1)
+import { seed } from "./seed.ts"
 
 const breaker = (failures: number, open: number) =>
   CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(failures), openDuration: open })

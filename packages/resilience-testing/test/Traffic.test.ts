@@ -1,8 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitraries, Traffic } from "../src/index.ts"
 import { arrivals, mean, perSecond, sum, times, variance } from "./arrivals.ts"
-
-const seed = Number(process.env["LAWS_SEED"] ?? 1)
+import { seed } from "./seed.ts"
 
 describe("rates", () => {
   it("constant traffic comes at equal distances, rounded down", () => {
