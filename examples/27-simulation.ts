@@ -15,7 +15,7 @@ const retries = {
 const simulation = Simulation.run({
   title: "A slow minute",
   seed: 1,
-  duration: "6 minutes",
+  duration: "5 minutes",
   traffic: Traffic.poisson({ perSecond: 50 }),
   dependency: Dependency.make({
     latency: Dependency.lognormal({ median: "80 millis", p99: "400 millis" }),
