@@ -134,8 +134,12 @@ describe("a picture", () => {
   it.effect("has every text within its frame, and none over another, at every width", () =>
     Effect.gen(function* () {
       const report = yield* everything(1)
+      // two outages so close that only one has a name
+      const [first, second] = [10_000, 11_000].map((from) => ({ ...report.outages[0]!, from, to: from + 500 }))
+      const crowded = { ...report, outages: [second!, first!, ...report.outages] }
+      assert.strictEqual((yield* textBoxes(Report.toSvg(crowded))).filter(({ text }) => text === "slow").length, 2)
       for (const width of [1_000, 1_100, 1_600]) {
-        const svg = Report.toSvg(report, { width })
+        const svg = Report.toSvg(crowded, { width })
         const height = Number((yield* parsed(svg)).elements[0]!.attributes["height"])
         const boxes = yield* textBoxes(svg)
         for (const { bottom, left, right, text, top } of boxes) {

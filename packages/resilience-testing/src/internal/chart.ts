@@ -9,7 +9,7 @@ import type { EChartsOption } from "echarts"
 import type { Report } from "../Report.ts"
 import { binWidth } from "./bins.ts"
 import { namesOf, type Panel, panelsOf } from "./panels.ts"
-import { FONT, INK, PALE, type Shape, legend, lineHeight, text, wrapped } from "./shapes.ts"
+import { FONT, INK, PALE, type Shape, legend, lineHeight, text, widthOf, wrapped } from "./shapes.ts"
 import { totalsOf } from "./table.ts"
 import { capital, digits, time } from "./words.ts"
 
@@ -47,21 +47,33 @@ const area = (from: number, to: number, color: string, name = ""): [{}, {}] => [
   { xAxis: to }
 ]
 
-/** The shaded time of the outages, fading where the dependency recovers. */
-const outageAreas = (report: Report): Array<[{}, {}]> => {
+/** The shaded time of the outages, fading where the dependency recovers. A name that would cross another is left out. */
+const outageAreas = (report: Report, pixels: number): Array<[{}, {}]> => {
   const end = report.duration / 1000
-  return report.outages.flatMap(({ from, mode, recovery, to }) => {
-    const edges = [from, to, to + recovery].map((edge) => Math.min(edge / 1000, end)) as [number, number, number] // as above
-    const areas = [area(edges[0], edges[1], "rgba(204, 121, 167, 0.25)", mode)]
-    if (edges[2] > edges[1]) areas.push(area(edges[1], edges[2], "rgba(204, 121, 167, 0.11)", "recovers"))
-    return edges[1] > edges[0] ? areas : []
-  })
+  let free = 0
+  return report.outages
+    .flatMap(({ from, mode, recovery, to }) => [
+      { from, to, name: mode as string, color: "rgba(204, 121, 167, 0.25)" },
+      { from: to, to: to + recovery, name: "recovers", color: "rgba(204, 121, 167, 0.11)" }
+    ])
+    .map(({ from, to, ...rest }) => ({ ...rest, from: Math.min(from / 1000, end), to: Math.min(to / 1000, end) }))
+    .filter(({ from, to }) => to > from)
+    .sort((a, b) => a.from - b.from)
+    .map(({ color, from, name, to }) => {
+      const middle = (((from + to) / 2) * pixels) / end
+      const half = widthOf(name, 11) / 2 + 2
+      if (middle - half < free) return area(from, to, color)
+      free = middle + half
+      return area(from, to, color, name)
+    })
 }
 
-const seriesOf = (report: Report, panel: Panel, i: number) => {
+const seriesOf = (report: Report, panel: Panel, i: number, pixels: number) => {
   const axes = { xAxisIndex: i, yAxisIndex: i, type: "line" as const, silent: true, showSymbol: false }
   const areas =
-    panel.scale === "none" ? panel.stretches.map(({ color, from, to }) => area(from, to, color)) : outageAreas(report)
+    panel.scale === "none"
+      ? panel.stretches.map(({ color, from, to }) => area(from, to, color))
+      : outageAreas(report, pixels)
   const label = { show: i === 0, position: "insideTop" as const, color: INK, fontSize: 11, fontFamily: FONT }
   return [
     { ...axes, data: [], markArea: { silent: true, label, data: areas } },
@@ -175,7 +187,7 @@ export const draw = (report: Report, { width }: Size): string => {
     grid: grids,
     xAxis: panels.map((_, i) => xAxisOf(report.duration / 1000, i, i === panels.length - 1)),
     yAxis: panels.map(yAxisOf),
-    series: panels.flatMap((panel, i) => seriesOf(report, panel, i))
+    series: panels.flatMap((panel, i) => seriesOf(report, panel, i, right - LEFT))
   })
 }
 
