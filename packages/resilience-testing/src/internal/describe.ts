@@ -12,7 +12,8 @@ const limits = {
   LeakyBucket: "leaky bucket",
   FixedWindow: "fixed window",
   SlidingWindow: "sliding window",
-  SlidingLog: "sliding log"
+  SlidingLog: "sliding log",
+  Kernel: "limit"
 }
 
 const wait = (maxWait: number): string => (maxWait === 0 ? "" : `, waits up to ${time(maxWait)}`)
