@@ -1,17 +1,9 @@
 /** Tests of code that uses a pipeline: no mock of it, no second of real time. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, pipe } from "effect"
+import { Effect, Exit, Fiber, pipe } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  Backoff,
-  CircuitBreaker,
-  Outcome,
-  RateLimiter,
-  Rejection,
-  Resilience,
-  resilient,
-  Retry
-} from "effect-resilience"
+import { Backoff, CircuitBreaker, RateLimiter, Rejection, Resilience, Retry } from "effect-resilience"
+import { Arbitraries, TestResilience } from "effect-resilience-testing"
 
 class Payments extends Resilience.Service<Payments>()("app/Payments", {
   rateLimiter: RateLimiter.tokenBucket({ limit: 2, window: "1 minute" }),
@@ -48,33 +40,42 @@ it.effect("a refused payment spends nothing, and says when to come back", () =>
 )
 // #endregion
 
-// #region swap
-it.effect("the code under test does not know which policies are on", () =>
+// #region passthrough
+it.effect("a test that is not about policies", () =>
   Effect.gen(function* () {
-    const pay = pipe(Effect.succeed("paid"), resilient("ada"))
+    const pay = pipe(Effect.succeed("paid"), Payments.resilient("ada"))
     assert.deepStrictEqual(yield* Effect.all([pay, pay, pay]), ["paid", "paid", "paid"])
-  }).pipe(Effect.provide(Resilience.layer({})))
+  }).pipe(Effect.provide(TestResilience.layerPassthrough(Payments)))
 )
 // #endregion
 
 // #region refuse
+const open = new Rejection.CircuitOpen({ key: "app/Payments", state: "Open", retryAfterMillis: 30_000 })
+
 it.effect("what the user sees while the circuit is open", () =>
   Effect.gen(function* () {
-    const breaker = yield* CircuitBreaker.CircuitBreaker
-    yield* breaker.isolate()
-    const refused = yield* Effect.flip(pipe(Effect.succeed("paid"), resilient("ada")))
-    assert.strictEqual(refused._tag, "CircuitOpen")
-    assert.strictEqual(Outcome.fromExit(Exit.fail(refused)), "ignored")
-  }).pipe(
-    Effect.provide(
-      Resilience.layerFrom([CircuitBreaker.CircuitBreaker]).pipe(
-        Layer.provideMerge(
-          CircuitBreaker.layer(
-            CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(5), openDuration: "30 seconds" })
-          )
-        )
-      )
+    const answer = pipe(
+      Effect.succeed("paid"),
+      Payments.resilient("ada"),
+      Effect.catchTag("CircuitOpen", () => Effect.succeed("the bank is down, try again in a minute"))
     )
-  )
+    assert.strictEqual(yield* answer, "the bank is down, try again in a minute")
+  }).pipe(Effect.provide(TestResilience.layerReject(Payments, open)))
+)
+// #endregion
+
+// #region property
+it.effect.prop(
+  "whatever happens, nobody pays twice",
+  { pipeline: Arbitraries.policies, behaviour: Arbitraries.behaviour },
+  ({ behaviour, pipeline }) =>
+    Effect.gen(function* () {
+      let paid = 0
+      const bank = yield* Resilience.make("test/Bank", pipeline)
+      const charge = Effect.tap(Arbitraries.run(behaviour), () => Effect.sync(() => paid++))
+      yield* Effect.forkChild(bank.resilient(charge, "ada"))
+      yield* TestClock.adjust("1 hour")
+      assert.isAtMost(paid, 1)
+    })
 )
 // #endregion
