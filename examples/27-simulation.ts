@@ -12,7 +12,7 @@ const retries = {
   retry: Retry.policy({ maxAttempts: 4, backoff: Backoff.exponential({ base: "200 millis" }) })
 } as const
 
-const simulation = Simulation.run({
+export const simulation = Simulation.run({
   title: "A slow minute",
   seed: 1,
   duration: "5 minutes",
@@ -39,11 +39,12 @@ const tell = (name: string, { seconds, totals }: Report.Run) => {
   console.log(`  ${totals.attempts} requests, ${totals.wasted} of them for callers who had gone`)
 }
 
-Effect.runPromise(simulation).then((report) => {
+if (import.meta.main) {
+  const report = await Effect.runPromise(simulation)
   tell("with a circuit breaker", report.with)
   if (report.without !== undefined) tell("with retries alone", report.without)
 
   const file = "effect-resilience-simulation.svg"
   writeFileSync(join(tmpdir(), file), Report.toSvg(report))
   console.log(`and a picture, ${file}`)
-})
+}
