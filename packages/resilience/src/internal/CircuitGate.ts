@@ -167,15 +167,15 @@ export class CircuitGate {
         if (pass.startedAt + threshold > now) break
         calls.delete(pass)
         pass.slowFed = rank + 1
-        steps.push(
-          new Step(this.space, circuit, {
-            op: "slow",
-            generation: pass.generation,
-            probe: pass.probe,
-            rank,
-            draw: this.draw(fiber)
-          })
-        )
+        const step = new Step(this.space, circuit, {
+          op: "slow",
+          generation: pass.generation,
+          probe: pass.probe,
+          rank,
+          draw: this.draw(fiber)
+        })
+        step.place = pass.step.place
+        steps.push(step)
       }
     })
     return steps

@@ -2,7 +2,6 @@
  * What a store that may fail looks like to a pipeline: bounded in time, and with an answer for an outage.
  */
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import { StoreError } from "../Rejection.ts"
 import { type Committed, Step, type Store } from "../Store.ts"
 import { emit, sinkOf } from "./events.ts"
@@ -37,70 +36,114 @@ const within = <A>(deadline: number, remote: Effect.Effect<A, StoreError>): Effe
     })
   )
 
-/** Of an answer, what a refund needs; of a refund, whose it is. */
-const receiptOf = (u: unknown): object | undefined =>
-  typeof u === "object" && u !== null && "receipt" in u && typeof u.receipt === "object" && u.receipt !== null
-    ? u.receipt
-    : undefined
+/** On a step that was allowed: who answered. What is told of it later is told there, and to nobody else. */
+class Note {
+  readonly store: Store["Service"]
+  /** What that store noted itself. */
+  readonly place: unknown
+  constructor(store: Store["Service"], place: unknown) {
+    this.store = store
+    this.place = place
+  }
+}
 
+const commitIn = <const Steps extends ReadonlyArray<Step>>(store: Store["Service"], steps: Steps) => {
+  const copies = steps.map(({ input, key, place, space }) => {
+    const copy = new Step(space, key, input)
+    copy.place = place instanceof Note ? place.place : undefined
+    return copy
+  })
+  return Effect.map(store.commit(copies), (committed) => {
+    if (committed.allowed) steps.forEach((step, i) => (step.place = new Note(store, copies[i]?.place)))
+    return committed as Committed<Steps> // the same steps, the same answers
+  })
+}
+
+/** One store elsewhere, and what decides in this process while it is away. */
+class Guard {
+  private readonly store: Store["Service"]
+  private readonly policy: StorePolicy
+  private readonly fallback = memoryStore.make()
+  private available = true
+
+  constructor(store: Store["Service"], policy: StorePolicy) {
+    this.store = store
+    this.policy = policy
+  }
+
+  /** The store as a service sees it. Several may share one guard: then they are in one outage, with one memory. */
+  for(service: string): Store["Service"] {
+    const { store } = this
+    const guarded: Store["Service"] = {
+      sync: undefined,
+      commit: (steps) => {
+        const note = steps[0]?.place
+        if (!(note instanceof Note)) {
+          return this.ask(service, commitIn(store, steps), (other) => commitIn(other, steps))
+        }
+        return note.store === store
+          ? this.ask(service, commitIn(store, steps), (_, error) => Effect.fail(error))
+          : commitIn(note.store, steps)
+      },
+      read: (space, key) => this.ask(service, store.read(space, key), (other) => other.read(space, key)),
+      clear: (space) => this.ask(service, store.clear(space), (other) => other.clear(space))
+    }
+    guards.set(guarded, this)
+    return guarded
+  }
+
+  private ask<A>(
+    service: string,
+    remote: Effect.Effect<A, StoreError>,
+    local: (store: Store["Service"], error: StoreError) => Effect.Effect<A, StoreError>
+  ): Effect.Effect<A, StoreError> {
+    const { deadline, onError } = this.policy
+    return within(deadline, remote).pipe(
+      Effect.tap(() => this.flip(service, true)),
+      Effect.catch((error: StoreError) => {
+        const instead =
+          onError === "fail"
+            ? Effect.fail(error)
+            : local(onError === "local" ? this.fallback : memoryStore.make(), error)
+        return Effect.andThen(this.flip(service, false), instead)
+      })
+    )
+  }
+
+  /** Told once, by whoever notices. */
+  private flip(service: string, available: boolean): Effect.Effect<void> {
+    return Effect.withFiber((fiber) => {
+      if (this.available !== available) {
+        this.available = available
+        const sink = sinkOf(fiber)
+        if (sink !== undefined) emit(sink, { _tag: "StoreFlipped", service, key: service, available }, fiber)
+      }
+      return Effect.void
+    })
+  }
+}
+
+const guards = new WeakMap<Store["Service"], Guard>()
+const usual = new WeakMap<Store["Service"], Guard>()
 const defaults: StorePolicy = { onError: "local", deadline: 1_000 }
 
 /**
  * A store in this process cannot fail and is left alone. Another one gets a deadline, and while it fails: the same
- * kernels in this process (`local`), kernels that remember nothing (`allow`), or a typed error (`fail`).
+ * kernels in this process (`local`), kernels that remember nothing (`allow`), or a typed error (`fail`). Services
+ * without a policy of their own share one guard for each store, so that they can be composed.
  */
-export const guarded = (store: Store["Service"], service: string, policy: StorePolicy = defaults): Store["Service"] => {
+export const guarded = (store: Store["Service"], service: string, policy?: StorePolicy): Store["Service"] => {
   if (store.sync !== undefined) return store
-  const fallback = memoryStore.make()
-  /** Who answered for what was taken while the store failed. Given back to anybody else, it would free what others took. */
-  const takenFrom = new WeakMap<object, Store["Service"]>()
-  let available = true
+  if (policy !== undefined) return new Guard(store, policy).for(service)
+  let guard = usual.get(store)
+  if (guard === undefined) usual.set(store, (guard = new Guard(store, defaults)))
+  return guard.for(service)
+}
 
-  const flip = (to: boolean) => {
-    if (available === to) return
-    available = to
-    const fiber = Fiber.getCurrent()
-    const sink = fiber === undefined ? undefined : sinkOf(fiber)
-    if (sink !== undefined) emit(sink, { _tag: "StoreFlipped", service, key: service, available }, fiber!)
-  }
-
-  const guard = <A>(
-    remote: Effect.Effect<A, StoreError>,
-    local: (store: Store["Service"], error: StoreError) => Effect.Effect<A, StoreError>
-  ) =>
-    within(policy.deadline, remote).pipe(
-      Effect.tap(() => Effect.sync(() => flip(true))),
-      Effect.catch((error: StoreError) => {
-        flip(false)
-        return policy.onError === "fail"
-          ? Effect.fail(error)
-          : local(policy.onError === "local" ? fallback : memoryStore.make(), error)
-      })
-    )
-
-  const commitIn = <const Steps extends ReadonlyArray<Step>>(other: Store["Service"], steps: Steps) => {
-    // a step remembers its place in one store only
-    const copies = steps.map(({ input, key, space }) => new Step(space, key, input))
-    return Effect.map(other.commit(copies), (committed) => {
-      for (const answer of committed.answers) {
-        const receipt = receiptOf(answer)
-        if (receipt !== undefined) takenFrom.set(receipt, other)
-      }
-      return committed as Committed<Steps> // the same steps, the same answers
-    })
-  }
-
-  return {
-    sync: undefined,
-    commit: (steps) => {
-      const receipt = receiptOf(steps[0]?.input)
-      const origin = receipt === undefined ? undefined : takenFrom.get(receipt)
-      if (origin !== undefined) return commitIn(origin, steps)
-      return guard(store.commit(steps), (other, error) =>
-        receipt === undefined ? commitIn(other, steps) : Effect.fail(error)
-      )
-    },
-    read: (space, key) => guard(store.read(space, key), (other) => other.read(space, key)),
-    clear: (space) => guard(store.clear(space), (other) => other.clear(space))
-  }
+/** The one store behind those of several services; `undefined` if there is more than one. */
+export const common = (stores: ReadonlyArray<Store["Service"]>, service: string): Store["Service"] | undefined => {
+  const behind = new Set(stores.map((store) => guards.get(store) ?? store))
+  if (behind.size > 1) return undefined
+  const [one] = behind
+  return one instanceof Guard ? one.for(service) : one
 }

@@ -10,7 +10,7 @@ import { InvalidPolicyError, type StoreError } from "../../Rejection.ts"
 import type { Inspection } from "../../Resilience.ts"
 import type * as Retry from "../../Retry.ts"
 import type { Store } from "../../Store.ts"
-import { guarded, type StorePolicy } from "../guardedStore.ts"
+import { common, guarded, type StorePolicy } from "../guardedStore.ts"
 import type { Key } from "../key.ts"
 import { memory } from "../memoryStore.ts"
 import { callback, millis, such } from "../validate.ts"
@@ -116,8 +116,8 @@ type AnyService =
 export const composeServices = (id: string, services: ReadonlyArray<AnyService>, options: RestOptions): Composed => {
   let pipeline: Pipeline = bare(id, memory)
   let retry: Retry.Policy<never, Retry.OnExhausted> | undefined
-  const stores = new Set<Store["Service"]>()
-  const refuse = (parameter: string, reason: string) => {
+  const stores: Array<Store["Service"]> = []
+  const refuse = (parameter: string, reason: string): never => {
     throw new InvalidPolicyError({ module: "Resilience.layerFrom", parameter, value: id, reason })
   }
   const once = (kind: string, known: unknown) => known === undefined || refuse(kind, "is given twice")
@@ -133,22 +133,20 @@ export const composeServices = (id: string, services: ReadonlyArray<AnyService>,
       pipeline = { ...pipeline, slots: gate }
       continue
     }
-    stores.add(gate.store)
+    stores.push(gate.store)
     once(
       gate.kind === "circuit" ? "CircuitBreaker" : "RateLimiter",
       gate.kind === "circuit" ? pipeline.circuit : pipeline.limits
     )
-    pipeline =
-      gate.kind === "circuit"
-        ? { ...pipeline, store: gate.store, circuit: gate }
-        : { ...pipeline, store: gate.store, limits: gate }
+    pipeline = gate.kind === "circuit" ? { ...pipeline, circuit: gate } : { ...pipeline, limits: gate }
   }
-  if (stores.size > 1) refuse("store", "must be one: an admission is one step")
+  const store = stores.length === 0 ? memory : common(stores, id)
+  if (store === undefined) return refuse("store", "must be one: an admission is one step")
   const rest = restOf(options, retry)
   const lease = pipeline.circuit?.spec.policy.lease ?? 0
   if (lease > 0 && lease < Math.min(rest.timeout, rest.attemptTimeout))
     refuse("timeout", `is longer than a probe's lease of ${lease} ms`)
-  return composed({ ...pipeline, ...rest })
+  return composed({ ...pipeline, store, ...rest })
 }
 
 const composed = (pipeline: Pipeline): Composed => {
