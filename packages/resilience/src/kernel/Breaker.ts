@@ -27,6 +27,9 @@ type Step = readonly [answer: BreakerDecision, state: BreakerState]
 
 const NONE: ReadonlyArray<Transition> = []
 
+/** The shortest lease of a probe where the policy names none, in milliseconds. @category models @since 0.1.0 */
+export const LEAST_LEASE = 60000
+
 const answer = (
   seen: BreakerState,
   probe: number,
@@ -47,7 +50,7 @@ const admit = (policy: BreakerPolicy, given: BreakerState, draw: number, now: nu
   if (refused !== 0) return answer(state, 0, refused, NONE, given)
   const trial = state.trial
   const issued = trial.issued + 1
-  const lease = policy.lease > 0 ? policy.lease : Math.max(state.openFor, 60000)
+  const lease = policy.lease > 0 ? policy.lease : Math.max(state.openFor, LEAST_LEASE)
   let deadline = Math.max(now, state.since) + lease
   for (const probe of trial.probes) deadline = Math.max(deadline, probe.deadline)
   const probes = replace(trial.probes, trial.probes.length, { id: issued, deadline })

@@ -87,6 +87,43 @@ describe("two layers are two states", () => {
   )
 })
 
+describe("layerFrom, of a circuit breaker that has its lease already", () => {
+  const built = (probes: { readonly lease?: "2 minutes" }, options: Parameters<typeof Resilience.layerFrom>[1]) => {
+    const policy = CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration: 1, probes })
+    const layer = Layer.provide(
+      Resilience.layerFrom([CircuitBreaker.CircuitBreaker], options),
+      CircuitBreaker.layer(policy)
+    )
+    return Effect.map(Effect.exit(Effect.provide(Effect.void, layer)), (exit) =>
+      Exit.isSuccess(exit) ? "built" : String(exit.cause)
+    )
+  }
+
+  it.effect("takes every timeout that a probe's lease outlives, and none", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* built({ lease: "2 minutes" }, {}), "built")
+      assert.strictEqual(yield* built({ lease: "2 minutes" }, { timeout: "2 minutes" }), "built")
+      assert.strictEqual(yield* built({ lease: "2 minutes" }, { timeout: 120_001, attemptTimeout: 5 }), "built")
+      assert.strictEqual(yield* built({}, { timeout: "1 minute" }), "built")
+      assert.strictEqual(yield* built({}, {}), "built")
+    })
+  )
+
+  it.effect("refuses a timeout that is longer: a healthy probe could count as failed", () =>
+    Effect.gen(function* () {
+      assert.include(
+        yield* built({ lease: "2 minutes" }, { timeout: 120_001 }),
+        "timeout is longer than a probe's lease of 120000 ms"
+      )
+      assert.include(
+        yield* built({ lease: "2 minutes" }, { attemptTimeout: 120_001 }),
+        "longer than a probe's lease of 120000"
+      )
+      assert.include(yield* built({}, { timeout: 60_001 }), "timeout is longer than a probe's lease of 60000 ms")
+    })
+  )
+})
+
 describe("layerFromStore", () => {
   it.effect("works on the memory store, for every kind of service", () =>
     Effect.gen(function* () {

@@ -143,9 +143,9 @@ export const composeServices = (id: string, services: ReadonlyArray<AnyService>,
   const store = stores.length === 0 ? memory : common(stores, id)
   if (store === undefined) return refuse("store", "must be one: an admission is one step")
   const rest = restOf(options, retry)
-  const lease = pipeline.circuit?.spec.policy.lease ?? 0
-  if (lease > 0 && lease < Math.min(rest.timeout, rest.attemptTimeout))
-    refuse("timeout", `is longer than a probe's lease of ${lease} ms`)
+  const lease = pipeline.circuit?.leastLease ?? Infinity
+  const longest = Math.min(rest.timeout, rest.attemptTimeout)
+  if (longest !== Infinity && lease < longest) refuse("timeout", `is longer than a probe's lease of ${lease} ms`)
   return composed({ ...pipeline, store, ...rest })
 }
 
