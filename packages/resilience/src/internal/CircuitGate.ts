@@ -12,6 +12,7 @@ import {
   type BreakerInput,
   type BreakerPolicy,
   type BreakerState,
+  LEAST_LEASE,
   view
 } from "../kernel/Breaker.ts"
 import { NEVER } from "../kernel/Limiter.ts"
@@ -76,6 +77,11 @@ export class CircuitGate {
     return this.spec.by === undefined ? this.service : circuit
   }
 
+  /** No probe's lease is shorter. */
+  get leastLease(): number {
+    return this.spec.policy.lease > 0 ? this.spec.policy.lease : LEAST_LEASE
+  }
+
   hintOf(error: unknown): number | undefined {
     return this.spec.hintOf?.(error)
   }
@@ -107,10 +113,7 @@ export class CircuitGate {
   /** Tells whoever waits or backs off that the circuit moved, and the sink. */
   observe(circuit: string, answer: BreakerDecision, sink: Sink | undefined, fiber: AnyFiber): void {
     if (answer.transitions.length === 0) return
-    const local = this.locals.get(circuit)
-    if (local !== undefined) {
-      for (const watcher of Array.from(local.watchers)) watcher()
-    }
+    this.moved(circuit)
     if (sink === undefined) return
     for (const { from, generation, openFor, to } of answer.transitions) {
       emit(
@@ -121,6 +124,12 @@ export class CircuitGate {
     }
   }
 
+  /** A new generation began: nobody who waits or backs off belongs to it. */
+  moved(circuit: string): void {
+    const local = this.locals.get(circuit)
+    if (local !== undefined) for (const watcher of Array.from(local.watchers)) watcher()
+  }
+
   /** Calls back when the circuit moves, by whomever. */
   watch(step: Step<CircuitSpace>, onMove: () => void, now: number): () => void {
     const local = this.local(step.key)
@@ -129,9 +138,7 @@ export class CircuitGate {
     if (local.unwatch === undefined && sync !== undefined) {
       const held = new Step(this.space, step.key, step.input)
       sync.hold(held, now)
-      const unwatch = sync.watch(held, () => {
-        for (const watcher of Array.from(local.watchers)) watcher()
-      })
+      const unwatch = sync.watch(held, () => this.moved(step.key))
       local.unwatch = () => {
         unwatch()
         sync.release(held)

@@ -151,12 +151,40 @@ export type LimitRefusal =
       readonly rejection: RateLimitExceeded
     }
 
+/**
+ * Which keys were reset lately: what a call took before that is not its to give back any more. Where there were too
+ * many, whoever came before is taken to be one of them, which errs on the side of the limit.
+ */
+class Resets {
+  count = 0
+  private floor = 0
+  private readonly of = new Map<string, number>()
+
+  note(keys: ReadonlyArray<string>): void {
+    if (this.of.size >= 1_024) this.noteAll()
+    this.count++
+    keys.forEach((key, i) => this.of.set(`${i}/${key}`, this.count))
+  }
+
+  noteAll(): void {
+    this.of.clear()
+    this.floor = ++this.count
+  }
+
+  /** Whether the key of the `i`-th limit was reset after `count`. */
+  since(count: number, key: string, i: number): boolean {
+    return this.floor > count || (this.of.get(`${i}/${key}`) ?? 0) > count
+  }
+}
+
 /** One call's questions to the limiter. */
 export class LimitEntry {
   readonly steps: ReadonlyArray<LimitStep>
   readonly cost: number
   private readonly gate: LimitGate
   private readonly key: Key
+  /** The resets before it asked. */
+  private resets = 0
   private readonly maxWait: number | undefined
 
   constructor(gate: LimitGate, key: Key, cost: number, maxWait: number | undefined) {
@@ -180,6 +208,11 @@ export class LimitEntry {
       if (places.size > 0 && places.get(this.steps[i]!.key)?.queue.hasOlderThan(waiter) === true) return true
     }
     return false
+  }
+
+  /** To be called before the steps are committed. */
+  asks(): void {
+    this.resets = this.gate.resets.count
   }
 
   /** What the limits would say, in the transaction around it. Nothing is taken. */
@@ -288,11 +321,14 @@ export class LimitEntry {
 
   /** The steps that give back what an admission took. */
   refunds(answers: ReadonlyArray<LimiterDecision<unknown> | undefined>): ReadonlyArray<LimitStep> {
-    return this.steps.map((step, i) => {
+    const refunds: Array<LimitStep> = []
+    this.steps.forEach((step, i) => {
+      if (this.gate.resets.since(this.resets, step.key, i)) return
       const refund = new Step(step.space, step.key, { op: "refund", receipt: answers[i]?.receipt })
       refund.place = step.place
-      return refund
+      refunds.push(refund)
     })
+    return refunds
   }
 
   refunded(): void {
@@ -303,6 +339,7 @@ export class LimitEntry {
 export class LimitGate {
   readonly kind = "limits"
   readonly members: ReadonlyArray<Member>
+  readonly resets = new Resets()
   readonly store: Store["Service"]
   constructor(specs: ReadonlyArray<LimitSpec>, service: string, store: Store["Service"]) {
     this.store = store

@@ -52,6 +52,7 @@ const build = (id: string, open: OpenCircuit, store: Store["Service"]): CircuitB
         return Effect.flatMap(Effect.orDie(store.commit([step])), ({ answers: [answer] }) => {
           // a guarded store that falls back does not fail
           const told = Effect.withFiber((fiber) => {
+            if (op === "reset") gate.moved(step.key) // of a closed circuit, too: no transition tells of that
             if (answer !== undefined) gate.observe(step.key, answer, sinkOf(fiber), fiber)
             return Effect.void
           })

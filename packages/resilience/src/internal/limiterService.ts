@@ -120,15 +120,20 @@ const build = (id: string, open: OpenLimits, store: Store["Service"]): RateLimit
       if (key === undefined) {
         return Effect.forEach(
           limits.members,
-          (member) => Effect.map(Effect.orDie(store.clear(member.space)), () => member.improvedAll()),
+          (member) =>
+            Effect.map(Effect.orDie(store.clear(member.space)), () => {
+              limits.resets.noteAll()
+              member.improvedAll()
+            }),
           { discard: true }
         )
       }
       const names = limits.members.map((member) => member.keyOf(key))
       const steps = limits.members.map((member, i) => new Step(member.space, names[i]!, { op: "reset" }))
-      return Effect.map(Effect.orDie(store.commit(steps)), () =>
+      return Effect.map(Effect.orDie(store.commit(steps)), () => {
+        limits.resets.note(names)
         limits.members.forEach((member, i) => member.improved(names[i]!))
-      )
+      })
     })
 
   return {

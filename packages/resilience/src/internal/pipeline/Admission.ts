@@ -70,6 +70,7 @@ export class Admission {
       return Effect.void
     }
     if (this.arrivedAt < 0) this.arrivedAt = now
+    entry?.asks()
     const blocked = entry?.blocked(this.waiter) === true || slots?.blocked(this.waiter) === true
     if (store.sync === undefined) return this.requestElsewhere(blocked, now)
     pass?.gate.feedSync(pass.step.key, now, sink, fiber)
