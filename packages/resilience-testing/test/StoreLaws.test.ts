@@ -22,10 +22,6 @@ const brokenBy = (laws: ReadonlyArray<Law.Law>) =>
   )
 
 describe(`the laws of stores hold (seed ${seed})`, () => {
-  describe("in memory", () => {
-    const laws = StoreLaws.laws({ layer: Store.layerMemory, seed, boundsKeys: true })
-    for (const { check, name } of laws) it.effect(name, () => check)
-  })
   describe("in a store written without it", () => {
     const laws = StoreLaws.laws({ layer: MapStore.layer, seed, unreachable: unreachable.layer })
     for (const { check, name } of laws) it.effect(name, () => check)

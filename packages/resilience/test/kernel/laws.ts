@@ -3,7 +3,7 @@
  */
 import { describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Random, Schema } from "effect"
-import { KernelLaws } from "effect-resilience-testing"
+import * as KernelLaws from "effect-resilience-testing/KernelLaws"
 
 /** `LAWS_SEED` repeats a run; each suite has its seed in its name. */
 const seed = process.env["LAWS_SEED"] === undefined ? Effect.runSync(Random.nextInt) : Number(process.env["LAWS_SEED"])

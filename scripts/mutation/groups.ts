@@ -1,0 +1,38 @@
+/** What is mutated together, and the tests that must notice it: of `packages/resilience/test`, quick ones first. */
+export interface Group {
+  readonly sources: ReadonlyArray<string>
+  readonly tests: ReadonlyArray<string>
+}
+
+const state = (...names: ReadonlyArray<string>) => names.map((name) => `state/${name}.test.ts`)
+const law = (...names: ReadonlyArray<string>) => names.map((name) => `laws/law${name}.test.ts`)
+const laws = law("1*", "2*", "3*", "4*", "6*", "7*", "8*", "9*")
+
+export const groups = {
+  kernels: { sources: ["kernel/*.ts"], tests: ["kernel/*.test.ts"] },
+  store: {
+    sources: ["internal/{memoryStore,memoryTable,heap,guardedStore,transaction}.ts"],
+    tests: [
+      ...state("transactions", "waiters", "layers", "outage", "composedOnStore", "events", "storeLaws", "races"),
+      "regressions/*.test.ts",
+      ...laws,
+      ...state("maxKeys", "forgetting", "cell", "neverForgives")
+    ]
+  },
+  executor: {
+    sources: ["internal/pipeline/*.ts", "internal/{CircuitGate,LimitGate,SlotGate,WaitQueue,time}.ts"],
+    tests: [
+      ...state("layers", "outage", "composedOnStore", "events", "transactions", "waiters", "races"),
+      "scenarios/*.test.ts",
+      "Retry*.test.ts",
+      "Event.test.ts",
+      "regressions/*.test.ts",
+      ...laws,
+      ...law("5*")
+    ]
+  }
+} satisfies Record<string, Group>
+
+export type GroupName = keyof typeof groups
+
+export const isGroup = (name: string): name is GroupName => Object.hasOwn(groups, name)
