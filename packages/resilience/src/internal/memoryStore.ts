@@ -48,12 +48,13 @@ export const make = (): Store["Service"] => {
       const { space, input } = steps[i]!
       const table = tableOf(space)
       const cell = cellOf(steps[i]!, table)
-      if (cell === undefined && !table.hasRoom(now)) {
+      const before = cell === undefined ? table.initial : cell.value
+      const [answer, state] = space.kernel.step(space.policy, before, input, now)
+      // what leaves an absent key as good as new, as a reset does, makes no key and needs no room
+      if (cell === undefined && !table.hasRoom(now) && !table.isFresh(state, now)) {
         allowed = false
         continue
       }
-      const before = cell === undefined ? table.initial : cell.value
-      const [answer, state] = space.kernel.step(space.policy, before, input, now)
       answers[i] = answer
       states[i] = state
       if (!answer.allowed) allowed = false
@@ -88,8 +89,10 @@ export const make = (): Store["Service"] => {
       const table = tableOf(space)
       const known = table.find(step.key)
       if (known === undefined && !table.hasRoom(now, journal)) {
-        allowed = false
-        answers.push(undefined)
+        const [answer, state] = space.kernel.step(space.policy, table.initial, input, now)
+        const fresh = table.isFresh(state, now) // as above
+        if (!fresh || !answer.allowed) allowed = false
+        answers.push(fresh ? answer : undefined)
         continue
       }
       // an absent key is in the journal too: whoever writes it conflicts

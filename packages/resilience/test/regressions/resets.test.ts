@@ -116,3 +116,22 @@ describe("a call that backs off when its closed circuit is reset", () => {
     )
   }
 })
+
+describe("a reset of a key for which there is no room", () => {
+  const policy = RateLimiter.every({
+    user: RateLimiter.fixedWindow({ limit: 1, window: "1 hour", maxKeys: 1, overflow: "reject" }),
+    all: RateLimiter.shared(RateLimiter.fixedWindow({ limit: 1, window: "1 hour" }))
+  })
+  const commands = { "outside of a transaction": Effect.asVoid, "inside of one": Effect.tx } as const
+  for (const [where, run] of Object.entries(commands)) {
+    it.effect(`forgets the others all the same: ${where}`, () =>
+      Effect.gen(function* () {
+        const limiter = yield* RateLimiter.make(policy)
+        yield* limiter.acquire({ user: "a" })
+        yield* run(limiter.reset({ user: "b" }))
+        assert.strictEqual((yield* limiter.peek({ user: "a" })).limits["all"]?.remaining, 1)
+        assert.strictEqual((yield* limiter.peek({ user: "a" })).limits["user"]?.remaining, 0)
+      })
+    )
+  }
+})
