@@ -151,6 +151,8 @@ export interface SyncStore {
   /** While a step is held, its key is not dropped. Every hold is released once. */
   readonly hold: (step: Step, now: number) => void
   readonly release: (step: Step) => void
+  /** Whether the key is still the one that the step was last committed on: `false` if it was forgotten meanwhile. */
+  readonly isKept: (step: Step) => boolean
   /** Calls back when a transaction changed the key. The step is held. Returns the unsubscription. */
   readonly watch: (step: Step, onChange: () => void) => () => void
   /** Runs when the transaction around it has committed; at once where there is none. It must not fail. */

@@ -324,6 +324,8 @@ export class LimitEntry {
     const refunds: Array<LimitStep> = []
     this.steps.forEach((step, i) => {
       if (this.gate.resets.since(this.resets, step.key, i)) return
+      // a key that was evicted: what its next life took is not this call's
+      if (this.gate.store.sync?.isKept(step) === false) return
       const refund = new Step(step.space, step.key, { op: "refund", receipt: answers[i]?.receipt })
       refund.place = step.place
       refunds.push(refund)

@@ -123,6 +123,7 @@ export const make = (): Store["Service"] => {
     release: (step) => {
       if (step.place instanceof Cell && step.place.extra !== undefined) step.place.extra.holds--
     },
+    isKept: (step) => step.place !== undefined && tableOf(step.space).find(step.key) === step.place,
     watch: (step, onChange) => {
       const cell = step.place
       if (!(cell instanceof Cell)) return () => {}

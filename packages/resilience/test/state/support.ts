@@ -43,6 +43,7 @@ export const neverForgets = (): Store["Service"] => {
       return { now, allowed, answers: results.map(([answer]) => answer) as never } // of the kernels of these steps
     },
     read: (space, key) => keysOf(space).get(key) as never, // states of this space's kernel
+    isKept: () => true, // nothing is forgotten here
     hold: () => {},
     release: () => {},
     watch: (_step, onChange) => {
