@@ -34,10 +34,9 @@ const answer = (
   seen: BreakerState,
   probe: number,
   retryAfter: number,
-  log: ReadonlyArray<Transition>,
+  transitions: ReadonlyArray<Transition>,
   state: BreakerState
 ): Step => {
-  const transitions = log.length === 0 ? NONE : log
   const allowed = retryAfter === 0
   return [{ allowed, phase: seen.phase, generation: seen.generation, probe, retryAfter, transitions }, state]
 }

@@ -131,10 +131,9 @@ export const settle = (
  * @since 0.1.0
  */
 export const wait = (policy: BreakerPolicy, state: BreakerState, now: number): number => {
-  if (state.phase === "Closed") return 0
   if (state.phase === "Isolated") return NEVER
   if (state.phase === "Open") return state.since + state.openFor - now
-  const trial = state.trial
+  const trial = state.trial // nobody's, where it is closed
   if (trial.successes + trial.failures + trial.probes.length < policy.permitted) return 0
   // A lapsed probe keeps its slot, as a failure: there is room only after the lapse that opens the circuit again. Full
   // slots hold such a probe; if a changed policy says otherwise, one call too many beats refusing for ever.

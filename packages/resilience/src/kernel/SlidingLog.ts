@@ -28,15 +28,11 @@ type Answer = readonly [answer: LimiterDecision<SlidingLogReceipt>, state: Slidi
 
 const initial = (): SlidingLogState => ({ times: [], counts: [], total: 0 })
 
-/** Entry `i`, and 0 past the end. */
-const entry = (list: ReadonlyArray<number>, i: number): number => {
-  const value = list[i]
-  return value === undefined ? 0 : value
-}
+/** Entry `i`, and 0 where there is none. */
+const entry = (list: ReadonlyArray<number>, i: number): number => list[i] ?? 0
 
 /** The time of the newest entry: an earlier `now` is read as this. */
-const newest = (state: SlidingLogState): number =>
-  state.times.length === 0 ? 0 : entry(state.times, state.times.length - 1)
+const newest = (state: SlidingLogState): number => entry(state.times, state.times.length - 1)
 
 const expiresAt = (policy: SlidingLogPolicy, state: SlidingLogState): number =>
   state.times.length === 0 ? 0 : newest(state) + policy.window
@@ -104,7 +100,7 @@ const take = (policy: SlidingLogPolicy, state: SlidingLogState, cost: number, no
   // Entries leave from the oldest on; without any of them the cost fits.
   let over = totalFrom(state, first) + cost - policy.limit
   let left = first
-  for (; over > 0 && left < state.counts.length; left++) over = over - entry(state.counts, left)
+  for (; over > 0; left++) over = over - entry(state.counts, left)
   if (left > first) return stay(policy, state, now, entry(state.times, left - 1) + policy.window - now)
   const after = put(state, first, time, cost)
   return [decide(policy, after, now, 0, { time: time, cost: cost }), after]
@@ -114,8 +110,7 @@ const take = (policy: SlidingLogPolicy, state: SlidingLogState, cost: number, no
 const refund = (state: SlidingLogState, receipt: SlidingLogReceipt): SlidingLogState => {
   for (let i = 0; i < state.times.length; i++) {
     if (entry(state.times, i) === receipt.time) {
-      const back = Math.min(receipt.cost, entry(state.counts, i))
-      return back === 0 ? state : put(state, 0, receipt.time, -back)
+      return put(state, 0, receipt.time, -Math.min(receipt.cost, entry(state.counts, i)))
     }
   }
   return state

@@ -39,10 +39,7 @@ const sliceAt = (policy: SlidingWindowPolicy, state: SlidingWindowState, now: nu
   sliceOf(policy, Math.max(now, state.start))
 
 /** `counts[k]`, and 0 for slices that are not kept. */
-const countOf = (state: SlidingWindowState, k: number): number => {
-  const count = k < 0 ? undefined : state.counts[k]
-  return count === undefined ? 0 : count
-}
+const countOf = (state: SlidingWindowState, k: number): number => state.counts[k] ?? 0
 
 /** The units that count when the newest slice seen is `age` slices old. */
 const totalAt = (policy: SlidingWindowPolicy, state: SlidingWindowState, age: number): number => {
@@ -106,7 +103,7 @@ const take = (policy: SlidingWindowPolicy, state: SlidingWindowState, cost: numb
   // Slices leave from the oldest on; without any of them the cost fits.
   let over = totalAt(policy, state, age) + cost - policy.limit
   let left = policy.slices
-  for (; over > 0 && left >= 0; left--) over = over - countOf(state, left - age)
+  for (; over > 0; left--) over = over - countOf(state, left - age)
   if (left < policy.slices) return stay(policy, state, now, gone(policy, slice - left - 1) - now)
   const after = put(policy, state, age, 0, cost)
   return [decide(policy, after, now, 0, { start: after.start, cost: cost }), after]
@@ -119,7 +116,7 @@ const refund = (
   receipt: SlidingWindowReceipt
 ): SlidingWindowState => {
   const k = sliceOf(policy, state.start) - sliceOf(policy, receipt.start)
-  const back = k > policy.slices ? 0 : Math.min(receipt.cost, countOf(state, k))
+  const back = Math.min(receipt.cost, countOf(state, k))
   return back === 0 ? state : put(policy, state, 0, k, -back)
 }
 
