@@ -1,0 +1,80 @@
+/** What is kept for each key, where the number of keys is bounded. Absent means as good as new. */
+export class Keyed<V> {
+  private readonly kept = new Map<string, V>()
+  private readonly make: () => V
+  private readonly maxKeys: number
+  /** When a key may be forgotten; a key in use never is. */
+  private readonly endsAt: (value: V, now: number) => number
+  private readonly inUse: (key: string) => boolean
+  /** Among keys that end at the same time, any may have gone. */
+  private readonly hasGone: (key: string) => boolean
+  /** Once more keys than the bound were in use, one that is as good as new may still be there in place of another. */
+  private crowded = false
+
+  constructor(options: {
+    readonly make: () => V
+    readonly maxKeys: number | undefined
+    readonly endsAt: (value: V, now: number) => number
+    readonly inUse: (key: string) => boolean
+    readonly hasGone: (key: string) => boolean
+  }) {
+    this.make = options.make
+    this.maxKeys = options.maxKeys ?? Infinity
+    this.endsAt = options.endsAt
+    this.inUse = options.inUse
+    this.hasGone = options.hasGone
+  }
+
+  private others(key: string, now: number): ReadonlyArray<readonly [key: string, end: number]> {
+    const all = Array.from(this.kept, ([name, value]) => [name, this.endsAt(value, now)] as const)
+    return all.filter(([name, end]) => name !== key && (end > now || this.inUse(name)))
+  }
+
+  /** As it is, or as good as new. */
+  get(key: string): V {
+    return this.kept.get(key) ?? this.make()
+  }
+
+  isThere(key: string, now: number): boolean {
+    const value = this.kept.get(key)
+    return value !== undefined && (this.endsAt(value, now) > now || this.inUse(key))
+  }
+
+  hasRoom(key: string, now: number): boolean {
+    return this.isThere(key, now) || this.others(key, now).length < this.maxKeys
+  }
+
+  /** To be remembered from now on: where there are too many, the nearest to new goes. */
+  keep(key: string, now: number, value: V = this.get(key), there = this.isThere(key, now)): V {
+    if (!there) {
+      for (;;) {
+        const others = this.others(key, now)
+        if (others.length < this.maxKeys) break
+        const idle = others.filter(([name]) => !this.inUse(name))
+        const first = Math.min(...idle.map(([, end]) => end))
+        const nearest = idle.filter(([, end]) => end === first).map(([name]) => name)
+        const gone = nearest.find((name) => this.hasGone(name))
+        if (gone === undefined) {
+          if (idle.length > 0 && !this.crowded) throw new Error(`of ${nearest.join()} none was forgotten for ${key}`)
+          this.crowded = true
+          break
+        }
+        this.kept.delete(gone)
+      }
+    }
+    this.kept.set(key, value)
+    return value
+  }
+
+  forget(key: string): void {
+    this.kept.delete(key)
+  }
+
+  renew(key: string): void {
+    if (this.kept.has(key)) this.kept.set(key, this.make())
+  }
+
+  keys(): ReadonlyArray<string> {
+    return Array.from(this.kept.keys())
+  }
+}

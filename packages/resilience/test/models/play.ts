@@ -1,0 +1,294 @@
+/** Plays commands against the service and its model, which is told everything in the order in which it happens. */
+import { Cause, Effect, Exit, type Fiber } from "effect"
+import type { Event } from "../../src/Event.ts"
+import { BulkheadFull, TimeoutExceeded } from "../../src/Rejection.ts"
+import type { Step } from "../../src/Store.ts"
+import type { CallModel, Ending, How } from "./call.ts"
+import type { Move } from "./circuit.ts"
+import type { Numbers } from "./numbers.ts"
+import { must, PipelineModel, same } from "./pipeline.ts"
+import { Subject } from "./subject.ts"
+
+export const USERS = ["ada", "bob", "eve", "joe"] as const
+
+/** What is done to the service. Plain data, so that a counter-example can be kept. */
+export type Command =
+  | {
+      readonly do: "call"
+      readonly user: number
+      readonly cost?: number
+      readonly then?: How
+      readonly maxWait?: number
+    }
+  | { readonly do: "allow"; readonly user: number; readonly cost?: number }
+  | { readonly do: "end"; readonly pick: number; readonly how: How; readonly hint?: number }
+  | { readonly do: "interrupt"; readonly pick: number }
+  | { readonly do: "advance"; readonly millis: number }
+  /** To the `pick`-th time at which something is due by the model, or so much off it. */
+  | { readonly do: "due"; readonly pick: number; readonly off: number }
+  | { readonly do: "skew"; readonly millis: number }
+  | { readonly do: "reset"; readonly user?: number | undefined }
+  | { readonly do: "isolate" | "close" | "resetCircuit"; readonly user: number }
+  /** Only so many turns of what is under way; elsewhere everything comes to rest after each command. */
+  | { readonly do: "turns"; readonly turns: number }
+
+export interface Sequence {
+  readonly numbers: Numbers
+  /** How many operations a fiber may take in one turn; without it, all that it can. */
+  readonly maxOps?: number | undefined
+  readonly commands: ReadonlyArray<Command>
+}
+
+const DEFECT = "boom"
+
+class Failed {
+  readonly _tag = "Failed"
+  readonly hint: number | undefined
+  constructor(hint: number | undefined) {
+    this.hint = hint
+  }
+}
+
+const endingOf = (how: How, hint = 0): readonly [ending: Ending, exit: Effect.Effect<string, unknown>] => {
+  if (how === "succeed") return [{ is: "success" }, Effect.succeed("done")]
+  if (how === "die") return [{ is: "defect" }, Effect.die(DEFECT)]
+  const error =
+    how === "reject"
+      ? new BulkheadFull({ key: "inside", reason: "full" })
+      : new Failed(how === "hint" ? hint : undefined)
+  const ending = { is: "failure", error, hint: how === "hint" ? hint : 0, retried: how !== "reject" } as const
+  return [ending, Effect.fail(error)]
+}
+
+const ended = (exit: Exit.Exit<unknown, unknown>, ending: Ending): boolean => {
+  if (exit._tag === "Success") return ending.is === "success" && exit.value === "done"
+  if (Cause.hasInterruptsOnly(exit.cause)) return ending.is === "interrupt"
+  const [reason, ...others] = exit.cause.reasons
+  if (reason === undefined || others.length > 0) return false
+  if (Cause.isDieReason(reason)) return ending.is === "defect" && reason.defect === DEFECT
+  const error = Cause.isFailReason(reason) ? reason.error : undefined
+  if (ending.is === "timeout") return error instanceof TimeoutExceeded && error.scope === ending.scope
+  return ending.is === "rejected"
+    ? same(plain(error), ending.rejection)
+    : ending.is === "failure" && error === ending.error
+}
+
+/** A rejection without its message. */
+const plain = (error: unknown): unknown => (typeof error === "object" ? { ...error } : error)
+
+export class Play {
+  private readonly subject: Subject
+  private readonly model: PipelineModel
+  private readonly callOf = new Map<Fiber.Fiber<unknown, unknown>, CallModel>()
+  private readonly fiberOf = new Map<CallModel, Fiber.Fiber<unknown, unknown>>()
+  private readonly resumeOf = new Map<CallModel, (exit: Effect.Effect<string, unknown>) => void>()
+  private readonly told = new Map<string, Array<Move>>()
+  private current: CallModel | undefined
+  private readonly sequence: Sequence
+  /** What the service's own fibers would swallow. */
+  private broken: { readonly error: unknown } | undefined
+
+  constructor(sequence: Sequence) {
+    const { maxOps = 2048, numbers } = sequence
+    this.sequence = sequence
+    this.subject = new Subject(numbers, maxOps, {
+      event: (event, fiber) => this.guard(() => this.hear(event, fiber)),
+      commit: (step, fiber) => this.guard(() => this.hearCommit(step, fiber)),
+      release: (fiber) => this.guard(() => this.model.releases(this.callOf.get(fiber)!))
+    })
+    this.model = new PipelineModel(numbers, this.subject.oracle, "effect-resilience/CircuitBreaker")
+  }
+
+  private get now(): number {
+    return this.subject.world.now
+  }
+
+  private guard(f: () => void): void {
+    if (this.broken !== undefined) return
+    try {
+      f()
+    } catch (error) {
+      this.broken = { error }
+    }
+  }
+
+  private throwBroken(): void {
+    if (this.broken !== undefined) throw this.broken.error
+  }
+
+  private hear(event: Event, fiber: Fiber.Fiber<unknown, unknown>): void {
+    const { model, now } = this
+    if (event._tag === "CircuitTransition") {
+      const { from, generation, key, openFor, to } = event
+      const told = this.told.get(key) ?? []
+      this.told.set(key, [...told, { from, to, generation, openFor }])
+      return
+    }
+    const call = this.current ?? this.callOf.get(fiber)
+    must(call !== undefined, "an event of nobody", event)
+    must(event._tag === "StoreFlipped" || event.key === model.labelOf(call.user), "an event's key", event)
+    if (event._tag === "Queued") model.queued(call, event.policy, event.limit, now)
+    if (event._tag === "Admitted") model.admitted(call, event.attempt, event.waited, now)
+    if (event._tag === "Rejected") model.rejected(call, event.attempt, plain(event.rejection), now)
+    if (event._tag === "AttemptEnded") model.attemptEnded(call, event.attempt, event.result, event.duration, now)
+    if (event._tag === "RetryScheduled") model.retries(call, event.attempt, event.delay, now)
+    if (event._tag === "CallEnded") call.final = model.ends(call, event, now)
+  }
+
+  private hearCommit({ input }: Step, fiber: Fiber.Fiber<unknown, unknown>): void {
+    const call = this.callOf.get(fiber)
+    must(call !== undefined, "a report of nobody")
+    if (input.op === "record") {
+      const { duration, generation, outcome, probe, retryAfter } = input
+      must(generation === call.permit?.generation && probe === call.permit?.probe, "a report with another permit")
+      this.model.records(call, outcome, duration, retryAfter, this.now)
+    } else if (call.taken !== undefined) this.model.givesBack(call, this.now)
+  }
+
+  play(): void {
+    this.check()
+    for (const command of this.sequence.commands) {
+      this.perform(command)
+      this.throwBroken()
+      if (this.sequence.maxOps === undefined || command.do === "advance" || command.do === "due") this.rest()
+    }
+    this.rest()
+    for (const fiber of this.callOf.keys()) this.interrupt(fiber)
+    this.rest()
+    must(
+      this.model.calls.every(({ live }) => !live),
+      "a call is left"
+    )
+    must(this.subject.world.sleeping === 0, "a timer is left")
+  }
+
+  private rest(): void {
+    this.subject.world.settle()
+    this.check()
+  }
+
+  private perform(command: Command): void {
+    const { model, subject, now } = this
+    const { world } = subject
+    if (command.do === "call") return this.call(command)
+    if (command.do === "allow") return this.allow(USERS[command.user]!, command.cost ?? 1)
+    if (command.do === "end") {
+      const running = model.calls.filter((call) => call.phase === "running" && call.told === undefined)
+      const call = running[command.pick % Math.max(1, running.length)]
+      const resume = call === undefined ? undefined : this.resumeOf.get(call)
+      if (call === undefined || resume === undefined) return
+      const [ending, exit] = endingOf(command.how, command.hint)
+      call.told = ending
+      resume(exit)
+    } else if (command.do === "interrupt") {
+      const live = Array.from(this.callOf).filter(([, { live }]) => live)
+      const [fiber] = live[command.pick % Math.max(1, live.length)] ?? []
+      if (fiber !== undefined) this.interrupt(fiber)
+    } else if (command.do === "advance") this.pass(now + command.millis)
+    else if (command.do === "due") {
+      const dues = model.dues(now)
+      this.pass(Math.max(now, (dues[command.pick % Math.max(1, dues.length)] ?? now + 1) + command.off))
+    } else if (command.do === "skew") world.skew = command.millis
+    else if (command.do === "reset") this.reset(command.user)
+    else if (command.do === "turns") for (let i = 0; i < command.turns && !world.idle; i++) world.turn(now)
+    else this.circuit(command.do, USERS[command.user]!)
+  }
+
+  /** Time stops wherever anything happens, and is looked at. */
+  private pass(until: number): void {
+    const { world } = this.subject
+    this.rest()
+    while (world.turn(until)) {
+      while (world.turn(world.now));
+      this.rest()
+    }
+    world.now = Math.max(world.now, until)
+  }
+
+  private call({ cost = 1, maxWait, then, user }: Command & { readonly do: "call" }): void {
+    const { model, subject } = this
+    const name = USERS[user]!
+    const call = model.call(name, cost, maxWait, this.now)
+    const body = Effect.suspend(() => {
+      this.guard(() => model.begins(call, this.now))
+      if (then !== undefined) {
+        const [ending, exit] = endingOf(then)
+        call.told = ending
+        return exit
+      }
+      return Effect.callback<string, unknown>((resume) => {
+        this.resumeOf.set(call, resume)
+      })
+    })
+    const offered = subject.run(body, name, cost, maxWait)
+    const fiber = subject.world.fork(
+      Effect.withFiber<unknown, unknown>((fiber) => {
+        this.callOf.set(fiber, call)
+        this.fiberOf.set(call, fiber)
+        return offered
+      })
+    )
+    fiber.addObserver((exit) =>
+      this.guard(() => {
+        const endings = call.final ?? []
+        must(
+          !call.live && endings.some((ending) => ended(exit, ending)),
+          "a call ended with",
+          exit,
+          "and should with",
+          endings
+        )
+        this.callOf.delete(fiber)
+      })
+    )
+  }
+
+  private interrupt(fiber: Fiber.Fiber<unknown, unknown>): void {
+    this.callOf.get(fiber)!.interrupted = true
+    fiber.interruptUnsafe()
+  }
+
+  private allow(user: string, cost: number): void {
+    const { model, now, subject } = this
+    if (subject.limiter === undefined || this.sequence.numbers.circuit !== undefined) return
+    const call = (this.current = model.call(user, cost, 0, now))
+    const exit = subject.world.fork(subject.limiter.allow({ user }, { cost })).pollUnsafe()
+    this.current = undefined
+    must(same(exit, Exit.succeed(call.phase === "admitted")), "allow", exit, call.phase)
+    call.phase = "ended"
+  }
+
+  private reset(user: number | undefined): void {
+    const { model, subject } = this
+    const name = user === undefined ? undefined : USERS[user]
+    if (subject.limiter === undefined) return
+    model.resetLimits(name)
+    subject.world.fork(subject.limiter.reset(name === undefined ? undefined : { user: name }))
+  }
+
+  private circuit(what: "isolate" | "close" | "resetCircuit", user: string): void {
+    const { breaker, world } = this.subject
+    if (breaker === undefined) return
+    const op = what === "resetCircuit" ? "reset" : what
+    const label = this.sequence.numbers.circuit!.byUser ? user : "effect-resilience/CircuitBreaker"
+    const before = this.told.get(label)?.length ?? 0
+    world.fork(breaker[op]({ user }))
+    this.model.command(op, user, this.now, this.told.get(label)?.[before]?.from)
+  }
+
+  /** Both sides, wherever everything is at rest. */
+  private check(): void {
+    this.throwBroken()
+    for (const user of this.model.users()) {
+      const seen = this.subject.look(user)
+      const expected = this.model.look(user, this.now)
+      must(same(seen, expected), "seen for", user, seen, "and should be", expected)
+    }
+    this.subject.world.settle() // what was seen to be slow may have moved a circuit
+    this.throwBroken()
+    this.model.checkAtRest(this.now)
+    this.model.checkMoves(this.told)
+  }
+}
+
+export const play = (sequence: Sequence): void => new Play(sequence).play()

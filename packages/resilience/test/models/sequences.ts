@@ -1,0 +1,163 @@
+/** Random numbers and random commands, small enough that a short sequence meets every edge. */
+import { it } from "@effect/vitest"
+import { Arbitrary, Effect, Random } from "effect"
+import { int } from "../kernel/laws.ts"
+import type { How } from "./call.ts"
+import type { CircuitNumbers, LimitNumbers, Numbers, RetryNumbers, SlotNumbers, TripNumbers } from "./numbers.ts"
+import { type Command, play, type Sequence } from "./play.ts"
+
+/** `MODEL_SEED` repeats a run; a violation names it. */
+export const seed: number =
+  process.env["MODEL_SEED"] === undefined ? Effect.runSync(Random.nextInt) : Number(process.env["MODEL_SEED"])
+/** `MODEL_RUNS`: a factor. */
+const effort = Number(process.env["MODEL_RUNS"] ?? 1)
+
+const pick = <A>(...list: ReadonlyArray<A>): Arbitrary.Arbitrary<A> =>
+  Arbitrary.map(int(0, list.length - 1), (i) => list[i]!)
+const oneOf = <A>(...list: ReadonlyArray<Arbitrary.Arbitrary<A>>): Arbitrary.Arbitrary<A> =>
+  Arbitrary.flatMap(int(0, list.length - 1), (i) => list[i]!)
+const optional = <A>(arbitrary: Arbitrary.Arbitrary<A>): Arbitrary.Arbitrary<A | undefined> =>
+  oneOf<A | undefined>(Arbitrary.Constant(undefined), arbitrary)
+
+const waiting = oneOf(
+  Arbitrary.Constant({ maxWait: 0, maxQueued: 1_000 }),
+  Arbitrary.all({ maxWait: int(1, 80), maxQueued: int(1, 4) })
+)
+
+const limitOf = (kind: Arbitrary.Arbitrary<LimitNumbers["kind"]>): Arbitrary.Arbitrary<LimitNumbers> =>
+  Arbitrary.map(
+    Arbitrary.all({
+      kind,
+      limit: int(1, 5),
+      window: int(1, 50),
+      burst: int(1, 5),
+      slices: int(1, 5),
+      waiting,
+      maxKeys: pick(undefined, undefined, 1, 2),
+      overflow: pick("evict" as const, "reject" as const)
+    }),
+    ({ waiting, ...rest }) => ({ ...rest, ...waiting, slices: Math.min(rest.slices, rest.window) })
+  )
+export const kinds = ["tokenBucket", "fixedWindow", "slidingWindow", "slidingLog"] as const
+
+const trip: Arbitrary.Arbitrary<TripNumbers> = oneOf<TripNumbers>(
+  Arbitrary.all({ kind: Arbitrary.Constant("consecutive" as const), failures: int(1, 3), within: pick(0, 0, 20, 60) }),
+  Arbitrary.map(
+    Arbitrary.all({
+      slowAfter: pick(0, 0, 5, 20),
+      threshold: pick(0.5, 0.25, 0.75, 1),
+      minimumCalls: int(1, 3),
+      calls: pick(0, 3, 5),
+      window: pick(40, 7, 100)
+    }),
+    (rate) => ({ kind: "rate", ...rate })
+  )
+)
+
+const circuit: Arbitrary.Arbitrary<CircuitNumbers> = Arbitrary.map(
+  Arbitrary.all({
+    trips: Arbitrary.array(trip, { minLength: 1, maxLength: 2 }),
+    open: int(1, 40),
+    growth: pick(1, 2),
+    permitted: int(1, 3),
+    spare: int(0, 2),
+    lease: pick(0, 30, 100),
+    byUser: pick(false, true),
+    maxKeys: pick(undefined, 2, 1),
+    idle: pick(undefined, 50)
+  }),
+  ({ spare, ...rest }) => ({ ...rest, cap: 120, required: Math.max(1, rest.permitted - spare) })
+)
+
+const slots: Arbitrary.Arbitrary<SlotNumbers> = Arbitrary.map(
+  Arbitrary.all({ maxConcurrent: int(1, 3), waiting }),
+  ({ maxConcurrent, waiting }) => ({ maxConcurrent, ...waiting })
+)
+
+const retry: Arbitrary.Arbitrary<RetryNumbers> = Arbitrary.all({
+  maxAttempts: int(1, 3),
+  delay: int(1, 30),
+  growth: pick(1, 2)
+})
+
+const refusing = { maxWait: 0, maxQueued: 1_000 }
+
+/** With one line to wait in: where there are several, a call may change lines without a word. */
+const whole: Arbitrary.Arbitrary<Numbers> = Arbitrary.map(
+  Arbitrary.all({
+    circuit: optional(circuit),
+    limit: optional(limitOf(pick(...kinds))),
+    shared: optional(limitOf(pick(...kinds))),
+    slots: optional(slots),
+    retry: optional(retry),
+    timeout: pick(undefined, 30, 100),
+    attemptTimeout: pick(undefined, 10, 60),
+    perAttempt: pick(false, true),
+    line: int(0, 2)
+  }),
+  ({ circuit, limit, line, shared, slots, ...rest }) => {
+    const longest = Math.min(rest.timeout ?? Infinity, rest.attemptTimeout ?? Infinity)
+    const leased = longest === Infinity || circuit === undefined || circuit.lease === 0 || circuit.lease >= longest
+    return {
+      ...rest,
+      timeout: rest.timeout ?? (circuit === undefined && slots === undefined && limit === undefined ? 100 : undefined),
+      circuit: leased ? circuit : { ...circuit, lease: 100 },
+      limit: limit && (line === 0 ? limit : { ...limit, ...refusing }),
+      shared: limit && shared && { ...shared, ...(line === 1 ? {} : refusing), maxKeys: undefined },
+      slots: slots && (line === 2 ? slots : { ...slots, ...refusing })
+    }
+  }
+)
+
+export const settings = {
+  ...(Object.fromEntries(
+    kinds.map((kind) => [kind, Arbitrary.map(limitOf(Arbitrary.Constant(kind)), (limit): Numbers => ({ limit }))])
+  ) as Record<(typeof kinds)[number], Arbitrary.Arbitrary<Numbers>>),
+  breaker: Arbitrary.map(circuit, (circuit): Numbers => ({ circuit })),
+  bulkhead: Arbitrary.map(slots, (slots): Numbers => ({ slots })),
+  pipeline: whole
+}
+
+const HOW: ReadonlyArray<How> = ["fail", "succeed", "fail", "succeed", "fail", "die", "reject", "hint"]
+
+const Dice = Arbitrary.all({ what: int(0, 99), who: int(0, 5), size: int(0, 99) })
+
+const commandOf =
+  (interleaved: boolean) =>
+  ({ size, what, who }: { readonly what: number; readonly who: number; readonly size: number }): Command => {
+    const user = who < 3 ? 0 : who - 2
+    const cost = size < 60 ? 1 : 1 + (size % 5)
+    const how = HOW[size % HOW.length]!
+    if (what < 22) return { do: "call", user, cost }
+    if (what < 38) return { do: "call", user, cost, then: how === "hint" ? "fail" : how }
+    if (what < 43) return { do: "call", user, cost, maxWait: size }
+    if (what < 47) return { do: "allow", user, cost }
+    if (what < 65) return how === "hint" ? { do: "end", pick: who, how, hint: size * 2 } : { do: "end", pick: who, how }
+    if (what < 70) return { do: "interrupt", pick: who }
+    if (what < 79) return { do: "due", pick: who, off: (size % 3) - 1 }
+    if (what < 87) return interleaved ? { do: "turns", turns: size % 8 } : { do: "advance", millis: size }
+    if (what < 90) return { do: "advance", millis: size % 12 }
+    if (what < 93) return { do: "skew", millis: (size - 50) * 1_000 }
+    if (what < 96) return who < 4 ? { do: "reset", user } : { do: "reset" }
+    return { do: what < 98 ? "resetCircuit" : what < 99 ? "isolate" : "close", user }
+  }
+
+export const sequences = (numbers: Arbitrary.Arbitrary<Numbers>, length: number): Arbitrary.Arbitrary<Sequence> =>
+  Arbitrary.all({
+    commands: Arbitrary.array(Arbitrary.map(Dice, commandOf(false)), { minLength: 1, maxLength: length }),
+    numbers
+  })
+
+export const interleaved = (numbers: Arbitrary.Arbitrary<Numbers>, length: number): Arbitrary.Arbitrary<Sequence> =>
+  Arbitrary.all({
+    commands: Arbitrary.array(Arbitrary.map(Dice, commandOf(true)), { minLength: 2, maxLength: length }),
+    numbers,
+    maxOps: pick(30, 11, 7, 5, 4, 3)
+  })
+
+/** Plays many random sequences; what fails is shrunk, commands first. */
+export const agrees = (name: string, cases: Arbitrary.Arbitrary<Sequence>, runs: number): void =>
+  it.effect.prop(name, { sequence: cases }, ({ sequence }) => Effect.sync(() => play(sequence)), {
+    timeout: 120_000,
+    arbitrary: { runs: Math.ceil(runs * effort), size: 200, seed, maxShrinks: 4_000 }
+  })
