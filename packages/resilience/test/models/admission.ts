@@ -51,9 +51,9 @@ const judgeLimit = (asked: Asked, limit: AskedLimit, now: number) => {
     until,
     field: limit.field
   })
-  if (!limit.hasRoom) return refuse("too-many-keys", undefined, true)
   const own = meter.wait(call.cost, now)
   if (own === undefined) return refuse("cost-exceeds-capacity", undefined, true)
+  if (!limit.hasRoom) return refuse("too-many-keys", undefined, true)
   const line = waiting.filter(
     (other) => other.queue === limit.field && (limit.field === "shared" || other.user === call.user)
   )

@@ -155,8 +155,7 @@ export class PipelineModel {
     call.whole = this.numbers.perAttempt === true
     call.phase = call.whole || this.numbers.slots !== undefined ? "asking" : "admitted"
     call.attemptAt = now
-    if (call.whole) call.begun = false
-    if (call.whole) call.permit = undefined
+    if (call.whole) Object.assign(call, { begun: false, permit: undefined, taken: undefined })
   }
 
   queued(call: CallModel, policy: string, limit: string, now: number): void {
@@ -199,7 +198,7 @@ export class PipelineModel {
     }
     const take = (field: "limit" | "shared") =>
       this.limits[field]?.keep(this.keyOf(field, call), now).take(call.cost, now)
-    call.taken = { limit: take("limit"), shared: take("shared") }
+    if (this.numbers.limit !== undefined) call.taken = { limit: take("limit"), shared: take("shared") }
   }
 
   rejected(call: CallModel, attempt: number, rejection: unknown, now: number): void {
@@ -409,9 +408,9 @@ export class PipelineModel {
     }
   }
 
-  command(op: "isolate" | "close" | "reset", user: string, now: number, from: string | undefined): void {
+  command(op: "isolate" | "close" | "reset", user: string, now: number, forgotten: boolean): void {
     const key = this.circuitOf(user)
-    const circuit = this.circuit(user, now, from === "Closed" || this.oracle.isFresh(key))!
+    const circuit = this.circuit(user, now, forgotten)!
     const there = this.circuits!.isThere(key, now)
     circuit.command(op, now)
     circuit.lastUsed = now

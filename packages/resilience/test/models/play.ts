@@ -205,8 +205,9 @@ export class Play {
     world.now = Math.max(world.now, until)
   }
 
-  private call({ cost = 1, maxWait, then, user }: Command & { readonly do: "call" }): void {
+  private call({ cost = 1, then, user, ...own }: Command & { readonly do: "call" }): void {
     const { model, subject } = this
+    const maxWait = subject.asksLimiterAlone ? own.maxWait : undefined
     const name = USERS[user]!
     const call = model.call(name, cost, maxWait, this.now)
     const body = Effect.suspend(() => {
@@ -250,7 +251,8 @@ export class Play {
 
   private allow(user: string, cost: number): void {
     const { model, now, subject } = this
-    if (subject.limiter === undefined || this.sequence.numbers.circuit !== undefined) return
+    const { circuit, slots } = this.sequence.numbers
+    if (subject.limiter === undefined || circuit !== undefined || slots !== undefined) return
     const call = (this.current = model.call(user, cost, 0, now))
     const exit = subject.world.fork(subject.limiter.allow({ user }, { cost })).pollUnsafe()
     this.current = undefined
@@ -273,7 +275,14 @@ export class Play {
     const label = this.sequence.numbers.circuit!.byUser ? user : "effect-resilience/CircuitBreaker"
     const before = this.told.get(label)?.length ?? 0
     world.fork(breaker[op]({ user }))
-    this.model.command(op, user, this.now, this.told.get(label)?.[before]?.from)
+    const move = this.told.get(label)?.[before]
+    // whether it was forgotten just before, which a sweep may do or not, shows in what it came from
+    const empty = this.subject.look(user).circuit?.windows.every(({ calls }) => calls === 0) === true
+    const forgotten =
+      op === "isolate"
+        ? move?.from === "Closed" && empty
+        : move === undefined && (op === "reset" || this.subject.oracle.isFresh(this.model.circuitOf(user)))
+    this.model.command(op, user, this.now, forgotten)
   }
 
   /** Both sides, wherever everything is at rest. */

@@ -94,7 +94,12 @@ export class Subject {
       }
     }
     const parts = [this.limiter, this.breaker, this.bulkhead].filter((part) => part !== undefined)
-    if (parts.length !== 1 || numbers.retry !== undefined || numbers.timeout !== undefined)
+    const { attemptTimeout, perAttempt, retry, timeout } = numbers
+    if (
+      parts.length !== 1 ||
+      [attemptTimeout, retry, timeout].some((part) => part !== undefined) ||
+      perAttempt === true
+    )
       this.resilience = this.compose()
   }
 
@@ -129,6 +134,11 @@ export class Subject {
     }
     const composed = Effect.provide(Resilience.Resilience, Resilience.layerFrom(tags as never, options))
     return this.world.get(Effect.provideContext(composed, services as Context.Context<never>)) // all that the tags name
+  }
+
+  /** Only a limiter of its own takes a `maxWait` for each call. */
+  get asksLimiterAlone(): boolean {
+    return this.resilience === undefined && this.limiter !== undefined
   }
 
   /** The memory store, overheard. */
