@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { CircuitPass } from "../CircuitGate.ts"
+import { sinkOf } from "../events.ts"
 import { nowOf, startTimer } from "../time.ts"
 
 /** Ends early when the circuit that admitted the call moves. */
@@ -17,6 +18,8 @@ export const backOff = (
   if (millis <= 0) return Effect.void
   if (pass === undefined) return fiber.getRef(Clock.Clock).sleep(Duration.millis(millis))
   return Effect.callback<void>((resume) => {
+    // the fiber may have yielded since the call last looked, and the circuit moved meanwhile
+    if (pass.left(nowOf(fiber), sinkOf(fiber))) return resume(Effect.void)
     const done = () => {
       stop()
       resume(Effect.void)
