@@ -51,6 +51,8 @@ export class CallModel {
   backoffUntil = 0
   /** The call's time is over before the backoff is. */
   cut = false
+  /** The circuit moved with its report. */
+  left = false
   told: Ending | undefined
   interrupted = false
   /** How the newest attempt ended; then how the call does. */

@@ -52,10 +52,11 @@ export class CircuitModel {
   lastUsed = Infinity
   /** Moves that were due by time, and of which nothing was kept yet. */
   private untold: Array<Move> = []
-  told: Array<Move> = []
+  private readonly onTold: (move: Move) => void
 
-  constructor(numbers: CircuitNumbers) {
+  constructor(numbers: CircuitNumbers, onTold: (move: Move) => void) {
     this.numbers = numbers
+    this.onTold = onTold
     this.seen = numbers.trips.map(() => [])
   }
 
@@ -93,7 +94,7 @@ export class CircuitModel {
   }
 
   private tell(): void {
-    this.told.push(...this.untold)
+    for (const move of this.untold) this.onTold(move)
     this.untold = []
   }
 
@@ -104,8 +105,7 @@ export class CircuitModel {
   }
 
   private copy(): CircuitModel {
-    const copy = Object.assign(new CircuitModel(this.numbers), this)
-    copy.told = []
+    const copy = Object.assign(new CircuitModel(this.numbers, this.onTold), this)
     copy.untold = []
     return copy
   }

@@ -1,7 +1,7 @@
 /** What is kept for each key, where the number of keys is bounded. Absent means as good as new. */
 export class Keyed<V> {
   private readonly kept = new Map<string, V>()
-  private readonly make: () => V
+  private readonly make: (key: string) => V
   private readonly maxKeys: number
   /** When a key may be forgotten; a key in use never is. */
   private readonly endsAt: (value: V, now: number) => number
@@ -12,7 +12,7 @@ export class Keyed<V> {
   private crowded = false
 
   constructor(options: {
-    readonly make: () => V
+    readonly make: (key: string) => V
     readonly maxKeys: number | undefined
     readonly endsAt: (value: V, now: number) => number
     readonly inUse: (key: string) => boolean
@@ -32,7 +32,7 @@ export class Keyed<V> {
 
   /** As it is, or as good as new. */
   get(key: string): V {
-    return this.kept.get(key) ?? this.make()
+    return this.kept.get(key) ?? this.make(key)
   }
 
   isThere(key: string, now: number): boolean {
@@ -71,7 +71,7 @@ export class Keyed<V> {
   }
 
   renew(key: string): void {
-    if (this.kept.has(key)) this.kept.set(key, this.make())
+    if (this.kept.has(key)) this.kept.set(key, this.make(key))
   }
 
   keys(): ReadonlyArray<string> {

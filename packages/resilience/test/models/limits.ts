@@ -12,6 +12,7 @@ export interface Meter {
   readonly wait: (cost: number, now: number) => number | undefined
   readonly take: (cost: number, now: number) => Taken
   readonly giveBack: (taken: Taken, now: number) => void
+  readonly counts: (taken: Taken) => boolean
   readonly remaining: (now: number) => number
   /** When it is as good as new. */
   readonly newFrom: (now: number) => number
@@ -43,6 +44,9 @@ class WindowMeter implements Meter {
   }
   giveBack(taken: Taken): void {
     this.log = this.log.filter((one) => one !== taken)
+  }
+  counts(taken: Taken): boolean {
+    return this.log.includes(taken)
   }
   remaining(now: number): number {
     return this.limit - this.used(now)
@@ -110,6 +114,9 @@ class BucketMeter implements Meter {
     if (back <= 0) return
     this.log = [...this.log, { at: now, cost: -back }]
     if (this.log.reduce((sum, { cost }) => sum - Math.min(0, cost), 0) > this.capacity) this.known = now + 1
+  }
+  counts(taken: Taken): boolean {
+    return this.log.includes(taken)
   }
   remaining(now: number): number {
     return Math.floor((this.capacity - this.owed(now)) / this.numbers.window)

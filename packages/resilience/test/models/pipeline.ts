@@ -2,6 +2,7 @@
  * The whole pipeline as a reference: it is told in order what happened, and throws at the first thing that should not
  * have. At rest it says what is overdue.
  */
+import type { RefusedLimit } from "../../src/Rejection.ts"
 import { type Asked, type AskedLimit, judge, type Verdict } from "./admission.ts"
 import { CallModel, type Ending, outcomeOf } from "./call.ts"
 import { CircuitModel, type Move, type Outcome } from "./circuit.ts"
@@ -21,6 +22,12 @@ export const must: (condition: boolean, ...what: ReadonlyArray<unknown>) => asse
 
 export const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
 
+/** What a refusal says of the limit that all share. */
+const sharedWaitIn = (rejection: unknown): number | undefined => {
+  const { limits = [] } = rejection as { readonly limits?: ReadonlyArray<RefusedLimit> } // a rejection of ours
+  return limits.find(({ limit }) => limit === "all")?.retryAfterMillis
+}
+
 /** What only the service can say: which of several equal keys it has forgotten. */
 export interface Oracle {
   readonly hasGone: (where: "limit" | "shared" | "circuit", key: string) => boolean
@@ -33,6 +40,8 @@ export class PipelineModel {
   readonly calls: Array<CallModel> = []
   readonly limits: { readonly limit: Keyed<Meter> | undefined; readonly shared: Keyed<Meter> | undefined }
   readonly circuits: Keyed<CircuitModel> | undefined
+  /** Since the last rest, by circuit. */
+  private readonly moves = new Map<string, ReadonlyArray<Move>>()
   running = 0
   private arrivals = 0
   private readonly oracle: Oracle
@@ -50,7 +59,7 @@ export class PipelineModel {
             make: () => meterOf(some),
             maxKeys: some.maxKeys,
             endsAt: (meter, now) => meter.newFrom(now),
-            inUse: (key) => this.waiting.some((call) => call.queue === field && this.keyOf(field, call) === key),
+            inUse: (key) => this.waiting.some((call) => call.queue === field && this.keyOf(field, call.user) === key),
             hasGone: (key) => oracle.hasGone(field, key)
           })
     this.limits = { limit: limits("limit", limit), shared: limits("shared", shared) }
@@ -58,7 +67,11 @@ export class PipelineModel {
       circuit === undefined
         ? undefined
         : new Keyed<CircuitModel>({
-            make: () => new CircuitModel(circuit),
+            make: (key) =>
+              new CircuitModel(circuit, (move) => {
+                const label = circuit.byUser ? key : circuitLabel
+                this.moves.set(label, [...(this.moves.get(label) ?? []), move])
+              }),
             maxKeys: circuit.byUser ? circuit.maxKeys : undefined,
             endsAt: (one) => one.endsAt(),
             inUse: (key) => this.usesCircuit(key),
@@ -69,9 +82,9 @@ export class PipelineModel {
   labelOf(user: string): string {
     return JSON.stringify([["user", user]])
   }
-  private keyOf(field: "limit" | "shared", call: CallModel): string {
+  private keyOf(field: "limit" | "shared", user: string): string {
     if (field === "shared") return ""
-    return this.numbers.shared === undefined ? this.labelOf(call.user) : call.user
+    return this.numbers.shared === undefined ? this.labelOf(user) : user
   }
   circuitOf(user: string): string {
     return this.numbers.circuit?.byUser === true ? user : ""
@@ -109,7 +122,7 @@ export class PipelineModel {
       limits: limits.flatMap(([field, numbers, name]): ReadonlyArray<AskedLimit> => {
         if (numbers === undefined) return []
         const keyed = this.limits[field]!
-        const key = this.keyOf(field, call)
+        const key = this.keyOf(field, call.user)
         return [
           {
             field,
@@ -127,10 +140,10 @@ export class PipelineModel {
     }
   }
 
-  private judge(call: CallModel, now: number): Verdict {
+  private judge(call: CallModel, now: number, atMost?: number): Verdict {
     this.circuit(call.user, now)?.feed(now)
     if (call.whole) this.useCircuit(call.user, now)
-    return judge(this.asked(call, now), now)
+    return judge({ ...this.asked(call, now), atMost }, now)
   }
 
   private useCircuit(user: string, now: number): void {
@@ -160,7 +173,7 @@ export class PipelineModel {
 
   queued(call: CallModel, policy: string, limit: string, now: number): void {
     this.proceed(call, now)
-    const verdict = this.judge(call, now)
+    const verdict = this.judge(call, now, 0)
     must(call.phase === "asking" && verdict.is === "waits", "a call waits, and should be", verdict)
     const name =
       verdict.queue === "slots"
@@ -197,14 +210,14 @@ export class PipelineModel {
       call.owesReport = true
     }
     const take = (field: "limit" | "shared") =>
-      this.limits[field]?.keep(this.keyOf(field, call), now).take(call.cost, now)
+      this.limits[field]?.keep(this.keyOf(field, call.user), now).take(call.cost, now)
     if (this.numbers.limit !== undefined) call.taken = { limit: take("limit"), shared: take("shared") }
   }
 
   rejected(call: CallModel, attempt: number, rejection: unknown, now: number): void {
     this.proceed(call, now)
     must(attempt === call.attempt, "the attempt", attempt, call.attempt)
-    const verdict = this.judge(call, now)
+    const verdict = this.judge(call, now, sharedWaitIn(rejection))
     must(call.phase === "asking" || call.phase === "queued", "who is refused", call.phase)
     must(
       verdict.is === "rejected" && same(verdict.rejection, rejection),
@@ -277,7 +290,11 @@ export class PipelineModel {
     const laterSlot = call.attempt > 1 && !call.whole
     const add = (condition: boolean, one: Ending | undefined) => condition && one !== undefined && endings.push(one)
     add(call.phase === "over", ending)
-    add(call.phase === "failed" && (call.attempt >= this.numbers.retry!.maxAttempts || this.moved(call, now)), ending)
+    add(
+      call.phase === "failed" &&
+        (call.left || call.attempt >= this.numbers.retry!.maxAttempts || this.moved(call, now)),
+      ending
+    )
     add(call.phase === "backoff" && this.moved(call, now), ending)
     add(call.phase === "backoff" && call.cut && now >= call.backoffUntil && !this.moved(call, now), timeout)
     add(call.phase === "queued" && now >= call.deadline, timeout)
@@ -310,11 +327,14 @@ export class PipelineModel {
       "the hint",
       hint
     )
-    if (call.phase !== "failed" || this.numbers.perAttempt !== true) call.final = endings
+    // an attempt's own report is not yet the end of its call
+    if (this.numbers.retry === undefined || this.numbers.perAttempt !== true) call.final = endings
     call.owesReport = false
     call.outcome = outcome
     this.useCircuit(call.user, now)
     this.circuits!.get(this.circuitOf(call.user)).record(call.permit, outcome, now, hint)
+    // whether it goes on is decided in the same step, while its circuit cannot be forgotten
+    call.left = call.phase === "failed" && this.moved(call, now)
   }
 
   releases(call: CallModel): void {
@@ -327,7 +347,7 @@ export class PipelineModel {
     must(!call.begun && call.taken !== undefined, "given back, and used")
     for (const field of ["limit", "shared"] as const) {
       const taken = call.taken[field]
-      if (taken !== undefined) this.limits[field]!.get(this.keyOf(field, call)).giveBack(taken, now)
+      if (taken !== undefined) this.limits[field]!.get(this.keyOf(field, call.user)).giveBack(taken, now)
     }
     call.taken = undefined
   }
@@ -339,10 +359,11 @@ export class PipelineModel {
   ): ReadonlyArray<Ending> {
     const endings = call.final ?? this.endings(call, now)
     must(endings.length > 0, "a call ended that was", call.phase, call.ending)
-    must(
-      !call.owesReport && !call.slot && (call.begun || call.taken === undefined),
-      "a call ended, and keeps something"
-    )
+    const keeps = (["limit", "shared"] as const).some((field) => {
+      const taken = call.taken?.[field]
+      return !call.begun && taken !== undefined && this.limits[field]!.get(this.keyOf(field, call.user)).counts(taken)
+    })
+    must(!call.owesReport && !call.slot && !keeps, "a call ended, and keeps something")
     const told: ReadonlyArray<Outcome> = call.outcome === undefined ? this.outcomes(call, now) : [call.outcome]
     must(told.includes(event.outcome), "the outcome", event.outcome, told)
     const atTheDoor = call.phase === "admitted" && call.interrupted && event.attempts === call.attempt
@@ -399,12 +420,19 @@ export class PipelineModel {
     return call
   }
 
+  /** What was taken before is nobody's to give back. */
   resetLimits(user: string | undefined): void {
     for (const field of ["limit", "shared"] as const) {
       const keyed = this.limits[field]
       if (keyed === undefined) continue
-      const one = user === undefined ? undefined : new CallModel(user, 1, undefined, 0, 0)
-      for (const key of one === undefined ? keyed.keys() : [this.keyOf(field, one)]) keyed.renew(key)
+      const isReset = (key: string) => user === undefined || key === this.keyOf(field, user)
+      for (const key of keyed.keys()) if (isReset(key)) keyed.renew(key)
+      for (const call of this.calls) {
+        if (call.taken !== undefined && isReset(this.keyOf(field, call.user))) {
+          const left = { ...call.taken, [field]: undefined }
+          call.taken = left.limit === undefined && left.shared === undefined ? undefined : left
+        }
+      }
     }
   }
 
@@ -419,10 +447,9 @@ export class PipelineModel {
 
   look(user: string, now: number) {
     const of = (field: "limit" | "shared") => {
-      const one = new CallModel(user, 1, undefined, now, Infinity)
       const keyed = this.limits[field]
       if (keyed === undefined) return undefined
-      const meter = keyed.get(this.keyOf(field, one))
+      const meter = keyed.get(this.keyOf(field, user))
       return {
         remaining: meter.remaining(now),
         resetAfterMillis: Math.max(0, meter.newFrom(now) - now),
@@ -445,21 +472,11 @@ export class PipelineModel {
   }
 
   /** Every circuit's moves were told, each once. */
-  checkMoves(told: Map<string, Array<Move>>): void {
-    for (const key of this.circuits?.keys() ?? []) {
-      const circuit = this.circuits!.get(key)
-      const label = this.numbers.circuit!.byUser ? key : this.circuitLabel
-      must(
-        same(told.get(label) ?? [], circuit.told),
-        "moves told",
-        told.get(label) ?? [],
-        "and should be",
-        circuit.told
-      )
-      told.delete(label)
-      circuit.told = []
-    }
-    must(told.size === 0, "moves of nobody", Array.from(told))
+  checkMoves(told: Map<string, ReadonlyArray<Move>>): void {
+    const inOrder = (moves: Map<string, ReadonlyArray<Move>>) => Array.from(moves).sort(([a], [b]) => (a < b ? -1 : 1))
+    must(same(inOrder(told), inOrder(this.moves)), "moves told", inOrder(told), "and should be", inOrder(this.moves))
+    told.clear()
+    this.moves.clear()
   }
 
   /** Whom anybody has called for. */
@@ -478,9 +495,8 @@ export class PipelineModel {
     }
     for (const user of this.users()) {
       dues.push(...(this.circuit(user, now)?.dues() ?? []))
-      const one = new CallModel(user, 1, undefined, now, Infinity)
       for (const field of ["limit", "shared"] as const) {
-        const meter = this.limits[field]?.get(this.keyOf(field, one))
+        const meter = this.limits[field]?.get(this.keyOf(field, user))
         if (meter !== undefined) dues.push(now + (meter.wait(1, now) ?? 0), meter.newFrom(now))
       }
     }

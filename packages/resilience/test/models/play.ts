@@ -1,5 +1,5 @@
 /** Plays commands against the service and its model, which is told everything in the order in which it happens. */
-import { Cause, Effect, Exit, type Fiber } from "effect"
+import { Cause, Effect, type Exit, type Fiber } from "effect"
 import type { Event } from "../../src/Event.ts"
 import { BulkheadFull, TimeoutExceeded } from "../../src/Rejection.ts"
 import type { Step } from "../../src/Store.ts"
@@ -63,7 +63,9 @@ const endingOf = (how: How, hint = 0): readonly [ending: Ending, exit: Effect.Ef
 const ended = (exit: Exit.Exit<unknown, unknown>, ending: Ending): boolean => {
   if (exit._tag === "Success") return ending.is === "success" && exit.value === "done"
   if (Cause.hasInterruptsOnly(exit.cause)) return ending.is === "interrupt"
-  const [reason, ...others] = exit.cause.reasons
+  // who is interrupted while it ends tells both
+  const reasons = exit.cause.reasons.filter((reason) => !Cause.isInterruptReason(reason))
+  const [reason, ...others] = reasons
   if (reason === undefined || others.length > 0) return false
   if (Cause.isDieReason(reason)) return ending.is === "defect" && reason.defect === DEFECT
   const error = Cause.isFailReason(reason) ? reason.error : undefined
@@ -82,7 +84,7 @@ export class Play {
   private readonly callOf = new Map<Fiber.Fiber<unknown, unknown>, CallModel>()
   private readonly fiberOf = new Map<CallModel, Fiber.Fiber<unknown, unknown>>()
   private readonly resumeOf = new Map<CallModel, (exit: Effect.Effect<string, unknown>) => void>()
-  private readonly told = new Map<string, Array<Move>>()
+  private readonly told = new Map<string, ReadonlyArray<Move>>()
   private current: CallModel | undefined
   private readonly sequence: Sequence
   /** What the service's own fibers would swallow. */
@@ -232,6 +234,9 @@ export class Play {
     fiber.addObserver((exit) =>
       this.guard(() => {
         const endings = call.final ?? []
+        // interrupted before it asked for anything, it was never there
+        if (call.interrupted && call.phase === "asking" && call.attempt === 1) call.phase = "ended"
+        if (endings.length === 0 && call.phase === "ended" && ended(exit, { is: "interrupt" })) return
         must(
           !call.live && endings.some((ending) => ended(exit, ending)),
           "a call ended with",
@@ -254,9 +259,9 @@ export class Play {
     const { circuit, slots } = this.sequence.numbers
     if (subject.limiter === undefined || circuit !== undefined || slots !== undefined) return
     const call = (this.current = model.call(user, cost, 0, now))
-    const exit = subject.world.fork(subject.limiter.allow({ user }, { cost })).pollUnsafe()
+    const allowed = subject.now(subject.limiter.allow({ user }, { cost }))
     this.current = undefined
-    must(same(exit, Exit.succeed(call.phase === "admitted")), "allow", exit, call.phase)
+    must(allowed === (call.phase === "admitted"), "allow", allowed, call.phase)
     call.phase = "ended"
   }
 
@@ -265,16 +270,16 @@ export class Play {
     const name = user === undefined ? undefined : USERS[user]
     if (subject.limiter === undefined) return
     model.resetLimits(name)
-    subject.world.fork(subject.limiter.reset(name === undefined ? undefined : { user: name }))
+    subject.now(subject.limiter.reset(name === undefined ? undefined : { user: name }))
   }
 
   private circuit(what: "isolate" | "close" | "resetCircuit", user: string): void {
-    const { breaker, world } = this.subject
+    const { breaker } = this.subject
     if (breaker === undefined) return
     const op = what === "resetCircuit" ? "reset" : what
     const label = this.sequence.numbers.circuit!.byUser ? user : "effect-resilience/CircuitBreaker"
     const before = this.told.get(label)?.length ?? 0
-    world.fork(breaker[op]({ user }))
+    this.subject.now(breaker[op]({ user }))
     const move = this.told.get(label)?.[before]
     // whether it was forgotten just before, which a sweep may do or not, shows in what it came from
     const empty = this.subject.look(user).circuit?.windows.every(({ calls }) => calls === 0) === true

@@ -1,5 +1,5 @@
 /** The real service of the given numbers, in a world of its own, and everything that can be heard of it. */
-import { Context, Effect, Fiber, Layer, Option } from "effect"
+import { Context, Effect, Fiber, Layer, Option, References } from "effect"
 import { World } from "effect-resilience-testing/World"
 import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Resilience, Retry } from "../../src/index.ts"
 import { type Event, EventSink } from "../../src/Event.ts"
@@ -186,16 +186,19 @@ export class Subject {
     return this.bulkhead!.execute(self, JSON.stringify([["user", user]]))
   }
 
-  /** What a reader sees, at once: without a turn of anybody. */
+  /** At once, in a single turn. The fiber may end later, when its turns are short again. */
+  now<A>(effect: Effect.Effect<A>): A {
+    let result: { readonly value: A } | undefined
+    const noted = Effect.map(effect, (value) => void (result = { value }))
+    this.world.fork(Effect.provideService(noted, References.PreventSchedulerYield, true))
+    if (result === undefined) throw new Error("it takes time")
+    return (result as { readonly value: A }).value // set in the callback
+  }
+
+  /** What a reader sees. */
   look(user: string) {
     const key = { user }
-    const now = <A>(effect: Effect.Effect<A> | undefined): A | undefined => {
-      if (effect === undefined) return undefined
-      const exit = this.world.fork(effect).pollUnsafe()
-      if (exit?._tag !== "Success") throw new Error("a look takes time")
-      return exit.value
-    }
-    const peek = now(this.limiter?.peek(key))
+    const peek = this.limiter && this.now(this.limiter.peek(key))
     const limit = (name: string) => {
       const one = peek?.limits[name]
       if (one === undefined) return undefined
@@ -205,8 +208,8 @@ export class Subject {
     return {
       limit: limit(this.numbers.shared === undefined ? "limit" : "user"),
       shared: limit("all"),
-      circuit: now(this.breaker?.state(key)),
-      slots: now(this.bulkhead?.inspect)
+      circuit: this.breaker && this.now(this.breaker.state(key)),
+      slots: this.bulkhead && this.now(this.bulkhead.inspect)
     }
   }
 }
