@@ -46,8 +46,11 @@ export class PipelineModel {
   private arrivals = 0
   private readonly oracle: Oracle
   private readonly circuitLabel: string
+  /** Where turns are short, a call looks at its circuit some turns before it goes on, and both need not agree. */
+  private readonly exact: boolean
 
-  constructor(numbers: Numbers, oracle: Oracle, circuitLabel: string) {
+  constructor(numbers: Numbers, oracle: Oracle, circuitLabel: string, exact: boolean) {
+    this.exact = exact
     this.numbers = numbers
     this.oracle = oracle
     this.circuitLabel = circuitLabel
@@ -161,7 +164,7 @@ export class PipelineModel {
   private proceed(call: CallModel, now: number): void {
     if (call.phase !== "backoff") return
     must(now >= call.backoffUntil && !call.cut, "the next attempt comes too early", call.user)
-    must(!this.moved(call, now), "an attempt after the circuit moved", call.user)
+    must(!this.exact || !this.moved(call, now), "an attempt after the circuit moved", call.user)
     call.attempt++
     call.order = Infinity
     call.arrivedAt = now
@@ -191,6 +194,8 @@ export class PipelineModel {
   admitted(call: CallModel, attempt: number, waited: number, now: number): void {
     this.proceed(call, now)
     must(attempt === call.attempt, "the attempt", attempt, call.attempt)
+    // the slot of a further attempt is asked for and the circuit looked at in one step
+    must(call.whole || !this.moved(call, now), "a slot for an attempt after the circuit moved")
     const verdict = this.judge(call, now)
     must(
       (call.phase === "asking" || call.phase === "queued") && verdict.is === "admitted",
@@ -235,7 +240,7 @@ export class PipelineModel {
   begins(call: CallModel, now: number): void {
     this.proceed(call, now)
     must(call.phase === "admitted", "an effect begins while its call is", call.phase)
-    must(!this.moved(call, now) || call.attempt === 1 || call.whole, "an attempt after the circuit moved")
+    must(!this.exact || call.whole || !this.moved(call, now), "an attempt after the circuit moved")
     Object.assign(call, { phase: "running", begun: true, attempts: call.attempt, told: undefined })
   }
 
@@ -296,7 +301,8 @@ export class PipelineModel {
       ending
     )
     add(call.phase === "backoff" && this.moved(call, now), ending)
-    add(call.phase === "backoff" && call.cut && now >= call.backoffUntil && !this.moved(call, now), timeout)
+    const isCut = call.phase === "backoff" && call.cut && now >= call.backoffUntil
+    add(isCut && !(this.exact && this.moved(call, now)), timeout)
     add(call.phase === "queued" && now >= call.deadline, timeout)
     add((call.phase === "queued" || call.phase === "admitted") && laterSlot && this.moved(call, now), ending)
     return endings

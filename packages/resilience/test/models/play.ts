@@ -98,7 +98,8 @@ export class Play {
       commit: (step, fiber) => this.guard(() => this.hearCommit(step, fiber)),
       release: (fiber) => this.guard(() => this.model.releases(this.callOf.get(fiber)!))
     })
-    this.model = new PipelineModel(numbers, this.subject.oracle, "effect-resilience/CircuitBreaker")
+    const exact = sequence.maxOps === undefined
+    this.model = new PipelineModel(numbers, this.subject.oracle, "effect-resilience/CircuitBreaker", exact)
   }
 
   private get now(): number {
