@@ -78,6 +78,7 @@ export class PipelineModel {
             maxKeys: circuit.byUser ? circuit.maxKeys : undefined,
             endsAt: (one) => one.endsAt(),
             inUse: (key) => this.usesCircuit(key),
+            mayBeIdle: (key) => !exact && !this.usesCircuit(key, false),
             hasGone: (key) => oracle.hasGone("circuit", key)
           })
   }
@@ -92,9 +93,11 @@ export class PipelineModel {
   circuitOf(user: string): string {
     return this.numbers.circuit?.byUser === true ? user : ""
   }
-  private usesCircuit(key: string): boolean {
-    const watches = ({ owesReport, phase }: CallModel) => owesReport || phase === "queued" || phase === "backoff"
-    return this.calls.some((call) => this.circuitOf(call.user) === key && watches(call))
+  private usesCircuit(key: string, backsOff = true): boolean {
+    return this.calls.some(({ owesReport, phase, user }) => {
+      const watches = phase === "queued" || (phase === "backoff" && backsOff)
+      return this.circuitOf(user) === key && (owesReport || watches)
+    })
   }
   get waiting(): ReadonlyArray<CallModel> {
     return this.calls.filter(({ phase }) => phase === "queued").toSorted((a, b) => a.order - b.order)
