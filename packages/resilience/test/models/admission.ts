@@ -27,8 +27,8 @@ export interface Asked {
   readonly limits: ReadonlyArray<AskedLimit>
   readonly slots: SlotNumbers | undefined
   readonly running: number
-  /** An estimate of the service, where its own need not be exact. */
-  readonly atMost?: number | undefined
+  /** The service's own estimates, where they need not be exact. */
+  readonly atMost?: ((limit: string) => number | undefined) | undefined
   /** All who wait, oldest first. */
   readonly waiting: ReadonlyArray<CallModel>
 }
@@ -65,7 +65,7 @@ const judgeLimit = (asked: Asked, limit: AskedLimit, now: number) => {
   const sameKeys = older.filter(({ user }) => user === call.user || asked.limits.length === 1)
   const longest = arrives && older.length > 0 ? Math.max(own, waitBehind(meter, sameKeys, call.cost, now)) : own
   // with several limits, what is told on arrival is only a lower bound
-  const wait = asked.limits.length === 1 ? longest : Math.max(own, Math.min(longest, asked.atMost ?? Infinity))
+  const wait = asked.limits.length === 1 ? longest : Math.max(own, Math.min(longest, asked.atMost?.(name) ?? Infinity))
   const maxWait = call.maxWait ?? numbers.maxWait
   const until = Math.min(call.arrivedAt + maxWait, call.deadline)
   if (maxWait === 0) return refuse("limit", wait, true)

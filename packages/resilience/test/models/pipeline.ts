@@ -22,10 +22,10 @@ export const must: (condition: boolean, ...what: ReadonlyArray<unknown>) => asse
 
 export const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
 
-/** What a refusal says of the limit that all share. */
-const sharedWaitIn = (rejection: unknown): number | undefined => {
+/** The waits that a refusal tells. */
+const waitsIn = (rejection: unknown): ((name: string) => number | undefined) => {
   const { limits = [] } = rejection as { readonly limits?: ReadonlyArray<RefusedLimit> } // a rejection of ours
-  return limits.find(({ limit }) => limit === "all")?.retryAfterMillis
+  return (name) => limits.find(({ limit }) => limit === name)?.retryAfterMillis
 }
 
 /** What only the service can say: which of several equal keys it has forgotten. */
@@ -109,7 +109,7 @@ export class PipelineModel {
     const known = this.circuits?.get(key)
     known?.settle(now)
     if (known === undefined || !isFresh || known.endsAt() > now) return known
-    if (!this.usesCircuit(key)) this.circuits!.forget(key)
+    if (!this.usesCircuit(key, this.exact)) this.circuits!.forget(key)
     return this.circuits!.get(key)
   }
 
@@ -146,7 +146,7 @@ export class PipelineModel {
     }
   }
 
-  private judge(call: CallModel, now: number, atMost?: number): Verdict {
+  private judge(call: CallModel, now: number, atMost?: Asked["atMost"]): Verdict {
     this.circuit(call.user, now)?.feed(now)
     if (call.whole) this.useCircuit(call.user, now)
     return judge({ ...this.asked(call, now), atMost }, now)
@@ -179,7 +179,7 @@ export class PipelineModel {
 
   queued(call: CallModel, policy: string, limit: string, now: number): void {
     this.proceed(call, now)
-    const verdict = this.judge(call, now, 0)
+    const verdict = this.judge(call, now, () => 0)
     must(call.phase === "asking" && verdict.is === "waits", "a call waits, and should be", verdict)
     const name =
       verdict.queue === "slots"
@@ -225,7 +225,7 @@ export class PipelineModel {
   rejected(call: CallModel, attempt: number, rejection: unknown, now: number): void {
     this.proceed(call, now)
     must(attempt === call.attempt, "the attempt", attempt, call.attempt)
-    const verdict = this.judge(call, now, sharedWaitIn(rejection))
+    const verdict = this.judge(call, now, waitsIn(rejection))
     must(call.phase === "asking" || call.phase === "queued", "who is refused", call.phase)
     must(
       verdict.is === "rejected" && same(verdict.rejection, rejection),
