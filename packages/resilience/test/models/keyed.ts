@@ -6,8 +6,6 @@ export class Keyed<V> {
   /** When a key may be forgotten; a key in use never is. */
   private readonly endsAt: (value: V, now: number) => number
   private readonly inUse: (key: string) => boolean
-  /** Where turns are short, a key may be in use some turns later than it seems. */
-  private readonly mayBeIdle: (key: string) => boolean
   /** Among keys that end at the same time, any may have gone. */
   private readonly hasGone: (key: string) => boolean
   /** Once more keys than the bound were in use, one that is as good as new may still be there in place of another. */
@@ -18,14 +16,12 @@ export class Keyed<V> {
     readonly maxKeys: number | undefined
     readonly endsAt: (value: V, now: number) => number
     readonly inUse: (key: string) => boolean
-    readonly mayBeIdle?: (key: string) => boolean
     readonly hasGone: (key: string) => boolean
   }) {
     this.make = options.make
     this.maxKeys = options.maxKeys ?? Infinity
     this.endsAt = options.endsAt
     this.inUse = options.inUse
-    this.mayBeIdle = options.mayBeIdle ?? (() => false)
     this.hasGone = options.hasGone
   }
 
@@ -54,7 +50,7 @@ export class Keyed<V> {
       for (;;) {
         const others = this.others(key, now)
         if (others.length < this.maxKeys) break
-        const idle = others.filter(([name]) => !this.inUse(name) || (this.mayBeIdle(name) && this.hasGone(name)))
+        const idle = others.filter(([name]) => !this.inUse(name))
         const first = Math.min(...idle.map(([, end]) => end))
         const nearest = idle.filter(([, end]) => end === first).map(([name]) => name)
         const gone = nearest.find((name) => this.hasGone(name))

@@ -78,7 +78,6 @@ export class PipelineModel {
             maxKeys: circuit.byUser ? circuit.maxKeys : undefined,
             endsAt: (one) => one.endsAt(),
             inUse: (key) => this.usesCircuit(key),
-            mayBeIdle: (key) => !exact && !this.usesCircuit(key, false),
             hasGone: (key) => oracle.hasGone("circuit", key)
           })
   }
