@@ -107,7 +107,8 @@ export class CircuitGate {
     if (local.watchers.size > 0 || local.inFlight.some((calls) => calls.size > 0)) return
     local.unwatch?.()
     local.unwatch = undefined
-    this.locals.delete(circuit)
+    // who leaves twice, or late, must not take along those who came after
+    if (this.locals.get(circuit) === local) this.locals.delete(circuit)
   }
 
   /** Tells whoever waits or backs off that the circuit moved, and the sink. */
