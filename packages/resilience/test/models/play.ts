@@ -6,7 +6,8 @@ import type { Step } from "../../src/Store.ts"
 import type { CallModel, Ending, How } from "./call.ts"
 import type { Move } from "./circuit.ts"
 import type { Numbers } from "./numbers.ts"
-import { must, PipelineModel, same } from "./pipeline.ts"
+import { PipelineModel } from "./pipeline.ts"
+import { must, same } from "./policies.ts"
 import { Subject } from "./subject.ts"
 
 export const USERS = ["ada", "bob", "eve", "joe"] as const

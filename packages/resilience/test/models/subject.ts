@@ -7,7 +7,7 @@ import { breaker } from "../../src/kernel/Breaker.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
 import { type AnySpace, type Step, Store } from "../../src/Store.ts"
 import { CAP, type CircuitNumbers, type LimitNumbers, type Numbers } from "./numbers.ts"
-import { type Oracle, same } from "./pipeline.ts"
+import { type Oracle, same } from "./policies.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 type Key = { readonly user: string }
