@@ -5,6 +5,6 @@ import { play } from "./play.ts"
 
 for (const [what, sequences] of Object.entries({ found, planted })) {
   describe(`a sequence that once failed: ${what}`, () => {
-    for (const [name, sequence] of Object.entries(sequences)) it(name, () => play(sequence))
+    for (const [name, sequence] of Object.entries(sequences)) it(`${name}`, () => play(sequence))
   })
 }

@@ -1,6 +1,6 @@
 /** Shrunk sequences that once failed: what a bug of the library, or one planted to see the models find it, came down to. */
 import type { CircuitNumbers, LimitNumbers, SlotNumbers } from "./numbers.ts"
-import type { Command, Sequence } from "./play.ts"
+import type { Command, Sequence } from "./commands.ts"
 
 const limit = (kind: LimitNumbers["kind"], some: Partial<LimitNumbers> = {}): LimitNumbers => ({
   kind,
@@ -36,7 +36,7 @@ const slots = (some: Partial<SlotNumbers> = {}): SlotNumbers => ({
 const retry = { maxAttempts: 2, delay: 6, growth: 1 }
 
 const call = { do: "call", user: 0 } as const
-const fails = { do: "call", user: 0, then: "fail" } as const
+const fails = { do: "call", user: 0, ends: "fail" } as const
 const others = { do: "call", user: 1 } as const
 const advance = (millis: number): Command => ({ do: "advance", millis })
 

@@ -4,11 +4,15 @@
  */
 import { describe } from "@effect/vitest"
 import { agrees, interleaved, seed, settings } from "./sequences.ts"
+import { expected } from "./tally.ts"
+
+const runs = { tokenBucket: 400, slidingWindow: 200, breaker: 500, bulkhead: 300, pipeline: 1_200 } as const
 
 describe(`up to 50 fibers, turn by turn (MODEL_SEED=${seed})`, () => {
-  agrees("a token bucket", interleaved(settings.tokenBucket, 60), 400)
-  agrees("a sliding window", interleaved(settings.slidingWindow, 60), 200)
-  agrees("a breaker", interleaved(settings.breaker, 60), 500)
-  agrees("a bulkhead", interleaved(settings.bulkhead, 60), 300)
-  agrees("a pipeline", interleaved(settings.pipeline, 100), 1_200)
+  for (const [name, times] of Object.entries(runs)) {
+    const length = name === "pipeline" ? 120 : 60
+    const back = name === "breaker" || name === "bulkhead" ? [] : ["given back"]
+    const all = [...expected[name]!, ...back, "50 fibers"].filter((what) => what !== "forgotten" && what !== "evicted")
+    agrees(`a ${name}`, interleaved(settings[name as keyof typeof runs], length), times, all)
+  }
 })

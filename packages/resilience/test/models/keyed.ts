@@ -8,6 +8,7 @@ export class Keyed<V> {
   private readonly inUse: (key: string) => boolean
   /** Among keys that end at the same time, any may have gone. */
   private readonly hasGone: (key: string) => boolean
+  private readonly onEvict: () => void
   /** Once more keys than the bound were in use, one that is as good as new may still be there in place of another. */
   private crowded = false
 
@@ -17,12 +18,14 @@ export class Keyed<V> {
     readonly endsAt: (value: V, now: number) => number
     readonly inUse: (key: string) => boolean
     readonly hasGone: (key: string) => boolean
+    readonly onEvict: () => void
   }) {
     this.make = options.make
     this.maxKeys = options.maxKeys ?? Infinity
     this.endsAt = options.endsAt
     this.inUse = options.inUse
     this.hasGone = options.hasGone
+    this.onEvict = options.onEvict
   }
 
   private others(key: string, now: number): ReadonlyArray<readonly [key: string, end: number]> {
@@ -60,6 +63,7 @@ export class Keyed<V> {
           break
         }
         this.kept.delete(gone)
+        this.onEvict()
       }
     }
     this.kept.set(key, value)

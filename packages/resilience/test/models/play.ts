@@ -1,83 +1,14 @@
 /** Plays commands against the service and its model, which is told everything in the order in which it happens. */
-import { Cause, Effect, type Exit, type Fiber } from "effect"
+import { Effect, type Fiber } from "effect"
 import type { Event } from "../../src/Event.ts"
-import { BulkheadFull, TimeoutExceeded } from "../../src/Rejection.ts"
 import type { Step } from "../../src/Store.ts"
-import type { CallModel, Ending, How } from "./call.ts"
+import type { CallModel } from "./call.ts"
 import type { Move } from "./circuit.ts"
-import type { Numbers } from "./numbers.ts"
+import { type Command, ended, endingOf, plain, type Sequence, USERS } from "./commands.ts"
 import { PipelineModel } from "./pipeline.ts"
 import { must, same } from "./policies.ts"
 import { Subject } from "./subject.ts"
-
-export const USERS = ["ada", "bob", "eve", "joe"] as const
-
-/** What is done to the service. Plain data, so that a counter-example can be kept. */
-export type Command =
-  | {
-      readonly do: "call"
-      readonly user: number
-      readonly cost?: number
-      readonly then?: How
-      readonly maxWait?: number
-    }
-  | { readonly do: "allow"; readonly user: number; readonly cost?: number }
-  | { readonly do: "end"; readonly pick: number; readonly how: How; readonly hint?: number }
-  | { readonly do: "interrupt"; readonly pick: number }
-  | { readonly do: "advance"; readonly millis: number }
-  /** To the `pick`-th time at which something is due by the model, or so much off it. */
-  | { readonly do: "due"; readonly pick: number; readonly off: number }
-  | { readonly do: "skew"; readonly millis: number }
-  | { readonly do: "reset"; readonly user?: number | undefined }
-  | { readonly do: "isolate" | "close" | "resetCircuit"; readonly user: number }
-  /** Only so many turns of what is under way; elsewhere everything comes to rest after each command. */
-  | { readonly do: "turns"; readonly turns: number }
-
-export interface Sequence {
-  readonly numbers: Numbers
-  /** How many operations a fiber may take in one turn; without it, all that it can. */
-  readonly maxOps?: number | undefined
-  readonly commands: ReadonlyArray<Command>
-}
-
-const DEFECT = "boom"
-
-class Failed {
-  readonly _tag = "Failed"
-  readonly hint: number | undefined
-  constructor(hint: number | undefined) {
-    this.hint = hint
-  }
-}
-
-const endingOf = (how: How, hint = 0): readonly [ending: Ending, exit: Effect.Effect<string, unknown>] => {
-  if (how === "succeed") return [{ is: "success" }, Effect.succeed("done")]
-  if (how === "die") return [{ is: "defect" }, Effect.die(DEFECT)]
-  const error =
-    how === "reject"
-      ? new BulkheadFull({ key: "inside", reason: "full" })
-      : new Failed(how === "hint" ? hint : undefined)
-  const ending = { is: "failure", error, hint: how === "hint" ? hint : 0, retried: how !== "reject" } as const
-  return [ending, Effect.fail(error)]
-}
-
-const ended = (exit: Exit.Exit<unknown, unknown>, ending: Ending): boolean => {
-  if (exit._tag === "Success") return ending.is === "success" && exit.value === "done"
-  if (Cause.hasInterruptsOnly(exit.cause)) return ending.is === "interrupt"
-  // who is interrupted while it ends tells both
-  const reasons = exit.cause.reasons.filter((reason) => !Cause.isInterruptReason(reason))
-  const [reason, ...others] = reasons
-  if (reason === undefined || others.length > 0) return false
-  if (Cause.isDieReason(reason)) return ending.is === "defect" && reason.defect === DEFECT
-  const error = Cause.isFailReason(reason) ? reason.error : undefined
-  if (ending.is === "timeout") return error instanceof TimeoutExceeded && error.scope === ending.scope
-  return ending.is === "rejected"
-    ? same(plain(error), ending.rejection)
-    : ending.is === "failure" && error === ending.error
-}
-
-/** A rejection without its message. */
-const plain = (error: unknown): unknown => (typeof error === "object" ? { ...error } : error)
+import { Tally } from "./tally.ts"
 
 export class Play {
   private readonly subject: Subject
@@ -91,7 +22,10 @@ export class Play {
   /** What the service's own fibers would swallow. */
   private broken: { readonly error: unknown } | undefined
 
-  constructor(sequence: Sequence) {
+  private readonly tally: Tally
+
+  constructor(sequence: Sequence, tally: Tally) {
+    this.tally = tally
     const { maxOps = 2048, numbers } = sequence
     this.sequence = sequence
     this.subject = new Subject(numbers, maxOps, {
@@ -100,7 +34,9 @@ export class Play {
       release: (fiber) => this.guard(() => this.model.releases(this.callOf.get(fiber)!))
     })
     const exact = sequence.maxOps === undefined
-    this.model = new PipelineModel(numbers, this.subject.oracle, "effect-resilience/CircuitBreaker", exact)
+    this.model = new PipelineModel(numbers, this.subject.oracle, "effect-resilience/CircuitBreaker", exact, (what) =>
+      tally.add(what)
+    )
   }
 
   private get now(): number {
@@ -122,6 +58,7 @@ export class Play {
 
   private hear(event: Event, fiber: Fiber.Fiber<unknown, unknown>): void {
     const { model, now } = this
+    this.tally.event(event)
     if (event._tag === "CircuitTransition") {
       const { from, generation, key, openFor, to } = event
       const told = this.told.get(key) ?? []
@@ -146,7 +83,10 @@ export class Play {
       const { duration, generation, outcome, probe, retryAfter } = input
       must(generation === call.permit?.generation && probe === call.permit?.probe, "a report with another permit")
       this.model.records(call, outcome, duration, retryAfter, this.now)
-    } else if (call.taken !== undefined) this.model.givesBack(call, this.now)
+    } else if (call.taken !== undefined) {
+      this.model.givesBack(call, this.now)
+      this.tally.add("given back")
+    }
   }
 
   play(): void {
@@ -175,6 +115,7 @@ export class Play {
     const { model, subject, now } = this
     const { world } = subject
     if (command.do === "call") return this.call(command)
+    if (command.do === "rush") return this.rush(command.user, command.calls)
     if (command.do === "allow") return this.allow(USERS[command.user]!, command.cost ?? 1)
     if (command.do === "end") {
       const running = model.calls.filter((call) => call.phase === "running" && call.told === undefined)
@@ -209,15 +150,15 @@ export class Play {
     world.now = Math.max(world.now, until)
   }
 
-  private call({ cost = 1, then, user, ...own }: Command & { readonly do: "call" }): void {
+  private call({ cost = 1, ends, user, ...own }: Command & { readonly do: "call" }): void {
     const { model, subject } = this
     const maxWait = subject.asksLimiterAlone ? own.maxWait : undefined
     const name = USERS[user]!
     const call = model.call(name, cost, maxWait, this.now)
     const body = Effect.suspend(() => {
       this.guard(() => model.begins(call, this.now))
-      if (then !== undefined) {
-        const [ending, exit] = endingOf(then)
+      if (ends !== undefined) {
+        const [ending, exit] = endingOf(ends)
         call.told = ending
         return exit
       }
@@ -249,6 +190,11 @@ export class Play {
         this.callOf.delete(fiber)
       })
     )
+  }
+
+  private rush(user: number, calls: number): void {
+    for (let i = 0; i < calls && this.callOf.size < 50; i++) this.call({ do: "call", user: (user + i) % USERS.length })
+    if (this.callOf.size === 50) this.tally.add("50 fibers")
   }
 
   private interrupt(fiber: Fiber.Fiber<unknown, unknown>): void {
@@ -307,4 +253,4 @@ export class Play {
   }
 }
 
-export const play = (sequence: Sequence): void => new Play(sequence).play()
+export const play = (sequence: Sequence, tally = new Tally()): void => new Play(sequence, tally).play()

@@ -36,8 +36,10 @@ export class PoliciesModel {
   private readonly circuitLabel: string
   /** Where turns are short, a call looks at its circuit some turns before it goes on, and both need not agree. */
   protected readonly exact: boolean
+  private readonly note: (what: string) => void
 
-  constructor(numbers: Numbers, oracle: Oracle, circuitLabel: string, exact: boolean) {
+  constructor(numbers: Numbers, oracle: Oracle, circuitLabel: string, exact: boolean, note: (what: string) => void) {
+    this.note = note
     this.exact = exact
     this.numbers = numbers
     this.oracle = oracle
@@ -51,7 +53,8 @@ export class PoliciesModel {
             maxKeys: some.maxKeys,
             endsAt: (meter, now) => meter.newFrom(now),
             inUse: (key) => this.waiting.some((call) => call.queue === field && this.keyOf(field, call.user) === key),
-            hasGone: (key) => oracle.hasGone(field, key)
+            hasGone: (key) => oracle.hasGone(field, key),
+            onEvict: () => note("evicted")
           })
     this.limits = { limit: limits("limit", limit), shared: limits("shared", shared) }
     this.circuits =
@@ -66,7 +69,8 @@ export class PoliciesModel {
             maxKeys: circuit.byUser ? circuit.maxKeys : undefined,
             endsAt: (one) => one.endsAt(),
             inUse: (key) => this.usesCircuit(key),
-            hasGone: (key) => oracle.hasGone("circuit", key)
+            hasGone: (key) => oracle.hasGone("circuit", key),
+            onEvict: () => note("evicted")
           })
   }
 
@@ -96,7 +100,10 @@ export class PoliciesModel {
     const known = this.circuits?.get(key)
     known?.settle(now)
     if (known === undefined || !isFresh || known.endsAt() > now) return known
-    if (!this.usesCircuit(key, this.exact)) this.circuits!.forget(key)
+    if (!this.usesCircuit(key, this.exact)) {
+      this.note("forgotten")
+      this.circuits!.forget(key)
+    }
     return this.circuits!.get(key)
   }
 
@@ -195,10 +202,12 @@ export class PoliciesModel {
       }
     }
     const slots = this.numbers.slots
+    const circuit = this.circuit(user, now)
+    if (circuit?.inFlight.some(({ fed, generation }) => fed > 0 && generation === circuit.generation)) this.note("slow")
     return {
       limit: of("limit"),
       shared: of("shared"),
-      circuit: this.circuit(user, now)?.look(now),
+      circuit: circuit?.look(now),
       slots: slots && {
         running: this.running,
         queued: this.waiting.filter(({ queue }) => queue === "slots").length,

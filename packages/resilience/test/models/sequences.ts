@@ -4,7 +4,9 @@ import { Arbitrary, Effect, Random } from "effect"
 import { int } from "../kernel/laws.ts"
 import type { How } from "./call.ts"
 import type { CircuitNumbers, LimitNumbers, Numbers, RetryNumbers, SlotNumbers, TripNumbers } from "./numbers.ts"
-import { type Command, play, type Sequence } from "./play.ts"
+import type { Command, Sequence } from "./commands.ts"
+import { play } from "./play.ts"
+import { Tally } from "./tally.ts"
 
 /** `MODEL_SEED` repeats a run; a violation names it. */
 export const seed: number =
@@ -129,7 +131,8 @@ const commandOf =
     const cost = size < 60 ? 1 : 1 + (size % 5)
     const how = HOW[size % HOW.length]!
     if (what < 22) return { do: "call", user, cost }
-    if (what < 38) return { do: "call", user, cost, then: how === "hint" ? "fail" : how }
+    if (what < 38) return { do: "call", user, cost, ends: how === "hint" ? "fail" : how }
+    if (what < 43 && interleaved) return { do: "rush", user, calls: size % 25 }
     if (what < 43) return { do: "call", user, cost, maxWait: size }
     if (what < 47) return { do: "allow", user, cost }
     if (what < 65) return how === "hint" ? { do: "end", pick: who, how, hint: size * 2 } : { do: "end", pick: who, how }
@@ -164,9 +167,17 @@ export const interleaved = (numbers: Arbitrary.Arbitrary<Numbers>, length: numbe
     maxOps: pick(30, 11, 7, 5, 4, 3)
   })
 
-/** Plays many random sequences; what fails is shrunk, commands first. */
-export const agrees = (name: string, cases: Arbitrary.Arbitrary<Sequence>, runs: number): void =>
-  it.effect.prop(name, { sequence: cases }, ({ sequence }) => Effect.sync(() => play(sequence)), {
-    timeout: 120_000,
+/** Plays many random sequences; what fails is shrunk, commands first. Then says what they came to. */
+export const agrees = (
+  name: string,
+  cases: Arbitrary.Arbitrary<Sequence>,
+  runs: number,
+  expected: ReadonlyArray<string>
+): void => {
+  const tally = new Tally()
+  it.effect.prop(name, { sequence: cases }, ({ sequence }) => Effect.sync(() => play(sequence, tally)), {
+    timeout: 300_000,
     arbitrary: { runs: Math.ceil(runs * effort), size: 200, seed, maxShrinks: 4_000 }
   })
+  it(`${name}, and the sequences came to all of it`, () => tally.mustHave(...expected))
+}

@@ -4,6 +4,7 @@
  */
 import { describe } from "@effect/vitest"
 import { agrees, seed, sequences, settings } from "./sequences.ts"
+import { expected } from "./tally.ts"
 
 const runs = {
   tokenBucket: 2_500,
@@ -17,6 +18,11 @@ const runs = {
 
 describe(`commands one after the other (MODEL_SEED=${seed})`, () => {
   for (const [name, numbers] of Object.entries(settings)) {
-    agrees(`a ${name} does what its model does`, sequences(numbers, 40), runs[name as keyof typeof runs])
+    agrees(
+      `a ${name} does what its model does`,
+      sequences(numbers, 40),
+      runs[name as keyof typeof runs],
+      expected[name]!
+    )
   }
 })

@@ -1,0 +1,77 @@
+/** What is done to the service, as plain data, and how the effects of its calls end. */
+import { Cause, Effect, type Exit } from "effect"
+import { BulkheadFull, TimeoutExceeded } from "../../src/Rejection.ts"
+import type { Ending, How } from "./call.ts"
+import type { Numbers } from "./numbers.ts"
+import { same } from "./policies.ts"
+
+export const USERS = ["ada", "bob", "eve", "joe"] as const
+
+/** Plain data, so that a counter-example can be kept. */
+export type Command =
+  | {
+      readonly do: "call"
+      readonly user: number
+      readonly cost?: number
+      readonly ends?: How
+      readonly maxWait?: number
+    }
+  /** Many at once, as long as there are no more than 50. */
+  | { readonly do: "rush"; readonly user: number; readonly calls: number }
+  | { readonly do: "allow"; readonly user: number; readonly cost?: number }
+  | { readonly do: "end"; readonly pick: number; readonly how: How; readonly hint?: number }
+  | { readonly do: "interrupt"; readonly pick: number }
+  | { readonly do: "advance"; readonly millis: number }
+  /** To the `pick`-th time at which something is due by the model, or so much off it. */
+  | { readonly do: "due"; readonly pick: number; readonly off: number }
+  | { readonly do: "skew"; readonly millis: number }
+  | { readonly do: "reset"; readonly user?: number | undefined }
+  | { readonly do: "isolate" | "close" | "resetCircuit"; readonly user: number }
+  /** Only so many turns of what is under way; elsewhere everything comes to rest after each command. */
+  | { readonly do: "turns"; readonly turns: number }
+
+export interface Sequence {
+  readonly numbers: Numbers
+  /** How many operations a fiber may take in one turn; without it, all that it can. */
+  readonly maxOps?: number | undefined
+  readonly commands: ReadonlyArray<Command>
+}
+
+const DEFECT = "boom"
+
+class Failed {
+  readonly _tag = "Failed"
+  readonly hint: number | undefined
+  constructor(hint: number | undefined) {
+    this.hint = hint
+  }
+}
+
+export const endingOf = (how: How, hint = 0): readonly [ending: Ending, exit: Effect.Effect<string, unknown>] => {
+  if (how === "succeed") return [{ is: "success" }, Effect.succeed("done")]
+  if (how === "die") return [{ is: "defect" }, Effect.die(DEFECT)]
+  const error =
+    how === "reject"
+      ? new BulkheadFull({ key: "inside", reason: "full" })
+      : new Failed(how === "hint" ? hint : undefined)
+  const ending = { is: "failure", error, hint: how === "hint" ? hint : 0, retried: how !== "reject" } as const
+  return [ending, Effect.fail(error)]
+}
+
+export const ended = (exit: Exit.Exit<unknown, unknown>, ending: Ending): boolean => {
+  if (exit._tag === "Success") return ending.is === "success" && exit.value === "done"
+  if (Cause.hasInterruptsOnly(exit.cause)) return ending.is === "interrupt"
+  // who is interrupted while it ends tells both
+  const reasons = exit.cause.reasons.filter((reason) => !Cause.isInterruptReason(reason))
+  const [reason, ...others] = reasons
+  if (reason === undefined || others.length > 0) return false
+  if (Cause.isDieReason(reason)) return ending.is === "defect" && reason.defect === DEFECT
+  const error = Cause.isFailReason(reason) ? reason.error : undefined
+  if (ending.is === "timeout") return error instanceof TimeoutExceeded && error.scope === ending.scope
+  return ending.is === "rejected"
+    ? same(plain(error), ending.rejection)
+    : ending.is === "failure" && error === ending.error
+}
+
+/** A rejection without its message. */
+export const plain = (error: unknown): unknown => (typeof error === "object" ? { ...error } : error)
