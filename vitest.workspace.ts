@@ -5,6 +5,7 @@
  * `import ... from "effect-resilience"` hit `packages/resilience/src`, so no test ever runs against a stale build.
  */
 import { globSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { dirname } from "node:path"
 import { defineConfig } from "vitest/config"
 
@@ -29,6 +30,8 @@ const result = process.env["VITEST_RESULT"]
 
 export default defineConfig({
   test: {
+    // vitest leaves one core idle, which on two is half of them
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     reporters: result === undefined ? ["default"] : ["default", ["json", { outputFile: result }]],
     projects: [
       ...packages.map((folder) => project(folder.replace("packages/", ""), folder, ["test/**/*.test.ts"])),
