@@ -49,6 +49,15 @@ export class PipelineModel extends PoliciesModel {
     if (this.circuits !== undefined) this.circuits.keep(this.circuitOf(call.user), now)
   }
 
+  /** A waiter may change lines without a word: it stands where it would wait longest. */
+  asksAgain(call: CallModel, now: number): void {
+    if (call.phase !== "queued" || !call.whole) return
+    const verdict = this.judge(call, now)
+    if (verdict.is !== "waits") return
+    if (verdict.queue !== call.queue) this.note("changed lines")
+    Object.assign(call, { queue: verdict.queue, waitsUntil: verdict.until })
+  }
+
   admitted(call: CallModel, attempt: number, waited: number, now: number): void {
     this.proceed(call, now)
     must(attempt === call.attempt, "the attempt", attempt, call.attempt)

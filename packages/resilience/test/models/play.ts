@@ -78,6 +78,7 @@ export class Play {
 
   private hearCommit({ input }: Step, fiber: Fiber.Fiber<unknown, unknown>): void {
     const call = this.callOf.get(fiber)
+    if (input.op === "take") return call === undefined ? undefined : this.model.asksAgain(call, this.now)
     must(call !== undefined, "a report of nobody")
     if (input.op === "record") {
       const { duration, generation, outcome, probe, retryAfter } = input

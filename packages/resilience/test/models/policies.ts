@@ -36,7 +36,7 @@ export class PoliciesModel {
   private readonly circuitLabel: string
   /** Where turns are short, a call looks at its circuit some turns before it goes on, and both need not agree. */
   protected readonly exact: boolean
-  private readonly note: (what: string) => void
+  protected readonly note: (what: string) => void
 
   constructor(numbers: Numbers, oracle: Oracle, circuitLabel: string, exact: boolean, note: (what: string) => void) {
     this.note = note

@@ -82,9 +82,6 @@ const retry: Arbitrary.Arbitrary<RetryNumbers> = Arbitrary.all({
   growth: pick(1, 2)
 })
 
-const refusing = { maxWait: 0, maxQueued: 1_000 }
-
-/** With one line to wait in: where there are several, a call may change lines without a word. */
 const whole: Arbitrary.Arbitrary<Numbers> = Arbitrary.map(
   Arbitrary.all({
     circuit: optional(circuit),
@@ -94,19 +91,18 @@ const whole: Arbitrary.Arbitrary<Numbers> = Arbitrary.map(
     retry: optional(retry),
     timeout: pick(undefined, 30, 100),
     attemptTimeout: pick(undefined, 10, 60),
-    perAttempt: pick(false, true),
-    line: int(0, 2)
+    perAttempt: pick(false, true)
   }),
-  ({ circuit, limit, line, shared, slots, ...rest }) => {
+  ({ circuit, limit, shared, ...rest }) => {
     const longest = Math.min(rest.timeout ?? Infinity, rest.attemptTimeout ?? Infinity)
     const leased = longest === Infinity || circuit === undefined || circuit.lease === 0 || circuit.lease >= longest
     return {
       ...rest,
-      timeout: rest.timeout ?? (circuit === undefined && slots === undefined && limit === undefined ? 100 : undefined),
+      timeout:
+        rest.timeout ?? (circuit === undefined && rest.slots === undefined && limit === undefined ? 100 : undefined),
       circuit: leased ? circuit : { ...circuit, lease: 100 },
-      limit: limit && (line === 0 ? limit : { ...limit, ...refusing }),
-      shared: limit && shared && { ...shared, ...(line === 1 ? {} : refusing), maxKeys: undefined },
-      slots: slots && (line === 2 ? slots : { ...slots, ...refusing })
+      limit,
+      shared: limit && shared && { ...shared, maxKeys: undefined }
     }
   }
 )

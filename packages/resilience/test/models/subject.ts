@@ -14,7 +14,7 @@ type Key = { readonly user: string }
 
 export interface Ear {
   readonly event: (event: Event, fiber: AnyFiber) => void
-  /** A report, or what is given back: they have no events of their own. */
+  /** A question, a report, or what is given back: they have no events of their own. */
   readonly commit: (step: Step, fiber: AnyFiber) => void
   readonly release: (fiber: AnyFiber) => void
 }
@@ -151,7 +151,7 @@ export class Subject {
         commit: (steps, now, write) => {
           for (const step of steps) {
             const { op } = step.input as { readonly op: string }
-            if (op === "record" || op === "refund") ear.commit(step, Fiber.getCurrent()!)
+            if (op === "record" || op === "refund" || op === "take") ear.commit(step, Fiber.getCurrent()!)
           }
           return sync.commit(steps, now, write)
         }

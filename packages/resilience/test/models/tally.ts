@@ -48,5 +48,5 @@ export const expected: Readonly<Record<string, ReadonlyArray<string>>> = {
   slidingLog: limiter,
   breaker: [...circuits, ...probes, "evicted", "forgotten", "slow"],
   bulkhead: [...waits, ...slots],
-  pipeline: [...waits, ...limits, ...circuits, ...probes, ...slots, ...attempts, "slow"]
+  pipeline: [...waits, ...limits, ...circuits, ...probes, ...slots, ...attempts, "slow", "changed lines"]
 }
