@@ -8,7 +8,14 @@ export type Verdict =
   | { readonly is: "admitted" }
   | { readonly is: "rejected"; readonly rejection: Readonly<Record<string, unknown>> }
   | { readonly is: "timeout" }
-  | { readonly is: "waits"; readonly queue: "limit" | "shared" | "slots"; readonly until: number }
+  | { readonly is: "waits"; readonly queue: Line; readonly lines: ReadonlyArray<NamedLine>; readonly until: number }
+
+type Line = "limit" | "shared" | "slots"
+/** A line that the call may stand in, and what the service calls it. */
+interface NamedLine {
+  readonly queue: Line
+  readonly name: string
+}
 
 export interface AskedLimit {
   readonly field: "limit" | "shared"
@@ -112,7 +119,8 @@ export const judge = (asked: Asked, now: number): Verdict => {
   }
   if (slot?.reason !== undefined) return reject({ _tag: "BulkheadFull", key: label, reason: slot.reason })
   const until = Math.min(slot?.until ?? Infinity, ...limits.map((limit) => limit.until))
-  if (limits.length === 0) return { is: "waits", queue: "slots", until }
+  if (limits.length === 0) return { is: "waits", queue: "slots", lines: [{ queue: "slots", name: "bulkhead" }], until }
   const longest = limits.reduce((a, b) => (b.refused.retryAfterMillis! > a.refused.retryAfterMillis! ? b : a))
-  return { is: "waits", queue: longest.field, until }
+  const lines = limits.map(({ field, refused }) => ({ queue: field, name: refused.limit }))
+  return { is: "waits", queue: longest.field, lines, until }
 }

@@ -36,16 +36,11 @@ export class PipelineModel extends PoliciesModel {
     this.proceed(call, now)
     const verdict = this.judge(call, now, () => 0)
     must(call.phase === "asking" && verdict.is === "waits", "a call waits, and should be", verdict)
-    const name =
-      verdict.queue === "slots"
-        ? "bulkhead"
-        : verdict.queue === "shared"
-          ? "all"
-          : this.numbers.shared
-            ? "user"
-            : "limit"
-    must(limit === name && (policy === "bulkhead") === (name === "bulkhead"), "the queue", limit, name)
-    Object.assign(call, { phase: "queued", queue: verdict.queue, waitsUntil: verdict.until, order: ++this.arrivals })
+    // which wait is the longest is only known where the estimates are exact
+    const line = verdict.lines.find(({ name }) => name === limit)
+    const isSlots = policy === "bulkhead"
+    must(line !== undefined && isSlots === (line.queue === "slots"), "the queue", limit, verdict.lines)
+    Object.assign(call, { phase: "queued", queue: line.queue, waitsUntil: verdict.until, order: ++this.arrivals })
     if (this.circuits !== undefined) this.circuits.keep(this.circuitOf(call.user), now)
   }
 
