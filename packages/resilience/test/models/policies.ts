@@ -18,10 +18,12 @@ export const must: (condition: boolean, ...what: ReadonlyArray<unknown>) => asse
 
 export const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
 
-/** What only the service can say: which of several equal keys it has forgotten. */
+/** What only the service can say: which of several equal keys it has forgotten, and who has left a line silently. */
 export interface Oracle {
   readonly hasGone: (where: "limit" | "shared" | "circuit", key: string) => boolean
   readonly isFresh: (circuit: string) => boolean
+  readonly stands: (call: CallModel) => boolean
+  readonly now: () => number
 }
 
 export class PoliciesModel {
@@ -91,7 +93,15 @@ export class PoliciesModel {
     })
   }
   get waiting(): ReadonlyArray<CallModel> {
-    return this.calls.filter(({ phase }) => phase === "queued").toSorted((a, b) => a.order - b.order)
+    const waiting = this.calls.filter((call) => call.phase === "queued" && !this.hasLeft(call))
+    return waiting.toSorted((a, b) => a.order - b.order)
+  }
+  /** Where turns are short, who gives up leaves the line some turns before anything is heard of it. */
+  private hasLeft(call: CallModel): boolean {
+    if (this.exact) return false
+    const now = this.oracle.now()
+    const givesUp = now >= call.deadline || (!call.whole && this.moved(call, now))
+    return givesUp && !this.oracle.stands(call)
   }
 
   /** The circuit as of now. It may have been forgotten, where that is allowed. */
