@@ -34,8 +34,12 @@ export class Play {
       release: (fiber) => this.guard(() => this.model.releases(this.callOf.get(fiber)!))
     })
     const exact = sequence.maxOps === undefined
-    this.model = new PipelineModel(numbers, this.subject.oracle, "effect-resilience/CircuitBreaker", exact, (what) =>
-      tally.add(what)
+    this.model = new PipelineModel(
+      numbers,
+      { ...this.subject.oracle, stands: (call) => this.subject.stands(this.fiberOf.get(call)) },
+      "effect-resilience/CircuitBreaker",
+      exact,
+      (what) => tally.add(what)
     )
   }
 

@@ -171,9 +171,14 @@ export const agrees = (
   expected: ReadonlyArray<string>
 ): void => {
   const tally = new Tally()
-  it.effect.prop(name, { sequence: cases }, ({ sequence }) => Effect.sync(() => play(sequence, tally)), {
-    timeout: 300_000,
-    arbitrary: { runs: Math.ceil(runs * effort), size: 200, seed, maxShrinks: 4_000 }
-  })
+  it.effect.prop(
+    name,
+    { sequence: cases },
+    ({ sequence }) => Effect.sync(() => tally.during(() => play(sequence, tally))),
+    {
+      timeout: 300_000,
+      arbitrary: { runs: Math.ceil(runs * effort), size: 200, seed, maxShrinks: 4_000 }
+    }
+  )
   it(`${name}, and the sequences came to all of it`, () => tally.mustHave(...expected))
 }

@@ -159,7 +159,8 @@ export class Subject {
     }
   }
 
-  readonly oracle: Oracle = {
+  readonly oracle: Omit<Oracle, "stands"> = {
+    now: () => this.world.now,
     hasGone: (where, key) => {
       const space =
         where === "circuit" ? this.breaker!.gate.space : this.limiter!.gate.members[where === "limit" ? 0 : 1]!.space
@@ -171,6 +172,16 @@ export class Subject {
       const state = this.store.sync!.read(this.breaker.gate.space, circuit)
       return space !== undefined && (state === undefined || same(state, breaker.initial(policy)))
     }
+  }
+
+  /** Whether a call stands in any line. */
+  stands(fiber: AnyFiber | undefined): boolean {
+    const places = this.limiter?.gate.members.flatMap(({ places }) => Array.from(places.values())) ?? []
+    const queues = [...places, ...(this.bulkhead === undefined ? [] : [this.bulkhead.gate])]
+    return queues.some(({ queue }) => {
+      for (let waiter = queue.head; waiter !== undefined; waiter = waiter.next) if (waiter.fiber === fiber) return true
+      return false
+    })
   }
 
   run<A, E>(

@@ -14,6 +14,7 @@ const nameOf = (event: Event): string => {
 }
 
 export class Tally {
+  private failed = false
   private readonly times = new Map<string, number>()
 
   add(what: string): void {
@@ -24,7 +25,18 @@ export class Tally {
     this.add(nameOf(event))
   }
 
+  /** A sequence that fails is news enough: what the others came to no longer matters. */
+  during(play: () => void): void {
+    try {
+      play()
+    } catch (error) {
+      this.failed = true
+      throw error
+    }
+  }
+
   mustHave(...all: ReadonlyArray<string>): void {
+    if (this.failed) return
     const missing = all.filter((what) => !this.times.has(what))
     assert.deepStrictEqual(missing, [], `in ${JSON.stringify(Object.fromEntries(this.times))}`)
   }
