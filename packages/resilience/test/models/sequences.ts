@@ -116,6 +116,9 @@ export const settings = {
   pipeline: whole
 }
 
+/** Only what backs off, and the circuit that it watches. */
+export const backoffs: Arbitrary.Arbitrary<Numbers> = Arbitrary.all({ circuit, retry })
+
 const HOW: ReadonlyArray<How> = ["fail", "succeed", "fail", "succeed", "fail", "die", "reject", "hint"]
 
 const Dice = Arbitrary.all({ what: int(0, 99), who: int(0, 5), size: int(0, 99) })

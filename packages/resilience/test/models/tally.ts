@@ -59,6 +59,7 @@ export const expected: Readonly<Record<string, ReadonlyArray<string>>> = {
   slidingWindow: limiter,
   slidingLog: limiter,
   breaker: [...circuits, ...probes, "evicted", "forgotten", "slow"],
+  backoff: [...circuits, ...probes, "RetryScheduled", "slow"],
   bulkhead: [...waits, ...slots],
   pipeline: [...waits, ...limits, ...circuits, ...probes, ...slots, ...attempts, "slow", "changed lines"]
 }
