@@ -161,6 +161,7 @@ export class Play {
     const name = USERS[user]!
     const call = model.call(name, cost, maxWait, this.now)
     const body = Effect.suspend(() => {
+      this.resumeOf.delete(call) // that of the attempt before
       this.guard(() => model.begins(call, this.now))
       if (ends !== undefined) {
         const [ending, exit] = endingOf(ends)

@@ -42,11 +42,10 @@ const limitOf = (kind: Arbitrary.Arbitrary<LimitNumbers["kind"]>): Arbitrary.Arb
   )
 export const kinds = ["tokenBucket", "fixedWindow", "slidingWindow", "slidingLog"] as const
 
-const trip: Arbitrary.Arbitrary<TripNumbers> = oneOf<TripNumbers>(
-  Arbitrary.all({ kind: Arbitrary.Constant("consecutive" as const), failures: int(1, 3), within: pick(0, 0, 20, 60) }),
+const rateOf = (slowAfter: Arbitrary.Arbitrary<number>): Arbitrary.Arbitrary<TripNumbers> =>
   Arbitrary.map(
     Arbitrary.all({
-      slowAfter: pick(0, 0, 5, 20),
+      slowAfter,
       threshold: pick(0.5, 0.25, 0.75, 1),
       minimumCalls: int(1, 3),
       calls: pick(0, 3, 5),
@@ -54,6 +53,10 @@ const trip: Arbitrary.Arbitrary<TripNumbers> = oneOf<TripNumbers>(
     }),
     (rate) => ({ kind: "rate", ...rate })
   )
+const slow = rateOf(pick(5, 20))
+const trip: Arbitrary.Arbitrary<TripNumbers> = oneOf<TripNumbers>(
+  Arbitrary.all({ kind: Arbitrary.Constant("consecutive" as const), failures: int(1, 3), within: pick(0, 0, 20, 60) }),
+  rateOf(pick(0, 0, 5, 20))
 )
 
 const circuit: Arbitrary.Arbitrary<CircuitNumbers> = Arbitrary.map(
@@ -117,7 +120,14 @@ export const settings = {
 }
 
 /** Only what backs off, and the circuit that it watches. */
-export const backoffs: Arbitrary.Arbitrary<Numbers> = Arbitrary.all({ circuit, retry })
+export const backoffs: Arbitrary.Arbitrary<Numbers> = Arbitrary.all({
+  circuit: Arbitrary.map(Arbitrary.all({ circuit, slow }), ({ circuit, slow }) => ({
+    ...circuit,
+    byUser: false,
+    trips: [...circuit.trips.slice(1), slow]
+  })),
+  retry
+})
 
 const HOW: ReadonlyArray<How> = ["fail", "succeed", "fail", "succeed", "fail", "die", "reject", "hint"]
 
