@@ -44,7 +44,9 @@ const options = (group: GroupName, only: string | undefined): ConstructorParamet
   tempDirName: join(home, `${group}-backup`),
   concurrency: Number(process.env["MUTATION_WORKERS"] ?? 2),
   timeoutMS: 20_000,
-  reporters: process.stdout.isTTY ? ["progress"] : ["progress-append-only"],
+  // each result as it comes, for whoever does not want to wait for the end
+  reporters: ["progress-append-only", "event-recorder"],
+  eventReporter: { baseDir: join(home, `${group}-events`) },
   thresholds: { high: 100, low: threshold, break: null },
   allowEmpty: false
 })
