@@ -22,6 +22,8 @@ export const groups = {
       "scenarios/*.test.ts",
       "Retry*.test.ts",
       "Event.test.ts",
+      "badInput.test.ts",
+      "models/counterexamples.test.ts",
       "regressions/{breaker,clock,resets,effect-circuit-breaker}.test.ts",
       ...law("7*", "9*", "8*", "4*", "6*", "2-a*", "3*", "1*", "5*")
     ]

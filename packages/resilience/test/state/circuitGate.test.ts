@@ -1,0 +1,143 @@
+/** What a circuit is told by calls in flight, and by chance. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Random } from "effect"
+import { TestClock } from "effect/testing"
+import { Backoff, CircuitBreaker } from "../../src/index.ts"
+import type { Key } from "../../src/internal/key.ts"
+import { layerMemory, Store } from "../../src/Store.ts"
+
+const down = Effect.fail("down")
+
+describe("whose circuit it is", () => {
+  const trips = { tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 minute" } as const
+  const refusals = Effect.fnUntraced(function* (policy: CircuitBreaker.Policy, first: Key, ...others: Array<Key>) {
+    const { execute } = yield* CircuitBreaker.make(policy, "app/Api")
+    yield* Effect.exit(execute(down, first))
+    return yield* Effect.forEach(others, (key) =>
+      Effect.match(execute(Effect.void, key), { onSuccess: () => "passed", onFailure: ({ key }) => key })
+    )
+  })
+  const ada = { user: "ada", tenant: "1" }
+
+  it.effect("of the service, without a word", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* refusals(CircuitBreaker.policy(trips), "a", "a", "b"), ["app/Api", "app/Api"])
+    })
+  )
+
+  it.effect("of each key", () =>
+    Effect.gen(function* () {
+      const policy = CircuitBreaker.policy({ ...trips, by: "key" })
+      assert.deepStrictEqual(yield* refusals(policy, "a", "a", "b"), ["a", "passed"])
+      const name = JSON.stringify([
+        ["tenant", "1"],
+        ["user", "ada"]
+      ])
+      assert.deepStrictEqual(yield* refusals(policy, ada, ada, { ...ada, tenant: "2" }), [name, "passed"])
+    })
+  )
+
+  it.effect("of all keys that are the same in one dimension", () =>
+    Effect.gen(function* () {
+      const policy = CircuitBreaker.policy({ ...trips, by: "user" })
+      const others = [
+        { user: "ada", tenant: "2" },
+        { user: "bob", tenant: "1" }
+      ]
+      assert.deepStrictEqual(yield* refusals(policy, ada, ...others), ["ada", "passed"])
+    })
+  )
+})
+
+describe("openings that are drawn", () => {
+  const policy = CircuitBreaker.policy({
+    tripPolicy: CircuitBreaker.consecutive(1),
+    openDuration: Backoff.exponential({ base: "1 minute", cap: "1 minute", jitter: "equal" })
+  })
+  const openings = Effect.gen(function* () {
+    const all = new Set<number>()
+    for (let i = 0; i < 40; i++) {
+      const breaker = yield* CircuitBreaker.make(policy)
+      yield* Effect.exit(breaker.execute(down))
+      all.add((yield* breaker.state()).openForMillis)
+    }
+    return Array.from(all)
+  })
+
+  it.effect("differ from circuit to circuit, over the whole range", () =>
+    Effect.gen(function* () {
+      const all = yield* openings
+      assert.isAbove(all.length, 30)
+      assert.isAtLeast(Math.min(...all), 30_000)
+      assert.isBelow(Math.min(...all), 35_000)
+      assert.isAbove(Math.max(...all), 55_000)
+      assert.isAtMost(Math.max(...all), 60_000)
+    }).pipe(Random.withSeed("openings"))
+  )
+
+  it.effect("are drawn from the Random of the call, so that a seed repeats them", () =>
+    Effect.gen(function* () {
+      const [one, two, other] = yield* Effect.all([
+        openings.pipe(Random.withSeed("a")),
+        openings.pipe(Random.withSeed("a")),
+        openings.pipe(Random.withSeed("b"))
+      ])
+      assert.deepStrictEqual(one, two)
+      assert.notDeepEqual(one, other)
+    })
+  )
+})
+
+describe("calls in flight that are slow", () => {
+  const Elsewhere = Layer.effect(
+    Store,
+    Effect.map(Store, (memory): Store["Service"] => ({ ...memory, sync: undefined }))
+  ).pipe(Layer.provide(layerMemory))
+  const slow = (slowAfter: "1 second" | "3 seconds", minimumCalls: number) =>
+    CircuitBreaker.slowCallRate({ slowAfter, threshold: 1, window: "1 minute", minimumCalls })
+  const options = { openDuration: "1 minute" } as const
+  const states = Effect.fnUntraced(function* (breaker: CircuitBreaker.CircuitBreakerService, calls: number) {
+    const fibers = yield* Effect.replicateEffect(
+      Effect.forkChild(breaker.execute(Effect.never), { startImmediately: true }),
+      calls
+    )
+    const seen: Array<string> = []
+    for (const millis of [999, 1, 1_999, 1]) {
+      yield* TestClock.adjust(millis)
+      seen.push((yield* breaker.state()).state)
+    }
+    yield* Fiber.interruptAll(fibers)
+    return seen
+  })
+
+  for (const [where, layer] of [
+    ["this process", layerMemory],
+    ["a store elsewhere", Elsewhere]
+  ] as const) {
+    it.effect(`open the circuit at their threshold and no earlier, whatever the order of the trips, in ${where}`, () =>
+      Effect.gen(function* () {
+        // one call is enough for the trip of 1 second, and two are too few for that of 3
+        for (const trips of [
+          [slow("1 second", 1), slow("3 seconds", 3)],
+          [slow("3 seconds", 3), slow("1 second", 1)]
+        ] as const) {
+          const policy = CircuitBreaker.policy({ tripPolicy: CircuitBreaker.anyOf(...trips), ...options })
+          const seen = yield* Effect.flatMap(CircuitBreaker.CircuitBreaker, (breaker) => states(breaker, 1)).pipe(
+            Effect.provide(Layer.provide(Layer.fresh(CircuitBreaker.layerFromStore(policy)), Layer.fresh(layer)))
+          )
+          assert.deepStrictEqual(seen, ["Closed", "Open", "Open", "Open"])
+        }
+        for (const trips of [
+          [slow("1 second", 3), slow("3 seconds", 2)],
+          [slow("3 seconds", 2), slow("1 second", 3)]
+        ] as const) {
+          const policy = CircuitBreaker.policy({ tripPolicy: CircuitBreaker.anyOf(...trips), ...options })
+          const seen = yield* Effect.flatMap(CircuitBreaker.CircuitBreaker, (breaker) => states(breaker, 2)).pipe(
+            Effect.provide(Layer.provide(Layer.fresh(CircuitBreaker.layerFromStore(policy)), Layer.fresh(layer)))
+          )
+          assert.deepStrictEqual(seen, ["Closed", "Closed", "Closed", "Open"])
+        }
+      })
+    )
+  }
+})
