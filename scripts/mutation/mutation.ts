@@ -43,7 +43,8 @@ const options = (group: GroupName, only: string | undefined): ConstructorParamet
   inPlace: true,
   tempDirName: join(home, `${group}-backup`),
   concurrency: Number(process.env["MUTATION_WORKERS"] ?? 2),
-  timeoutMS: 20_000,
+  timeoutMS: 10_000,
+  timeoutFactor: 1,
   // each result as it comes, for whoever does not want to wait for the end
   reporters: ["progress-append-only", "event-recorder"],
   eventReporter: { baseDir: join(home, `${group}-events`) },
