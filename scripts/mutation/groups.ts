@@ -18,7 +18,7 @@ export const groups = {
   executor: {
     sources: ["internal/pipeline/*.ts", "internal/{CircuitGate,LimitGate,SlotGate,WaitQueue,time}.ts"],
     tests: [
-      ...state("layers", "outage", "composedOnStore", "events", "transactions", "waiters", "races"),
+      ...state("layers", "outage", "composedOnStore", "events", "circuitGate", "transactions", "waiters", "races"),
       "scenarios/*.test.ts",
       "Retry*.test.ts",
       "Event.test.ts",

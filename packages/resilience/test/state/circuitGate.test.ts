@@ -1,12 +1,20 @@
 /** What a circuit is told by calls in flight, and by chance. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Random } from "effect"
+import { Effect, Exit, Fiber, Layer, Random } from "effect"
 import { TestClock } from "effect/testing"
-import { Backoff, CircuitBreaker } from "../../src/index.ts"
+import { Backoff, CircuitBreaker, Resilience, resilient, Retry } from "../../src/index.ts"
 import type { Key } from "../../src/internal/key.ts"
 import { layerMemory, Store } from "../../src/Store.ts"
 
 const down = Effect.fail("down")
+const Elsewhere = Layer.effect(
+  Store,
+  Effect.map(Store, (memory): Store["Service"] => ({ ...memory, sync: undefined }))
+).pipe(Layer.provide(layerMemory))
+const stores = [
+  ["this process", layerMemory],
+  ["a store elsewhere", Elsewhere]
+] as const
 
 describe("whose circuit it is", () => {
   const trips = { tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 minute" } as const
@@ -89,10 +97,6 @@ describe("openings that are drawn", () => {
 })
 
 describe("calls in flight that are slow", () => {
-  const Elsewhere = Layer.effect(
-    Store,
-    Effect.map(Store, (memory): Store["Service"] => ({ ...memory, sync: undefined }))
-  ).pipe(Layer.provide(layerMemory))
   const slow = (slowAfter: "1 second" | "3 seconds", minimumCalls: number) =>
     CircuitBreaker.slowCallRate({ slowAfter, threshold: 1, window: "1 minute", minimumCalls })
   const options = { openDuration: "1 minute" } as const
@@ -110,10 +114,7 @@ describe("calls in flight that are slow", () => {
     return seen
   })
 
-  for (const [where, layer] of [
-    ["this process", layerMemory],
-    ["a store elsewhere", Elsewhere]
-  ] as const) {
+  for (const [where, layer] of stores) {
     it.effect(`open the circuit at their threshold and no earlier, whatever the order of the trips, in ${where}`, () =>
       Effect.gen(function* () {
         // one call is enough for the trip of 1 second, and two are too few for that of 3
@@ -139,5 +140,62 @@ describe("calls in flight that are slow", () => {
         }
       })
     )
+  }
+})
+
+describe("what a process knows of a circuit", () => {
+  const Policies = Layer.mergeAll(
+    CircuitBreaker.layerFromStore(
+      CircuitBreaker.policy({
+        tripPolicy: CircuitBreaker.anyOf(
+          CircuitBreaker.consecutive(9),
+          CircuitBreaker.slowCallRate({ slowAfter: "1 second", threshold: 0.5, window: "1 hour", minimumCalls: 2 })
+        ),
+        openDuration: "1 hour"
+      })
+    ),
+    Retry.layer(Retry.policy({ maxAttempts: 2, backoff: Backoff.constant("500 millis") }))
+  )
+  const Composed = Resilience.layerFrom([CircuitBreaker.CircuitBreaker, Retry.Retry])
+
+  for (const [where, layer] of stores) {
+    const test = (
+      name: string,
+      body: (breaker: CircuitBreaker.CircuitBreakerService) => Effect.Effect<void, unknown, Resilience.Resilience>
+    ) =>
+      it.effect(`${name}, in ${where}`, () =>
+        Effect.flatMap(CircuitBreaker.CircuitBreaker, body).pipe(
+          Effect.provide(Layer.provideMerge(Composed, Layer.provide(Policies, layer)))
+        )
+      )
+    const begin = <A, E, R>(call: Effect.Effect<A, E, R>) =>
+      Effect.forkChild(resilient(call, "a"), { startImmediately: true })
+
+    test("stays known while somebody backs off, whoever else stops", (breaker) =>
+      Effect.gen(function* () {
+        const [one, two] = [yield* begin(down), yield* begin(down)]
+        yield* Fiber.interrupt(one)
+        yield* TestClock.adjust("100 millis")
+        yield* breaker.isolate()
+        yield* TestClock.adjust(0)
+        assert.deepStrictEqual(two.pollUnsafe(), Exit.fail("down"))
+      }))
+
+    test("stays known while somebody is in flight, whoever else ends", (breaker) =>
+      Effect.gen(function* () {
+        yield* begin(Effect.never)
+        yield* begin(Effect.void)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* breaker.state()).state, "Open")
+      }))
+
+    test("does not move when another call succeeds: who backs off tries again", () =>
+      Effect.gen(function* () {
+        let attempts = 0
+        const fiber = yield* begin(Effect.suspend(() => (++attempts === 1 ? down : Effect.succeed("up"))))
+        yield* resilient(Effect.void, "a")
+        yield* TestClock.adjust("500 millis")
+        assert.deepStrictEqual(fiber.pollUnsafe(), Exit.succeed("up"))
+      }))
   }
 })
