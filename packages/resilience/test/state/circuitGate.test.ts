@@ -189,6 +189,27 @@ describe("what a process knows of a circuit", () => {
         assert.strictEqual((yield* breaker.state()).state, "Open")
       }))
 
+    test("is told by a transaction, too", (breaker) =>
+      Effect.gen(function* () {
+        const fiber = yield* begin(down)
+        // a store elsewhere takes no part in transactions, so nothing can be rolled back there
+        const rolledBack = Effect.tx(Effect.andThen(breaker.isolate(), Effect.fail("rolled back")))
+        if (layer === layerMemory) yield* Effect.exit(rolledBack)
+        yield* TestClock.adjust(0)
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* Effect.tx(breaker.isolate())
+        yield* TestClock.adjust(0)
+        assert.deepStrictEqual(fiber.pollUnsafe(), Exit.fail("down"))
+      }))
+
+    test("does not hold calls that ended in time for slow ones", (breaker) =>
+      Effect.gen(function* () {
+        yield* Effect.all([resilient(Effect.void, "a"), resilient(Effect.void, "a")])
+        yield* TestClock.adjust("2 seconds")
+        const { state, windows } = yield* breaker.state()
+        assert.deepStrictEqual([state, windows[1]], ["Closed", { calls: 2, bad: 0 }])
+      }))
+
     test("does not move when another call succeeds: who backs off tries again", () =>
       Effect.gen(function* () {
         let attempts = 0
