@@ -41,7 +41,8 @@ interface Local {
   readonly watchers: Set<() => void>
   /** For each slow-call threshold: the calls in flight that have not passed it, oldest first. */
   readonly inFlight: ReadonlyArray<Set<CircuitPass>>
-  unwatch: (() => void) | undefined
+  /** Keeps the key while somebody watches. */
+  held: Step<CircuitSpace> | undefined
 }
 
 export class CircuitGate {
@@ -97,7 +98,7 @@ export class CircuitGate {
   local(circuit: string): Local {
     let local = this.locals.get(circuit)
     if (local === undefined) {
-      local = { watchers: new Set(), inFlight: this.slowAfter.map(() => new Set()), unwatch: undefined }
+      local = { watchers: new Set(), inFlight: this.slowAfter.map(() => new Set()), held: undefined }
       this.locals.set(circuit, local)
     }
     return local
@@ -105,8 +106,8 @@ export class CircuitGate {
 
   private forgetLocal(circuit: string, local: Local): void {
     if (local.watchers.size > 0 || local.inFlight.some((calls) => calls.size > 0)) return
-    local.unwatch?.()
-    local.unwatch = undefined
+    if (local.held !== undefined) this.store.sync?.release(local.held)
+    local.held = undefined
     // who leaves twice, or late, must not take along those who came after
     if (this.locals.get(circuit) === local) this.locals.delete(circuit)
   }
@@ -131,19 +132,13 @@ export class CircuitGate {
     if (local !== undefined) for (const watcher of Array.from(local.watchers)) watcher()
   }
 
-  /** Calls back when the circuit moves, by whomever. */
+  /** Calls back when a call or a command of this process moves the circuit. */
   watch(step: Step<CircuitSpace>, onMove: () => void, now: number): () => void {
     const local = this.local(step.key)
     local.watchers.add(onMove)
-    const sync = this.store.sync
-    if (local.unwatch === undefined && sync !== undefined) {
-      const held = new Step(this.space, step.key, step.input)
-      sync.hold(held, now)
-      const unwatch = sync.watch(held, () => this.moved(step.key))
-      local.unwatch = () => {
-        unwatch()
-        sync.release(held)
-      }
+    if (local.held === undefined) {
+      local.held = new Step(this.space, step.key, step.input)
+      this.store.sync?.hold(local.held, now)
     }
     return () => {
       local.watchers.delete(onMove)

@@ -319,9 +319,9 @@ export class Audit {
   private checkHolds(): void {
     const { circuit, limits } = this.stage.service.pipeline
     const places = limits!.members.reduce((sum, { places }) => sum + places.size, 0)
-    const watched = Array.from(circuit!.locals.values()).filter(({ unwatch }) => unwatch !== undefined).length
+    const watched = Array.from(circuit!.locals.values()).filter(({ held }) => held !== undefined).length
     const { counted } = this.stage
-    must(counted.watches === places + watched, "watches", counted.watches, places, watched)
+    must(counted.watches === places, "watches", counted.watches, places)
     const open = this.ledger.passes - this.ledger.records
     must(counted.holds === open + places + watched, "holds", counted.holds, open, places, watched)
   }

@@ -210,6 +210,21 @@ describe("what a process knows of a circuit", () => {
         assert.deepStrictEqual([state, windows[1]], ["Closed", { calls: 2, bad: 0 }])
       }))
 
+    test("is forgotten when nobody needs it any more", (breaker) =>
+      Effect.gen(function* () {
+        const calls = [yield* begin(down), yield* begin(Effect.never), yield* begin(Effect.void)]
+        assert.strictEqual(breaker.gate.locals.size, 1)
+        yield* Fiber.interruptAll(calls)
+        assert.strictEqual(breaker.gate.locals.size, 0)
+      }))
+
+    test("tells of a call that hangs once, however often it is asked", (breaker) =>
+      Effect.gen(function* () {
+        yield* begin(Effect.never)
+        yield* TestClock.adjust("2 seconds")
+        for (let i = 0; i < 3; i++) assert.deepInclude((yield* breaker.state()).windows[1], { calls: 1, bad: 1 })
+      }))
+
     test("does not move when another call succeeds: who backs off tries again", () =>
       Effect.gen(function* () {
         let attempts = 0
@@ -219,4 +234,48 @@ describe("what a process knows of a circuit", () => {
         assert.deepStrictEqual(fiber.pollUnsafe(), Exit.succeed("up"))
       }))
   }
+})
+
+describe("a circuit that is looked at", () => {
+  it.effect("says how long its opening lasts while it is open, and when a call may pass unless it is isolated", () =>
+    Effect.gen(function* () {
+      const policy = CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 minute" })
+      const breaker = yield* CircuitBreaker.make(policy)
+      const look = Effect.map(breaker.state(), ({ openForMillis, retryAfterMillis, state }) => [
+        state,
+        openForMillis,
+        retryAfterMillis
+      ])
+      assert.deepStrictEqual(yield* look, ["Closed", 0, 0])
+      yield* Effect.exit(breaker.execute(down))
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(yield* look, ["Open", 60_000, 40_000])
+      yield* TestClock.adjust("40 seconds")
+      assert.deepStrictEqual(yield* look, ["HalfOpen", 0, 0])
+      yield* breaker.isolate()
+      assert.deepStrictEqual(yield* look, ["Isolated", 0, undefined])
+    })
+  )
+})
+
+describe("a store elsewhere that has no room for a report", () => {
+  it.effect("is none of the call's business", () =>
+    Effect.gen(function* () {
+      const memory = yield* Store
+      const full: Store["Service"] = {
+        ...memory,
+        sync: undefined,
+        commit: (steps) =>
+          Effect.map(memory.commit(steps), (committed) =>
+            (steps[0]?.input as { readonly op: string }).op === "record"
+              ? { ...committed, allowed: false, answers: steps.map(() => undefined) as never }
+              : committed
+          )
+      }
+      const policy = CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 minute" })
+      const call = Effect.flatMap(CircuitBreaker.CircuitBreaker, ({ execute }) => execute(Effect.succeed("up")))
+      const live = Layer.provide(CircuitBreaker.layerFromStore(policy), Layer.succeed(Store, full))
+      assert.strictEqual(yield* Effect.provide(call, live), "up")
+    }).pipe(Effect.provide(layerMemory))
+  )
 })
