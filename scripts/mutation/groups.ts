@@ -12,7 +12,7 @@ export const groups = {
     sources: ["internal/{memoryStore,memoryTable,heap,guardedStore,transaction}.ts"],
     tests: [
       ...state("transactions", "waiters", "layers", "outage", "composedOnStore", "events", "storeLaws", "races"),
-      ...state("maxKeys", "forgetting")
+      ...state("memory", "maxKeys", "forgetting")
     ]
   },
   executor: {

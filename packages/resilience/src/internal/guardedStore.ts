@@ -54,7 +54,7 @@ const commitIn = <const Steps extends ReadonlyArray<Step>>(store: Store["Service
     return copy
   })
   return Effect.map(store.commit(copies), (committed) => {
-    if (committed.allowed) steps.forEach((step, i) => (step.place = new Note(store, copies[i]?.place)))
+    if (committed.allowed) steps.forEach((step, i) => (step.place = new Note(store, copies[i]!.place)))
     return committed as Committed<Steps> // the same steps, the same answers
   })
 }

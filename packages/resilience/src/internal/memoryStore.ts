@@ -121,12 +121,12 @@ export const make = (): Store["Service"] => {
       cell.more().holds++
     },
     release: (step) => {
-      if (step.place instanceof Cell && step.place.extra !== undefined) step.place.extra.holds--
+      const cell = step.place as Cell // `hold` left it
+      cell.more().holds--
     },
     isKept: (step) => step.place !== undefined && tableOf(step.space).find(step.key) === step.place,
     watch: (step, onChange) => {
-      const cell = step.place
-      if (!(cell instanceof Cell)) return () => {}
+      const cell = step.place as Cell // as above
       let active = true
       const watch = new Watch(() => {
         if (!active) return
@@ -136,7 +136,7 @@ export const make = (): Store["Service"] => {
       cell.pending.set(watch, watch.onChange)
       return () => {
         active = false
-        cell.extra?.pending?.delete(watch)
+        cell.pending.delete(watch)
       }
     },
     size: (space) => tableOf(space).size,
@@ -144,12 +144,12 @@ export const make = (): Store["Service"] => {
       Effect.withFiber((fiber) => {
         if (!maybeInTransaction(fiber)) return effect
         // a reference of this attempt alone: only the attempt that commits writes it
-        const outbox = new Cell(false)
+        const outbox = new Cell(undefined)
         const { context } = fiber // as it is here: at the commit the fiber may be elsewhere
         return Effect.flatMap(inTransaction, (inside) => {
           if (!inside) return effect
           outbox.pending.set(outbox, () => Effect.runForkWith(context)(effect))
-          return TxRef.set(outbox, true)
+          return TxRef.set(outbox, undefined)
         })
       })
   }

@@ -58,12 +58,12 @@ const inUse = (cell: Cell): boolean => {
 }
 
 /** Calls back whoever waits for a change (`Effect.txRetry`), each from the dispatcher of the fiber that made it. */
-const notify = (cell: Cell, own: boolean): void => {
+const notify = (cell: Cell): void => {
   const pending = cell.extra?.pending
-  if (pending === undefined || pending.size === 0) return
+  if (pending === undefined) return
   const dispatcher = Fiber.getCurrent()?.currentDispatcher
   for (const [token, wake] of pending) {
-    if (own && token instanceof Watch) continue
+    if (token instanceof Watch) continue
     pending.delete(token)
     if (dispatcher === undefined) wake()
     else dispatcher.scheduleTask(wake, 0)
@@ -153,7 +153,7 @@ export class Table {
     const before = this.candidates === undefined ? 0 : this.forgettableAt(cell)
     cell.value = next
     cell.version++
-    if (cell.extra !== undefined) notify(cell, true)
+    notify(cell)
     if (this.candidates === undefined) return
     // the heap only survives ends that grow; a refund shortens one
     const after = this.forgettableAt(cell)
@@ -192,9 +192,7 @@ export class Table {
   }
 
   private drop(key: string, cell: Cell): void {
-    const shard = this.shards[shardOf(key)]
-    if (shard?.get(key) !== cell) return
-    shard.delete(key)
+    this.shards[shardOf(key)]!.delete(key)
     this.size--
     cell.version++ // a transaction that read it looks the key up again
   }
@@ -235,7 +233,7 @@ export class Table {
       const at = this.forgettableAt(nearest.cell)
       if (inUse(nearest.cell) || touched?.has(nearest.cell) === true) {
         spared.push({ ...nearest, at })
-      } else if (at > nearest.at && at > (heap[0]?.at ?? Infinity)) {
+      } else if (at > (heap[0]?.at ?? Infinity)) {
         nearest.at = at
         push(heap, nearest)
       } else if (at <= now || this.space.keys.overflow === "evict") {
@@ -257,8 +255,6 @@ export class Table {
   clear(): void {
     for (const [key, cell] of this.cells()) {
       if (!Object.is(cell.value, this.initial)) this.write(key, cell, this.initial)
-      const pending = cell.extra?.pending
-      if (pending !== undefined) for (const token of pending.keys()) if (token instanceof Watch) token.onChange()
       if (!inUse(cell)) this.drop(key, cell)
     }
   }

@@ -12,10 +12,9 @@ import type * as Fiber from "effect/Fiber"
 export const maybeInTransaction = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
   Context.getOrUndefined(fiber.context, Effect.Transaction) !== undefined
 
-/** Whether a transaction is open around this effect: then `Effect.tx` joins it instead of making a new one. */
+/** Whether a transaction is open around this effect, which one may be: then `Effect.tx` joins it, and makes no new one. */
 export const inTransaction: Effect.Effect<boolean> = Effect.withFiber((fiber) => {
   const outer = Context.getOrUndefined(fiber.context, Effect.Transaction)
-  if (outer === undefined) return Effect.succeed(false)
   return Effect.tx(Effect.map(Effect.Transaction, (inner) => inner === outer))
 })
 

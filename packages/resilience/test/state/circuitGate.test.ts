@@ -267,7 +267,7 @@ describe("a store elsewhere that has no room for a report", () => {
         sync: undefined,
         commit: (steps) =>
           Effect.map(memory.commit(steps), (committed) =>
-            (steps[0]?.input as { readonly op: string }).op === "record"
+            (steps[0]!.input as { readonly op: string }).op === "record"
               ? { ...committed, allowed: false, answers: steps.map(() => undefined) as never }
               : committed
           )

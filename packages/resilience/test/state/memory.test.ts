@@ -1,0 +1,271 @@
+/** What the store of this process keeps, and what it lets go. Found by mutation testing. */
+import { assert, describe, it } from "@effect/vitest"
+import { type Duration, Effect, Exit, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { World } from "effect-resilience-testing/World"
+import { RateLimiter, Rejection } from "../../src/index.ts"
+import { guarded } from "../../src/internal/guardedStore.ts"
+import { Table } from "../../src/internal/memoryTable.ts"
+import { fixedWindow } from "../../src/kernel/FixedWindow.ts"
+import type { Kernel } from "../../src/kernel/Kernel.ts"
+import { type KeyBounds, layerMemory, type Space, Step, Store } from "../../src/Store.ts"
+import { limiterOn, settle, spied } from "./support.ts"
+
+const unbounded: KeyBounds = { maxKeys: undefined, overflow: "evict", idleTimeToLive: Infinity }
+const policy = { limit: 10, window: 1_000 }
+const spaceOf = (keys: Partial<KeyBounds> = {}) => ({
+  name: "test",
+  kernel: fixedWindow,
+  policy,
+  keys: { ...unbounded, ...keys }
+})
+const take = (space: ReturnType<typeof spaceOf>, key: string) => new Step(space, key, { op: "take", cost: 1 })
+const sync = Effect.map(Store, (store) => store.sync!)
+
+describe("a key", () => {
+  it.effect("is kept for a step until it is forgotten, and its next life is another", () =>
+    Effect.gen(function* () {
+      const store = yield* sync
+      const space = spaceOf({ maxKeys: 1 })
+      const step = take(space, "a")
+      assert.isFalse(store.isKept(step), "nothing was committed")
+      store.commit([step], 1)
+      assert.isTrue(store.isKept(step))
+      store.commit([take(space, "b")], 1)
+      assert.isFalse(store.isKept(step), "evicted")
+      store.commit([take(space, "a")], 1)
+      assert.isFalse(store.isKept(step), "another life")
+    }).pipe(Effect.provide(layerMemory))
+  )
+
+  it.effect("is one, also where it comes twice in the commit that makes it", () =>
+    Effect.gen(function* () {
+      const store = yield* sync
+      const space = spaceOf()
+      store.commit([take(space, "a"), take(space, "a")], 1)
+      assert.strictEqual(store.size!(space), 1)
+    }).pipe(Effect.provide(layerMemory))
+  )
+
+  it.effect("is not made by what leaves it as an absent one is, also where that has no end", () =>
+    Effect.gen(function* () {
+      const store = yield* sync
+      const initial = { n: 0 }
+      const kernel: Kernel<null, { readonly n: number }, "look" | "write", { readonly allowed: true }> = {
+        id: "endless@1",
+        initial: () => initial,
+        step: (_, state, input) => [{ allowed: true }, input === "look" ? state : { n: state.n + 1 }],
+        expiresAt: () => undefined
+      }
+      const space: Space<null, { readonly n: number }, "look" | "write", { readonly allowed: true }> = {
+        name: "endless",
+        kernel,
+        policy: null,
+        keys: unbounded
+      }
+      store.commit([new Step(space, "a", "look")], 1)
+      assert.strictEqual(store.size!(space), 0)
+      store.commit([new Step(space, "a", "write")], 1)
+      assert.strictEqual(store.size!(space), 1)
+    }).pipe(Effect.provide(layerMemory))
+  )
+
+  it.effect("is not evicted while a transaction waits for it to change", () =>
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(RateLimiter.fixedWindow({ limit: 1, window: "1 hour", maxKeys: 1 }))
+      yield* limiter.allow("a")
+      const waits = Effect.tx(Effect.flatMap(limiter.allow("a"), (allowed) => (allowed ? Effect.void : Effect.txRetry)))
+      const fiber = yield* Effect.forkChild(waits, { startImmediately: true })
+      yield* limiter.allow("b")
+      yield* limiter.reset("a")
+      yield* settle
+      assert.deepStrictEqual(fiber.pollUnsafe(), Exit.void)
+    })
+  )
+})
+
+describe("reset", () => {
+  it.effect("of everything forgets the keys, and not only what they hold", () =>
+    Effect.gen(function* () {
+      const { size, store } = yield* spied
+      const limiter = yield* limiterOn(store, RateLimiter.fixedWindow({ limit: 1, window: "1 hour" }))
+      for (const key of ["a", "b", "c"]) yield* limiter.allow(key)
+      assert.strictEqual(size(), 3)
+      yield* limiter.reset()
+      assert.strictEqual(size(), 0)
+    })
+  )
+})
+
+describe("in a transaction, where too many keys are refused", () => {
+  const full = { limit: 2, window: "1 hour", maxKeys: 1, overflow: "reject" } as const
+
+  it.effect("a known key needs no room", () =>
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(RateLimiter.fixedWindow(full))
+      assert.isTrue(yield* limiter.allow("a"))
+      assert.isTrue(yield* Effect.tx(limiter.allow("a")))
+      assert.isFalse(yield* Effect.tx(limiter.allow("b")))
+    })
+  )
+
+  it.effect("a new one is told apart from the other limits of the call", () =>
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(
+        RateLimiter.every({
+          first: RateLimiter.fixedWindow(full),
+          second: RateLimiter.fixedWindow({ limit: 1, window: "1 hour" })
+        })
+      )
+      yield* limiter.allow({ first: "a", second: "a" })
+      const refused = yield* Effect.flip(Effect.tx(limiter.acquire({ first: "b", second: "b" })))
+      assert.deepStrictEqual(
+        refused.limits.map(({ limit, reason }) => [limit, reason]),
+        [["first", "too-many-keys"]]
+      )
+    })
+  )
+
+  it.effect("can be looked at: nothing is remembered of it", () =>
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(RateLimiter.fixedWindow(full))
+      yield* limiter.allow("a")
+      const { remaining, resetAfterMillis } = yield* Effect.tx(limiter.peek("b"))
+      assert.deepStrictEqual([remaining, resetAfterMillis], [2, 0])
+    })
+  )
+})
+
+describe("forgetting", () => {
+  it.effect("comes to every key, also to those behind keys that stay", () =>
+    Effect.gen(function* () {
+      const store = yield* sync
+      const space = spaceOf()
+      for (let i = 0; i < 512; i++) store.commit([take(space, `stays${i}`)], 1_000)
+      for (let i = 0; i < 512; i++) store.commit([take(space, `goes${i}`)], 1)
+      for (let i = 0; i < 20_000; i++) store.commit([take(space, "stays0")], 1_500)
+      assert.strictEqual(store.size!(space), 512)
+    }).pipe(Effect.provide(layerMemory))
+  )
+
+  it.effect("takes a few keys each time, however many there are", () =>
+    Effect.gen(function* () {
+      const store = yield* sync
+      const space = spaceOf()
+      for (let i = 0; i < 20_000; i++) store.commit([take(space, `${i}`)], 1)
+      let most = 0
+      for (let size = store.size!(space); size > 1;) {
+        store.commit([take(space, "0")], 5_000)
+        most = Math.max(most, size - store.size!(space))
+        size = store.size!(space)
+      }
+      assert.isAbove(most, 16)
+      assert.isAtMost(most, 64)
+    }).pipe(Effect.provide(layerMemory))
+  )
+
+  it.effect("still knows what is nearest to fresh after any number of refunds", () =>
+    Effect.gen(function* () {
+      const store = yield* sync
+      const space = spaceOf({ maxKeys: 2 })
+      const receipt = { start: 0, cost: 1 }
+      for (let i = 0; i < 500; i++) {
+        store.commit([take(space, "a")], 1)
+        store.commit([new Step(space, "a", { op: "refund", receipt })], 1)
+        store.commit([take(space, "b")], 1)
+      }
+      store.commit([take(space, "c")], 1)
+      assert.strictEqual(store.size!(space), 2)
+      assert.isUndefined(store.read(space, "a"), "as good as new")
+      assert.isDefined(store.read(space, "b"))
+    }).pipe(Effect.provide(layerMemory))
+  )
+})
+
+describe("a write", () => {
+  it("calls whoever waits for it once, from wherever it is made", () => {
+    const table = new Table(spaceOf())
+    const cell = table.insert("a")
+    let woken = 0
+    cell.pending.set("somebody", () => woken++)
+    table.write("a", cell, { start: 0, used: 1 })
+    table.write("a", cell, { start: 0, used: 2 })
+    assert.deepStrictEqual([woken, cell.pending.size], [1, 0])
+  })
+})
+
+describe("a store elsewhere", () => {
+  const limit = (maxWait: Duration.Input) => RateLimiter.fixedWindow({ limit: 1, window: "1 minute", maxWait })
+
+  /** One that hangs, and counts who stopped asking. */
+  const hanging = Effect.map(Store, (memory) => {
+    const seen = { left: 0 }
+    const store: Store["Service"] = {
+      ...memory,
+      sync: undefined,
+      commit: () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => seen.left++))
+    }
+    return { seen, store }
+  })
+
+  it.effect("is not asked any further by a caller who has gone, or after the deadline", () =>
+    Effect.gen(function* () {
+      const { seen, store } = yield* hanging
+      const limiter = yield* limiterOn(store, limit(0))
+      const fiber = yield* Effect.forkChild(limiter.allow("a"), { startImmediately: true })
+      yield* Fiber.interrupt(fiber)
+      yield* settle
+      assert.strictEqual(seen.left, 1)
+      const late = yield* Effect.forkChild(limiter.allow("a"), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(yield* Fiber.join(late), "decided in this process")
+      assert.strictEqual(seen.left, 2)
+    }).pipe(Effect.provide(layerMemory))
+  )
+
+  it("leaves no timer behind, neither when it answers nor when its caller goes", () => {
+    const world = new World()
+    const memory = world.get(Effect.provide(Store, layerMemory))
+    for (const commit of [
+      ((steps) => Effect.andThen(Effect.yieldNow, memory.commit(steps))) as Store["Service"]["commit"],
+      () => Effect.never
+    ]) {
+      const limiter = world.get(limiterOn({ ...memory, sync: undefined, commit }, limit(0)))
+      const fiber = world.fork(limiter.allow("a"))
+      for (let i = 0; i < 20; i++) world.turn(world.now)
+      fiber.interruptUnsafe()
+      for (let i = 0; i < 20; i++) world.turn(world.now)
+      assert.isDefined(fiber.pollUnsafe())
+      assert.strictEqual(world.sleeping, 0)
+    }
+  })
+
+  it.effect("that refused a call may be away when the call asks again: then it is decided in this process", () =>
+    Effect.gen(function* () {
+      const memory = yield* Store
+      let down = false
+      const store: Store["Service"] = {
+        ...memory,
+        sync: undefined,
+        commit: (steps) =>
+          Effect.suspend(() =>
+            down ? Effect.fail(new Rejection.StoreError({ reason: "unavailable" })) : memory.commit(steps)
+          )
+      }
+      const limiter = yield* limiterOn(store, limit("1 hour"))
+      yield* limiter.acquire("a")
+      const fiber = yield* Effect.forkChild(limiter.acquire("a"), { startImmediately: true })
+      down = true
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(fiber.pollUnsafe(), Exit.void)
+    }).pipe(Effect.provide(layerMemory))
+  )
+
+  it.effect("is asked for nothing by a commit of nothing", () =>
+    Effect.gen(function* () {
+      const memory = yield* Store
+      const store = guarded({ ...memory, sync: undefined }, "app/Api")
+      assert.deepInclude(yield* store.commit([]), { allowed: true, answers: [] })
+    }).pipe(Effect.provide(layerMemory))
+  )
+})
