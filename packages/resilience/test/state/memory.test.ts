@@ -1,6 +1,6 @@
 /** What the store of this process keeps, and what it lets go. Found by mutation testing. */
 import { assert, describe, it } from "@effect/vitest"
-import { type Duration, Effect, Exit, Fiber } from "effect"
+import { type Duration, Effect, Exit, Fiber, Logger, References, TxRef } from "effect"
 import { TestClock } from "effect/testing"
 import { World } from "effect-resilience-testing/World"
 import { RateLimiter, Rejection } from "../../src/index.ts"
@@ -126,6 +126,20 @@ describe("in a transaction, where too many keys are refused", () => {
     })
   )
 
+  it.effect("a reset of one that is not known resets what else the call would have taken from", () =>
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(
+        RateLimiter.every({
+          first: RateLimiter.fixedWindow(full),
+          second: RateLimiter.fixedWindow({ limit: 1, window: "1 hour" })
+        })
+      )
+      yield* limiter.allow({ first: "a", second: "a" })
+      yield* Effect.tx(limiter.reset({ first: "b", second: "a" }))
+      assert.isTrue(yield* limiter.allow({ first: "a", second: "a" }))
+    })
+  )
+
   it.effect("can be looked at: nothing is remembered of it", () =>
     Effect.gen(function* () {
       const limiter = yield* RateLimiter.make(RateLimiter.fixedWindow(full))
@@ -178,11 +192,51 @@ describe("forgetting", () => {
       assert.strictEqual(store.size!(space), 2)
       assert.isUndefined(store.read(space, "a"), "as good as new")
       assert.isDefined(store.read(space, "b"))
+      for (let i = 0; i < 20; i++) store.commit([take(space, `${i}`)], 1)
+      assert.strictEqual(store.size!(space), 2)
     }).pipe(Effect.provide(layerMemory))
+  )
+
+  it("does not note ends of keys that are gone for ever", () => {
+    const space = spaceOf({ maxKeys: 2 })
+    const table = new Table(space)
+    const cell = table.insert("a")
+    for (let i = 0; i < 10_000; i++) {
+      table.write("a", cell, { start: 1_000, used: 1 })
+      table.write("a", cell, { start: 0, used: 0 })
+    }
+    // private, and seen by nobody but the memory of the process
+    const candidates = Reflect.get(table, "candidates") as ReadonlyArray<unknown>
+    assert.isAtMost(candidates.length, 100)
+  })
+})
+
+describe("a cell", () => {
+  it.effect("is one of Effect's transactional references", () =>
+    Effect.gen(function* () {
+      const cell: TxRef.TxRef<unknown> = new Table(spaceOf()).insert("a")
+      assert.isTrue("~effect/TxRef" in cell)
+      assert.strictEqual(cell["~effect/TxRef"], "~effect/TxRef")
+      yield* Effect.tx(cell.pipe(TxRef.set<unknown>(7)))
+      assert.strictEqual(yield* Effect.tx(cell.pipe(TxRef.get)), 7)
+    })
   )
 })
 
 describe("a write", () => {
+  it.effect("of the store itself does not call those who watch for transactions", () =>
+    Effect.gen(function* () {
+      const store = yield* sync
+      const step = take(spaceOf(), "a")
+      store.hold(step, 1)
+      let called = 0
+      store.watch(step, () => called++)
+      store.commit([take(step.space as ReturnType<typeof spaceOf>, "a")], 1)
+      yield* settle
+      assert.strictEqual(called, 0)
+    }).pipe(Effect.provide(layerMemory))
+  )
+
   it("calls whoever waits for it once, from wherever it is made", () => {
     const table = new Table(spaceOf())
     const cell = table.insert("a")
@@ -226,13 +280,12 @@ describe("a store elsewhere", () => {
   it("leaves no timer behind, neither when it answers nor when its caller goes", () => {
     const world = new World()
     const memory = world.get(Effect.provide(Store, layerMemory))
-    for (const commit of [
-      ((steps) => Effect.andThen(Effect.yieldNow, memory.commit(steps))) as Store["Service"]["commit"],
-      () => Effect.never
-    ]) {
+    const answers: Store["Service"]["commit"] = (steps) => Effect.andThen(Effect.yieldNow, memory.commit(steps))
+    for (const commit of [answers, () => Effect.never, () => Effect.uninterruptible(Effect.never)]) {
       const limiter = world.get(limiterOn({ ...memory, sync: undefined, commit }, limit(0)))
       const fiber = world.fork(limiter.allow("a"))
       for (let i = 0; i < 20; i++) world.turn(world.now)
+      if (commit === answers) assert.deepStrictEqual(fiber.pollUnsafe(), Exit.succeed(true))
       fiber.interruptUnsafe()
       for (let i = 0; i < 20; i++) world.turn(world.now)
       assert.isDefined(fiber.pollUnsafe())
@@ -267,5 +320,19 @@ describe("a store elsewhere", () => {
       const store = guarded({ ...memory, sync: undefined }, "app/Api")
       assert.deepInclude(yield* store.commit([]), { allowed: true, answers: [] })
     }).pipe(Effect.provide(layerMemory))
+  )
+
+  it.effect("that goes away is no event where nobody listens, and nothing else either", () =>
+    Effect.gen(function* () {
+      const logged: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void logged.push(message))
+      const { store } = yield* hanging
+      const limiter = yield* limiterOn(store, limit(0))
+      const fiber = yield* Effect.forkChild(Effect.provide(limiter.allow("a"), Logger.layer([logger])))
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(yield* Fiber.join(fiber))
+      yield* settle
+      assert.deepStrictEqual(logged, [])
+    }).pipe(Effect.provide(layerMemory), Effect.provideService(References.UnhandledLogLevel, "Error"))
   )
 })
