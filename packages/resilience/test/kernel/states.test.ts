@@ -44,6 +44,20 @@ it("an absent key means these states", () => {
   })
 })
 
+it("a receipt for nothing gives nothing back", () => {
+  const log = slidingLog.step(
+    { limit: 3, window: 10 },
+    { times: [7, 9], counts: [1, 1], total: 2 },
+    { op: "take", cost: 0 },
+    9
+  )
+  const { receipt } = log[0]
+  assert.deepStrictEqual(slidingLog.step({ limit: 3, window: 10 }, log[1], { op: "refund", receipt }, 9)[1], log[1])
+  const window = fixedWindow.step({ limit: 3, window: 10 }, { start: 10, used: 2 }, { op: "take", cost: 0 }, 12)
+  const refund = { op: "refund", receipt: window[0].receipt } as const
+  assert.deepStrictEqual(fixedWindow.step({ limit: 3, window: 10 }, window[1], refund, 12)[1], { start: 10, used: 2 })
+})
+
 describe("a circuit's state", () => {
   const after = (state: BreakerState, ...steps: ReadonlyArray<readonly [outcome: "success" | "failure", at: number]>) =>
     steps.reduce((before, [outcome, at]) => {
