@@ -11,7 +11,7 @@ import type * as Fiber from "effect/Fiber"
 import * as TxRef from "effect/TxRef"
 import type { Decision } from "../kernel/Kernel.ts"
 import type { AnySpace, Committed, Step, Store, SyncStore } from "../Store.ts"
-import { Cell, Table, Watch } from "./memoryTable.ts"
+import { Cell, inUse, Table, Watch } from "./memoryTable.ts"
 import { nowOf } from "./time.ts"
 import { inTransaction, maybeInTransaction } from "./transaction.ts"
 
@@ -28,7 +28,7 @@ export const make = (): Store["Service"] => {
   /** `undefined` where the key is absent. A key in use is never dropped, so what a step remembers of it is right. */
   const cellOf = (step: Step, table: Table): Cell | undefined => {
     const known = step.place
-    if (known instanceof Cell && known.extra !== undefined && known.extra.holds > 0) return known
+    if (known instanceof Cell && inUse(known)) return known
     const cell = table.find(step.key)
     step.place = cell
     return cell
@@ -64,11 +64,11 @@ export const make = (): Store["Service"] => {
       const table = tableOf(step.space)
       let cell = step.place as Cell | undefined // `cellOf` left it
       const next = states[i]
-      if (cell !== undefined) table.used(cell, now)
       if (allowed && write && (cell === undefined ? !table.isFresh(next, now) : !Object.is(next, cell.value))) {
-        if (cell === undefined) table.used((cell = step.place = table.findOrMake(step.key, now)), now)
+        cell ??= step.place = table.findOrMake(step.key, now)
         table.write(step.key, cell, next)
       }
+      if (cell !== undefined) table.used(cell, now)
     }
     // the answers were produced by the kernels of these very steps
     return { now, allowed, answers: answers as unknown as Committed<Steps>["answers"] }
@@ -98,7 +98,7 @@ export const make = (): Store["Service"] => {
       // an absent key is in the journal too: whoever writes it conflicts
       const cell = known ?? table.insert(step.key)
       table.used(cell, now)
-      if (space.keys.maxKeys !== undefined) yield* sync.afterCommit(Effect.sync(() => table.enforce(nowOf(fiber))))
+      yield* sync.afterCommit(Effect.sync(() => table.enforce(nowOf(fiber))))
       const before = yield* TxRef.get(cell)
       table.sweep(now, journal)
       const [answer, state] = space.kernel.step(space.policy, before, input, now)

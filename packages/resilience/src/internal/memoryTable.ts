@@ -52,7 +52,7 @@ export class Cell implements TxRef.TxRef<unknown> {
 // on the prototype: one string for all cells
 Object.defineProperty(Cell.prototype, txRefTypeId, { value: txRefTypeId })
 
-const inUse = (cell: Cell): boolean => {
+export const inUse = (cell: Cell): boolean => {
   const extra = cell.extra
   return extra !== undefined && (extra.holds > 0 || (extra.pending !== undefined && extra.pending.size > 0))
 }
@@ -204,7 +204,7 @@ export class Table {
       if (this.sweeping === undefined) {
         this.sweepShard = (this.sweepShard + 1) % SHARDS
         const shard = this.shards[this.sweepShard]
-        if (shard === undefined || shard.size === 0) continue
+        if (shard === undefined) continue
         this.sweeping = shard.entries()
       }
       const entry = this.sweeping.next()
@@ -254,7 +254,7 @@ export class Table {
 
   clear(): void {
     for (const [key, cell] of this.cells()) {
-      if (!Object.is(cell.value, this.initial)) this.write(key, cell, this.initial)
+      this.write(key, cell, this.initial)
       if (!inUse(cell)) this.drop(key, cell)
     }
   }

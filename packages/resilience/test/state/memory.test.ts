@@ -95,6 +95,16 @@ describe("reset", () => {
       assert.strictEqual(size(), 0)
     })
   )
+
+  it.effect("of a space answers nothing, also in a transaction", () =>
+    Effect.gen(function* () {
+      const { clear, sync } = yield* Store
+      const space = spaceOf()
+      sync!.commit([take(space, "a")], 1)
+      assert.isUndefined(yield* Effect.tx(clear(space)))
+      assert.isUndefined(yield* clear(space))
+    }).pipe(Effect.provide(layerMemory))
+  )
 })
 
 describe("in a transaction, where too many keys are refused", () => {
