@@ -160,6 +160,17 @@ describe("in a transaction, where too many keys are refused", () => {
   )
 })
 
+describe("without a bound", () => {
+  it.effect("no key is refused, whatever would happen above it", () =>
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(
+        RateLimiter.fixedWindow({ limit: 1, window: "1 hour", overflow: "reject" })
+      )
+      for (const key of ["a", "b", "c"]) assert.isTrue(yield* limiter.allow(key))
+    })
+  )
+})
+
 describe("forgetting", () => {
   it.effect("comes to every key, also to those behind keys that stay", () =>
     Effect.gen(function* () {
