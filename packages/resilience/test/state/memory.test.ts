@@ -221,6 +221,8 @@ describe("forgetting", () => {
   it("does not note ends of keys that are gone for ever", () => {
     const space = spaceOf({ maxKeys: 2 })
     const table = new Table(space)
+    for (let i = 0; i < 1_000; i++) table.insert(`${i}`)
+    table.clear()
     const cell = table.insert("a")
     for (let i = 0; i < 10_000; i++) {
       table.write("a", cell, { start: 1_000, used: 1 })
