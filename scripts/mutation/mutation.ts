@@ -44,7 +44,7 @@ const options = (group: GroupName, only: string | undefined): ConstructorParamet
   tempDirName: join(home, `${group}-backup`),
   concurrency: Number(process.env["MUTATION_WORKERS"] ?? 2),
   timeoutMS: 10_000,
-  timeoutFactor: 1,
+  timeoutFactor: 3, // a busy machine must not pass for a loop
   // each result as it comes, for whoever does not want to wait for the end
   reporters: ["progress-append-only", "event-recorder"],
   eventReporter: { baseDir: join(home, `${group}-events`) },
