@@ -2,7 +2,7 @@
  * Lines out of samples.
  */
 import type { Effort, Figure, Line, Result } from "./model.ts"
-import { type Contestant, sample, samplingOf } from "./sample.ts"
+import { type Contestant, sample, type Sampling, samplingOf } from "./sample.ts"
 
 /** Names of contestants that several cases have. */
 export const OURS = "effect-resilience"
@@ -21,9 +21,10 @@ export const compare = async (
   effort: Effort,
   contestants: ReadonlyArray<Contestant>,
   bars: Readonly<Record<string, number>>,
-  ours: string = OURS
+  options: { readonly ours?: string; readonly sampling?: Partial<Sampling> } = {}
 ): Promise<Result> => {
-  const figures = await sample(contestants, samplingOf(effort))
+  const { ours = OURS } = options
+  const figures = await sample(contestants, { ...samplingOf(effort), ...options.sampling })
   for (const name of Object.keys(bars)) figureOf(figures, name) // a bar against nobody is never missed
   const lines = contestants
     .filter(({ name }) => name !== ours)

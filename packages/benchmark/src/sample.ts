@@ -9,6 +9,10 @@ export interface Contestant {
   readonly name: string
   /** Makes that many calls, and throws if one of them came out wrong. */
   readonly batch: (calls: number) => void | Promise<void>
+  /** The calls of every batch, where the case says how many there are. */
+  readonly calls?: number
+  /** What comes before each batch, and is not measured. */
+  readonly prepare?: () => void | Promise<void>
 }
 
 export interface Sampling {
@@ -21,6 +25,7 @@ export const samplingOf = ({ short }: Effort): Sampling =>
   short ? { samples: 16, batchMillis: 5, warmUpMillis: 300 } : { samples: 80, batchMillis: 10, warmUpMillis: 500 }
 
 const timed = async (contestant: Contestant, calls: number): Promise<number> => {
+  await contestant.prepare?.()
   const from = performance.now()
   const pending = contestant.batch(calls)
   if (pending !== undefined) await pending
@@ -29,13 +34,13 @@ const timed = async (contestant: Contestant, calls: number): Promise<number> => 
 
 /** The calls that a batch of the wanted length has, found while the contestant warms up. */
 const warmUp = async (contestant: Contestant, { batchMillis, warmUpMillis }: Sampling): Promise<number> => {
-  let calls = 8
+  let calls = contestant.calls ?? 8
   let perCall = Infinity
   const until = performance.now() + warmUpMillis
   while (performance.now() < until) {
     const took = await timed(contestant, calls)
     perCall = Math.min(perCall, took / calls)
-    calls = Math.max(8, Math.min(calls * 4, Math.round(batchMillis / perCall)))
+    calls = contestant.calls ?? Math.max(8, Math.min(calls * 4, Math.round(batchMillis / perCall)))
   }
   return calls
 }

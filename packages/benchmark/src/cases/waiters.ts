@@ -1,0 +1,196 @@
+/**
+ * Ten thousand calls that wait: until all are through, and until one of them gives up.
+ */
+import Bottleneck from "bottleneck"
+import { bulkhead as cockatielBulkhead } from "cockatiel"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Semaphore from "effect/Semaphore"
+import * as Bulkhead from "effect-resilience/Bulkhead"
+import * as RateLimiter from "effect-resilience/RateLimiter"
+import { compare, OURS } from "../compare.ts"
+import type { Case, Effort, Result } from "../model.ts"
+import { key } from "../peers/numbers.ts"
+import { seeded } from "../random.ts"
+import type { Contestant } from "../sample.ts"
+
+const WAITERS = 10_000
+const SEMAPHORE = "Semaphore, one permit"
+
+/** Few and long: a sample lets all of them through. */
+const sampling = ({ short }: Effort) => ({ samples: short ? 3 : 11, warmUpMillis: short ? 1 : 1_000 })
+
+type Guard = <A, E>(self: Effect.Effect<A, E>) => Effect.Effect<A, unknown>
+
+const counted = () => {
+  const count = { served: 0 }
+  const work = Effect.sync(() => {
+    count.served++
+  })
+  const check = () => {
+    if (count.served !== WAITERS) throw new Error(`${count.served} of ${WAITERS} were served`)
+  }
+  return { work, check }
+}
+
+/** One call is inside until all others wait; then each lets the next one in. */
+const handedOn = (name: string, guard: Guard): Contestant => ({
+  name,
+  calls: WAITERS,
+  batch: async () => {
+    const { check, work } = counted()
+    const opens = Deferred.makeUnsafe<void>()
+    const first = Effect.runFork(guard(Deferred.await(opens)))
+    const waiting = Array.from({ length: WAITERS }, () => Effect.runFork(guard(work)))
+    Deferred.doneUnsafe(opens, Effect.void)
+    await Effect.runPromise(Effect.andThen(Fiber.join(first), Fiber.joinAll(waiting)))
+    check()
+  }
+})
+
+/** Nobody gets anything until all wait; then there is enough for all. */
+const freed = (
+  name: string,
+  take: Effect.Effect<unknown, unknown>,
+  exhaust: Effect.Effect<unknown, unknown>,
+  free: Effect.Effect<unknown>
+): Contestant => ({
+  name,
+  calls: WAITERS,
+  batch: async () => {
+    const { check, work } = counted()
+    await Effect.runPromise(exhaust)
+    const waiting = Array.from({ length: WAITERS }, () => Effect.runFork(Effect.andThen(take, work)))
+    await Effect.runPromise(Effect.andThen(free, Fiber.joinAll(waiting)))
+    check()
+  }
+})
+
+/** The same, with promises. */
+const promised = (name: string, calls: number, make: () => (work: () => void) => Promise<void>): Contestant => ({
+  name,
+  calls,
+  batch: async () => {
+    const guard = make()
+    let served = 0
+    await Promise.all(Array.from({ length: calls }, () => guard(() => void served++)))
+    if (served !== calls) throw new Error(`${name}: ${served} of ${calls} were served`)
+  }
+})
+
+const makeLimiter = () =>
+  Effect.runSync(
+    RateLimiter.make(
+      // a token comes back every three minutes: nobody gets one before all wait
+      RateLimiter.tokenBucket({ limit: WAITERS, window: "20 days", maxWait: "24 days", maxQueued: 2 * WAITERS })
+    )
+  )
+
+const makeBulkhead = () =>
+  Effect.runSync(Bulkhead.make(Bulkhead.policy({ maxConcurrent: 1, maxQueued: 2 * WAITERS, maxWait: "1 day" })))
+
+const promisedPeers = [
+  // it waits for a timer of Node's between two jobs, so ten thousand would take half a minute
+  promised("bottleneck, maxConcurrent 1, 300 waiters", 300, () => {
+    const limiter = new Bottleneck({ maxConcurrent: 1 })
+    return (work) => limiter.schedule(async () => work())
+  }),
+  promised("cockatiel's bulkhead, 1", WAITERS, () => {
+    const policy = cockatielBulkhead(1, WAITERS)
+    return (work) => policy.execute(async () => work())
+  })
+]
+
+export const waiters: Case = {
+  id: "waiters",
+  run: async (effort) => {
+    const permit = Semaphore.makeUnsafe(1)
+    const semaphore = handedOn(SEMAPHORE, permit.withPermits(1))
+
+    const limiter = makeLimiter()
+    const many = Semaphore.makeUnsafe(WAITERS)
+    const onLimiter = [
+      freed(
+        OURS,
+        limiter.acquire(key),
+        Effect.andThen(limiter.reset(key), limiter.acquire(key, { cost: WAITERS })),
+        limiter.reset(key)
+      ),
+      semaphore,
+      freed(
+        "Semaphore, all permits released at once",
+        many.take(1),
+        Effect.andThen(many.releaseAll, many.take(WAITERS)),
+        many.release(WAITERS)
+      )
+    ]
+    const slots = makeBulkhead()
+    const onBulkhead = [handedOn(OURS, (self) => slots.execute(self)), semaphore, ...promisedPeers]
+    const bars = { [SEMAPHORE]: 0.2 }
+    const said = WAITERS.toLocaleString("en-US")
+    return [
+      await compare(`${said} waiters on one limiter, drained, each`, effort, onLimiter, bars, {
+        sampling: sampling(effort)
+      }),
+      await compare(`${said} waiters on one bulkhead, drained, each`, effort, onBulkhead, bars, {
+        sampling: sampling(effort)
+      })
+    ]
+  }
+}
+
+/** A line of so many waiters, filled up before each batch, of whom some are interrupted one by one. */
+const interrupted = (name: string, size: number, wait: Effect.Effect<unknown, unknown>): Contestant => {
+  const random = seeded(size)
+  const line: Array<Fiber.Fiber<unknown, unknown>> = []
+  return {
+    name,
+    calls: 50,
+    prepare: () => {
+      while (line.length < size) line.push(Effect.runFork(wait))
+    },
+    batch: async (calls) => {
+      for (let i = 0; i < calls; i++) {
+        const at = Math.floor(random() * line.length)
+        const one = line[at]!
+        line[at] = line.at(-1)! // not `splice`, which would grow with the line
+        line.pop()
+        one.interruptUnsafe()
+        const exit = one.pollUnsafe() ?? (await Effect.runPromise(Fiber.await(one)))
+        if (exit._tag === "Success") throw new Error(`${name}: it did not wait`)
+      }
+    }
+  }
+}
+
+export const interrupts: Case = {
+  id: "interrupts",
+  run: async (effort) => {
+    const lines = [1_000, 100]
+    const large = `among ${WAITERS.toLocaleString("en-US")}`
+    const sampling = { samples: effort.short ? 20 : 100, warmUpMillis: 300 }
+    const results: Array<Result> = []
+
+    const among = async (title: string, make: () => Effect.Effect<unknown, unknown>) => {
+      const contestants = [interrupted(large, WAITERS, make())]
+      for (const size of lines) contestants.push(interrupted(`among ${size.toLocaleString("en-US")}`, size, make()))
+      const permit = Semaphore.makeUnsafe(0)
+      contestants.push(interrupted(`Semaphore, ${large}`, WAITERS, permit.take(1)))
+      results.push(
+        await compare(title, effort, contestants, { "among 1,000": 1.5, "among 100": 1.5 }, { ours: large, sampling })
+      )
+    }
+    await among("interrupting one waiter on a limiter", () => {
+      const limiter = makeLimiter()
+      Effect.runSync(limiter.acquire(key, { cost: WAITERS }))
+      return limiter.acquire(key)
+    })
+    await among("interrupting one waiter on a bulkhead", () => {
+      const slots = makeBulkhead()
+      Effect.runFork(slots.execute(Effect.never))
+      return slots.execute(Effect.void)
+    })
+    return results
+  }
+}
