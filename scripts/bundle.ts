@@ -19,6 +19,9 @@ class Service extends Context.Service()("Service") {}
 Effect.runFork(Effect.provide(Effect.asVoid(Service), Layer.succeed(Service, 1)))
 `
 
+/** One that uses so much of it that all of it is bundled: there, only what is a part's own is added. */
+const whole = `${application}\nglobalThis.runtime = [Context, Effect, Layer]\n`
+
 interface Part {
   readonly name: string
   readonly code: string
@@ -139,13 +142,18 @@ const kernels = globSync("packages/resilience/src/kernel/*.ts", { cwd: root }).f
 
 const problems: Array<string> = []
 const base = await bundle(application)
-console.log(`${(base.gzipped / 1000).toFixed(1).padStart(7)} kB  the application: Effect, Layer, Context`)
+const wholeBase = await bundle(whole)
+const kB = (bytes: number, sign = "+") => `${sign}${(bytes / 1000).toFixed(1)}`.padStart(7) + " kB"
+console.log(
+  `${kB(base.gzipped, "")}${kB(wholeBase.gzipped, "")}  the application: Effect, Layer, Context as used; all of them`
+)
 for (const part of parts) {
   const built = await bundle(part.code).catch((error: Error) => {
     problems.push(`${part.name}  ${error.message}`)
   })
   if (built === undefined) continue
-  console.log(`${`+${((built.gzipped - base.gzipped) / 1000).toFixed(1)}`.padStart(7)} kB  ${part.name}`)
+  const beside = await bundle(part.code.replace(application, whole))
+  console.log(`${kB(built.gzipped - base.gzipped)}${kB(beside.gzipped - wholeBase.gzipped)}  ${part.name}`)
   if (part.kernels === "any") continue
   for (const kernel of kernels) {
     const bundled = built.text.includes(`"${kernel}@`)
