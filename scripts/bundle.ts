@@ -1,6 +1,6 @@
 /**
  * Measures what parts of the library add to an application that bundles Effect's runtime already, minified and gzipped,
- * and fails where a policy that is not used is bundled: `node scripts/bundle.ts`.
+ * and fails where a policy that is not used is bundled: `node scripts/bundle.ts [part ...]`.
  *
  * Kernels are told by their ids, which are strings in the bundle; the weight of Effect's modules by esbuild's account.
  */
@@ -147,7 +147,9 @@ const kB = (bytes: number, sign = "+") => `${sign}${(bytes / 1000).toFixed(1)}`.
 console.log(
   `${kB(base.gzipped, "")}${kB(wholeBase.gzipped, "")}  the application: Effect, Layer, Context as used; all of them`
 )
+const chosen = process.argv.slice(2)
 for (const part of parts) {
+  if (chosen.length > 0 && !chosen.includes(part.name)) continue
   const built = await bundle(part.code).catch((error: Error) => {
     problems.push(`${part.name}  ${error.message}`)
   })

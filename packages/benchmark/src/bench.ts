@@ -87,7 +87,9 @@ const words = process.argv.slice(2)
 const short = words.includes("--short")
 const filters = words.filter((word) => !word.startsWith("--"))
 const unknown = words.find((word) => word.startsWith("--") && word !== "--short")
-const chosen = cases.filter(({ id }) => filters.length === 0 || filters.some((filter) => id.includes(filter)))
+const chosen = cases
+  .filter(({ id }) => filters.length === 0 || filters.some((filter) => id.includes(filter)))
+  .filter(({ onlyFull }) => !short || onlyFull === undefined)
 if (unknown !== undefined || chosen.length === 0) {
   console.error(`bench [--short] [case ...], where a case is one of: ${cases.map(({ id }) => id).join(", ")}`)
   process.exit(1)

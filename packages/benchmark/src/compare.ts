@@ -15,24 +15,38 @@ export const figureOf = (figures: ReadonlyMap<string, Figure>, name: string): Fi
   return figure
 }
 
-/** Lets the contestants, of whom one is ours, take turns; one line for each other, with its bar where it has one. */
+type Bars = Readonly<Record<string, number>>
+
+/** Ours beside each of the others, with its bar where it has one. */
+export const resultOf = (
+  title: string,
+  figures: ReadonlyMap<string, Figure>,
+  ours: string,
+  others: ReadonlyArray<string>,
+  bars: Bars
+): Result => {
+  for (const name of Object.keys(bars)) {
+    if (!others.includes(name)) throw new Error(`a bar against nobody is never missed: ${name}`)
+  }
+  const lines = others.map((name): Line => ({
+    ours: figureOf(figures, ours),
+    unit: "ns",
+    theirs: figureOf(figures, name),
+    bar: bars[name]
+  }))
+  return { title, lines }
+}
+
+/** Lets the contestants, of whom one is ours, take turns. */
 export const compare = async (
   title: string,
   effort: Effort,
   contestants: ReadonlyArray<Contestant>,
-  bars: Readonly<Record<string, number>>,
+  bars: Bars,
   options: { readonly ours?: string; readonly sampling?: Partial<Sampling> } = {}
 ): Promise<Result> => {
   const { ours = OURS } = options
   const figures = await sample(contestants, { ...samplingOf(effort), ...options.sampling })
-  for (const name of Object.keys(bars)) figureOf(figures, name) // a bar against nobody is never missed
-  const lines = contestants
-    .filter(({ name }) => name !== ours)
-    .map(({ name }): Line => ({
-      ours: figureOf(figures, ours),
-      unit: "ns",
-      theirs: figureOf(figures, name),
-      bar: bars[name]
-    }))
-  return { title, lines }
+  const others = contestants.map(({ name }) => name).filter((name) => name !== ours)
+  return resultOf(title, figures, ours, others, bars)
 }

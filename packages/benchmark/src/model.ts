@@ -35,5 +35,7 @@ export interface Case {
   readonly id: string
   /** Flags of Node that the process needs. */
   readonly flags?: ReadonlyArray<string>
+  /** Nothing in it can fail a short run, which leaves it out. */
+  readonly onlyFull?: true
   readonly run: (effort: Effort) => Promise<ReadonlyArray<Result>>
 }

@@ -22,7 +22,7 @@ export interface Sampling {
 }
 
 export const samplingOf = ({ short }: Effort): Sampling =>
-  short ? { samples: 16, batchMillis: 5, warmUpMillis: 300 } : { samples: 80, batchMillis: 10, warmUpMillis: 500 }
+  short ? { samples: 16, batchMillis: 5, warmUpMillis: 200 } : { samples: 80, batchMillis: 10, warmUpMillis: 500 }
 
 const timed = async (contestant: Contestant, calls: number): Promise<number> => {
   await contestant.prepare?.()

@@ -21,7 +21,7 @@ const sync = Effect.sync(() => 1)
 export const manyKeys: Case = {
   id: "many-keys",
   run: async (effort) => {
-    const count = effort.short ? 200_000 : 1_000_000
+    const count = effort.short ? 100_000 : 1_000_000
     const keys = shuffle(makeKeys(count), seeded(1))
     const said = `${count.toLocaleString("en-US")} live keys, random order`
 

@@ -49,7 +49,7 @@ export const keyBytes: Case = {
     const effects = effectParts.makeServices().limiter
     const consumed = await weigh((key) => effects.consume(effectParts.consumeOptions(key, day)))
     const results: Array<Result> = []
-    for (const [name, policy] of Object.entries(limiters)) {
+    for (const [name, policy] of Object.entries(limiters).slice(0, short ? 1 : undefined)) {
       const figure = { name: OURS, value: await weigh(Effect.runSync(RateLimiter.make(policy)).allow) }
       const first = name === "tokenBucket"
       const lines: Array<Line> = [{ ours: figure, unit: "bytes", bar: first ? 130 : undefined }]
@@ -66,13 +66,14 @@ export const keyBytes: Case = {
 /** Bytes allocated for a call in which all passes. */
 export const callBytes: Case = {
   id: "call-bytes",
+  onlyFull: true,
   flags: ["--expose-gc", "--min-semi-space-size=256", "--max-semi-space-size=256"],
-  run: async ({ short }) => {
+  run: async () => {
     const calls = 10_000
     const measure = async ({ batch }: Contestant): Promise<number> => {
       for (let i = 0; i < 10; i++) await batch(calls)
       const rounds: Array<number> = []
-      for (let i = 0; i < (short ? 5 : 15); i++) rounds.push((await allocatedBy(() => batch(calls))) / calls)
+      for (let i = 0; i < 15; i++) rounds.push((await allocatedBy(() => batch(calls))) / calls)
       return median(rounds)
     }
     const table = async (title: string, [us, ...others]: readonly [Contestant, ...ReadonlyArray<Contestant>]) => {
@@ -121,7 +122,7 @@ export const idle: Case = {
   flags: ["--expose-gc"],
   run: async ({ short }) => {
     const count = short ? 200_000 : 1_000_000
-    const runs = 3
+    const runs = short ? 2 : 3
     /** The least that each step took in any of the runs, which all do the same: what others did meanwhile is not ours. */
     const least = new Float64Array(count + CALLS).fill(Infinity)
     const grown: Array<number> = []

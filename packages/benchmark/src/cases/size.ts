@@ -14,7 +14,7 @@ export const size: Case = {
   id: "size",
   run: async () => {
     const script = join(import.meta.dirname, "../../../../scripts/bundle.ts")
-    const output = execFileSync(process.execPath, [script], { encoding: "utf8" })
+    const output = execFileSync(process.execPath, [script, PIPELINE, EFFECTS], { encoding: "utf8" })
     const sizeOf = (part: string): number => {
       const found = output.split("\n").find((line) => line.endsWith(` kB  ${part}`))
       // the second figure: beside all of Effect's runtime
