@@ -2,10 +2,11 @@
  * The loops around the calls of a contestant. All contestants of a case go through the same one, and every outcome is
  * looked at: a wrong answer is an error, and not a fast time.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { Contestant } from "./sample.ts"
 
-const loop = <A>(calls: number, call: (i: number) => Effect.Effect<A, unknown>, right: (a: A) => boolean) =>
+const loop = <A, R>(calls: number, call: (i: number) => Effect.Effect<A, unknown, R>, right: (a: A) => boolean) =>
   Effect.suspend(() => {
     let i = 0
     let wrong = 0
@@ -23,12 +24,19 @@ const loop = <A>(calls: number, call: (i: number) => Effect.Effect<A, unknown>, 
 export const inSyncFiber = <A>(
   name: string,
   call: (i: number) => Effect.Effect<A, unknown>,
-  right: (a: A) => boolean,
-  around: <A2, E>(self: Effect.Effect<A2, E>) => Effect.Effect<A2, E> = (self) => self
-): Contestant => ({
-  name,
-  batch: (calls) => Effect.runSync(around(loop(calls, call, right)))
-})
+  right: (a: A) => boolean
+): Contestant => inSyncFiberWith(name, Context.empty(), call, right)
+
+/** The same, in a context that the whole loop has. */
+export const inSyncFiberWith = <A, R>(
+  name: string,
+  context: Context.Context<R>,
+  call: (i: number) => Effect.Effect<A, unknown, R>,
+  right: (a: A) => boolean
+): Contestant => {
+  const runSync = Effect.runSyncWith(context)
+  return { name, batch: (calls) => runSync(loop(calls, call, right)) }
+}
 
 /** Calls inside one fiber that may wait. */
 export const inFiber = <A>(

@@ -170,7 +170,7 @@ export const limited: Case = {
 export const every: Case = {
   id: "every",
   run: async (effort) => {
-    const ONE = "one limit"
+    const ONE = `${OURS}, one limit`
     const single = Effect.runSync(RateLimiter.make(tokenBucket()))
     const three = Effect.runSync(
       RateLimiter.make(

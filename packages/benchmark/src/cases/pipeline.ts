@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { compare, EFFECT, FLOOR, OURS } from "../compare.ts"
-import { awaited, inFiber, inSyncFiber } from "../loops.ts"
+import { awaited, inFiber, inSyncFiber, inSyncFiberWith } from "../loops.ts"
 import type { Case, Result } from "../model.ts"
 import * as effectParts from "../peers/effectParts.ts"
 import { makeFloor } from "../peers/floor.ts"
@@ -35,8 +35,6 @@ const forms: ReadonlyArray<readonly [form: string, prebuilt: boolean]> = [
 ]
 
 const tagged = Effect.runSync(Layer.buildWithScope(ours.Tagged.layer, Scope.makeUnsafe()))
-const withTag = <A, E>(self: Effect.Effect<A, E, ours.Tagged>) => Effect.provideContext(self, tagged)
-
 /** Breaker, token bucket and retry inside one fiber. */
 export const inside: Case = {
   id: "pipeline",
@@ -62,9 +60,10 @@ export const inside: Case = {
           formed(prebuilt, () => parts(sync, key)),
           one
         ),
-        inSyncFiber(
+        inSyncFiberWith(
           TAGGED,
-          formed(prebuilt, () => withTag(ours.Tagged.resilient(sync, key))),
+          tagged,
+          formed(prebuilt, () => ours.Tagged.resilient(sync, key)),
           one
         )
       ]

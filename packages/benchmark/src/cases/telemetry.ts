@@ -6,8 +6,8 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import * as Telemetry from "effect-resilience/Telemetry"
-import { compare } from "../compare.ts"
-import { inSyncFiber } from "../loops.ts"
+import { compare, OURS } from "../compare.ts"
+import { inSyncFiber, inSyncFiberWith } from "../loops.ts"
 import type { Case } from "../model.ts"
 import { key } from "../peers/numbers.ts"
 import { makePipeline } from "../peers/ours.ts"
@@ -16,7 +16,7 @@ export const telemetry: Case = {
   id: "telemetry",
   run: async (effort) => {
     const ON = "telemetry on"
-    const OFF = "telemetry off"
+    const OFF = `${OURS}, telemetry off`
     const layer = Effect.runSync(Layer.buildWithScope(Telemetry.layer(), Scope.makeUnsafe()))
     const pipeline = makePipeline()
     const sync = Effect.sync(() => 1)
@@ -25,15 +25,7 @@ export const telemetry: Case = {
     const result = await compare(
       "breaker + token bucket + retry inside one fiber, telemetry on",
       effort,
-      [
-        inSyncFiber(
-          ON,
-          () => call,
-          one,
-          (self) => Effect.provideContext(self, layer)
-        ),
-        inSyncFiber(OFF, () => call, one)
-      ],
+      [inSyncFiberWith(ON, layer, () => call, one), inSyncFiber(OFF, () => call, one)],
       { [OFF]: 1.5 },
       { ours: ON }
     )

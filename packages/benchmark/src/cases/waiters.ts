@@ -9,7 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Semaphore from "effect/Semaphore"
 import * as Bulkhead from "effect-resilience/Bulkhead"
 import * as RateLimiter from "effect-resilience/RateLimiter"
-import { compare, resultOf } from "../compare.ts"
+import { compare, OURS, resultOf } from "../compare.ts"
 import type { Case, Effort, Result } from "../model.ts"
 import { key } from "../peers/numbers.ts"
 import { seeded } from "../random.ts"
@@ -169,25 +169,25 @@ const interrupted = (name: string, size: number, wait: Effect.Effect<unknown, un
 export const interrupts: Case = {
   id: "interrupts",
   run: async (effort) => {
-    const lines = [1_000, 100]
-    const large = `among ${WAITERS.toLocaleString("en-US")}`
+    const among = (waiters: number) => `among ${waiters.toLocaleString("en-US")}`
+    const ours = (waiters: number) => `${OURS}, ${among(waiters)}`
+    const sizes = [WAITERS, 1_000, 100]
     const sampling = { samples: effort.short ? 20 : 100, warmUpMillis: 300 }
     const results: Array<Result> = []
 
-    const among = async (title: string, make: () => Effect.Effect<unknown, unknown>) => {
-      const contestants = [interrupted(large, WAITERS, make())]
-      for (const size of lines) contestants.push(interrupted(`among ${size.toLocaleString("en-US")}`, size, make()))
-      const permit = Semaphore.makeUnsafe(0)
-      contestants.push(interrupted(`Semaphore, ${large}`, WAITERS, permit.take(1)))
-      contestants.push(interrupted("Semaphore, among 100", 100, Semaphore.makeUnsafe(0).take(1)))
-      results.push(await compare(title, effort, contestants, { "among 1,000": 2 }, { ours: large, sampling }))
+    const measure = async (title: string, make: () => Effect.Effect<unknown, unknown>) => {
+      const contestants = sizes.flatMap((size) => [
+        interrupted(ours(size), size, make()),
+        interrupted(`Semaphore, ${among(size)}`, size, Semaphore.makeUnsafe(0).take(1))
+      ])
+      results.push(await compare(title, effort, contestants, { [ours(1_000)]: 2 }, { ours: ours(WAITERS), sampling }))
     }
-    await among("interrupting one waiter on a limiter", () => {
+    await measure(`interrupting one of ${WAITERS.toLocaleString("en-US")} waiters on a limiter`, () => {
       const limiter = makeLimiter()
       Effect.runSync(limiter.acquire(key, { cost: WAITERS }))
       return limiter.acquire(key)
     })
-    await among("interrupting one waiter on a bulkhead", () => {
+    await measure(`interrupting one of ${WAITERS.toLocaleString("en-US")} waiters on a bulkhead`, () => {
       const slots = makeBulkhead()
       Effect.runFork(slots.execute(Effect.never))
       return slots.execute(Effect.void)
