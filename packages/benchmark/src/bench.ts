@@ -13,7 +13,7 @@ import { createRequire } from "node:module"
 import { cpus, loadavg, totalmem, type } from "node:os"
 import { join } from "node:path"
 import { cases } from "./cases.ts"
-import { FLOOR, OURS } from "./compare.ts"
+import { FLOOR, OURS, YARDSTICK } from "./compare.ts"
 import type { Case, Result } from "./model.ts"
 import { betterPeers, toMarkdown, toText, verdict } from "./report.ts"
 import { isFarOff, measureOf, verdictOf } from "./verdict.ts"
@@ -66,7 +66,7 @@ const writePage = (results: ReadonlyArray<Result>, startedOn: string): void => {
   const parts: Record<string, string> = {
     table: toMarkdown(results),
     missed: missed.length === 0 ? "None: every bar is met." : missed.join("\n"),
-    better: betterPeers(results, (name) => name === FLOOR || name.startsWith(OURS)),
+    better: betterPeers(results, (name) => name === FLOOR || name.startsWith(OURS) || name.startsWith(YARDSTICK)),
     machine: startedOn,
     versions: versions(),
     date: new Date().toISOString().slice(0, 10)

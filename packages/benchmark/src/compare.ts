@@ -8,6 +8,8 @@ import { type Contestant, sample, type Sampling, samplingOf } from "./sample.ts"
 export const OURS = "effect-resilience"
 export const FLOOR = "fused by hand"
 export const EFFECT = "Effect's parts"
+/** Before the name of what does something else, and is no peer. */
+export const YARDSTICK = "yardstick: "
 
 export const figureOf = (figures: ReadonlyMap<string, Figure>, name: string): Figure => {
   const figure = figures.get(name)

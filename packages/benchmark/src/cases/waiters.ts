@@ -9,7 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Semaphore from "effect/Semaphore"
 import * as Bulkhead from "effect-resilience/Bulkhead"
 import * as RateLimiter from "effect-resilience/RateLimiter"
-import { compare, OURS, resultOf } from "../compare.ts"
+import { compare, OURS, resultOf, YARDSTICK } from "../compare.ts"
 import type { Case, Effort, Result } from "../model.ts"
 import { key } from "../peers/numbers.ts"
 import { seeded } from "../random.ts"
@@ -178,7 +178,11 @@ export const interrupts: Case = {
     const measure = async (title: string, make: () => Effect.Effect<unknown, unknown>) => {
       const contestants = sizes.flatMap((size) => [
         interrupted(ours(size), size, make()),
-        interrupted(`Semaphore, ${among(size)}`, size, Semaphore.makeUnsafe(0).take(1))
+        interrupted(
+          `${size === WAITERS ? "" : YARDSTICK}Semaphore, ${among(size)}`,
+          size,
+          Semaphore.makeUnsafe(0).take(1)
+        )
       ])
       results.push(await compare(title, effort, contestants, { [ours(1_000)]: 2 }, { ours: ours(WAITERS), sampling }))
     }
