@@ -30,19 +30,20 @@ export const byTime = (percent: number, slice: number, slices: number, minimumCa
 export type Permit = Pick<BreakerDecision, "generation" | "probe">
 export type Outcome = "success" | "failure" | "ignored"
 
+export const defaults: BreakerPolicy = {
+  trips: [consecutive(1)],
+  openLow: [100],
+  openHigh: [100],
+  openGrowth: 0,
+  openCap: 10_000,
+  permitted: 1,
+  required: 1,
+  lease: 50
+}
+
 /** A circuit to talk to: opens for 100 ms at the first failure, and asks one probe with a lease of 50 ms. */
 export const make = (changes: Partial<BreakerPolicy> = {}) => {
-  const policy: BreakerPolicy = {
-    trips: [consecutive(1)],
-    openLow: [100],
-    openHigh: [100],
-    openGrowth: 0,
-    openCap: 10_000,
-    permitted: 1,
-    required: 1,
-    lease: 50,
-    ...changes
-  }
+  const policy = { ...defaults, ...changes }
   let state = breaker.initial(policy)
   const step = (input: BreakerInput, now: number) => {
     const [answer, next] = breaker.step(policy, state, input, now)

@@ -6,18 +6,9 @@ import { fixedWindow } from "../../src/kernel/FixedWindow.ts"
 import { slidingLog } from "../../src/kernel/SlidingLog.ts"
 import { slidingWindow } from "../../src/kernel/SlidingWindow.ts"
 import { tokenBucket, type TokenBucketState } from "../../src/kernel/TokenBucket.ts"
-import { byCalls, consecutive, make } from "./breakerCircuit.ts"
+import { byCalls, consecutive, defaults, make } from "./breakerCircuit.ts"
 
-const circuit = {
-  trips: [consecutive(1), byCalls(50, 4, 2)],
-  openLow: [100],
-  openHigh: [100],
-  openGrowth: 0,
-  openCap: 10_000,
-  permitted: 1,
-  required: 1,
-  lease: 50
-}
+const circuit = { ...defaults, trips: [consecutive(1), byCalls(50, 4, 2)] }
 const bucket = { limit: 1, window: 10, burst: 4 } // a token is 10 units, and takes 10 ms
 
 it("a kernel's name and version stand next to its states: changed by accident, a store would forget everything", () => {

@@ -109,6 +109,10 @@ describe("reset", () => {
 
 describe("in a transaction, where too many keys are refused", () => {
   const full = { limit: 2, window: "1 hour", maxKeys: 1, overflow: "reject" } as const
+  const both = RateLimiter.every({
+    first: RateLimiter.fixedWindow(full),
+    second: RateLimiter.fixedWindow({ limit: 1, window: "1 hour" })
+  })
 
   it.effect("a known key needs no room", () =>
     Effect.gen(function* () {
@@ -121,12 +125,7 @@ describe("in a transaction, where too many keys are refused", () => {
 
   it.effect("a new one is told apart from the other limits of the call", () =>
     Effect.gen(function* () {
-      const limiter = yield* RateLimiter.make(
-        RateLimiter.every({
-          first: RateLimiter.fixedWindow(full),
-          second: RateLimiter.fixedWindow({ limit: 1, window: "1 hour" })
-        })
-      )
+      const limiter = yield* RateLimiter.make(both)
       yield* limiter.allow({ first: "a", second: "a" })
       const refused = yield* Effect.flip(Effect.tx(limiter.acquire({ first: "b", second: "b" })))
       assert.deepStrictEqual(
@@ -138,12 +137,7 @@ describe("in a transaction, where too many keys are refused", () => {
 
   it.effect("a reset of one that is not known resets what else the call would have taken from", () =>
     Effect.gen(function* () {
-      const limiter = yield* RateLimiter.make(
-        RateLimiter.every({
-          first: RateLimiter.fixedWindow(full),
-          second: RateLimiter.fixedWindow({ limit: 1, window: "1 hour" })
-        })
-      )
+      const limiter = yield* RateLimiter.make(both)
       yield* limiter.allow({ first: "a", second: "a" })
       yield* Effect.tx(limiter.reset({ first: "b", second: "a" }))
       assert.isTrue(yield* limiter.allow({ first: "a", second: "a" }))
