@@ -34,6 +34,8 @@
  *
  * No lock is held while a process decides. A commit writes in one statement, which locks its rows in the order of their
  * keys and writes only where all are as it had found them; one that lost to others three times in a row locks first.
+ * Commits of this process that share a key go together, up to 128 in the same two trips, in the order of their arrival;
+ * those that share none go side by side, on as many connections as the client has.
  *
  * **Gotchas**
  *
@@ -126,7 +128,7 @@ export const make = (options: Options = {}): Effect.Effect<Store["Service"], Sql
       (error) => error.isRetryable,
       () => Effect.void
     )
-    return makeStore(client, dialect, yield* Effect.scope)
+    return yield* makeStore(client, dialect)
   })
 
 /**

@@ -1,24 +1,17 @@
 /** The laws of effect-resilience-testing, run on a real PostgreSQL. */
-import { afterAll, beforeAll, describe, it } from "@effect/vitest"
+import { describe, it } from "@effect/vitest"
 import { Effect, Layer, Random } from "effect"
 import * as StoreLaws from "effect-resilience-testing/StoreLaws"
 import { SqlStore } from "../src/index.ts"
-import { clientOf, missing, Postgres } from "./servers.ts"
+import { clientOf } from "./servers.ts"
+import { missing, skipped, usePostgres } from "./suite.ts"
 
 /** `LAWS_SEED` repeats a run. */
 const seed = process.env["LAWS_SEED"] ?? Effect.runSync(Random.nextInt)
 
-let server: Postgres
-const suite = missing === undefined ? describe : describe.skip
-
-suite(`the laws of stores hold in PostgreSQL (LAWS_SEED=${seed})${missing === undefined ? "" : `: ${missing}`}`, () => {
-  beforeAll(async () => {
-    server = await Postgres.start()
-    await Effect.runPromise(Effect.provide(SqlStore.migrate(), clientOf(server.url)))
-  }, 60_000)
-  afterAll(() => server?.stop())
-
-  const layer = Layer.unwrap(Effect.sync(() => SqlStore.layer().pipe(Layer.provide(clientOf(server.url)))))
+describe.skipIf(missing)(`the laws of stores hold in PostgreSQL (LAWS_SEED=${seed})${skipped}`, () => {
+  const server = usePostgres()
+  const layer = Layer.unwrap(Effect.sync(() => SqlStore.layer().pipe(Layer.provide(clientOf(server().url)))))
   const unreachable = SqlStore.layer().pipe(Layer.provide(clientOf("postgres://tests@127.0.0.1:1/postgres")))
   for (const { check, name } of StoreLaws.laws({ layer, seed, unreachable })) it.live(name, () => check)
 })

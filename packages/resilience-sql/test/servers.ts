@@ -14,12 +14,14 @@ const folders = [
   ...(process.env["PATH"] ?? "").split(delimiter),
   ...globSync("/usr/lib/postgresql/*/bin").toSorted().toReversed()
 ]
-const bin = folders.find((folder) => ["initdb", "postgres"].every((name) => globSync(join(folder, name)).length > 0))
+const bin = folders.find((folder) =>
+  ["initdb", "postgres", "psql"].every((name) => globSync(join(folder, name)).length > 0)
+)
 
 /** Why the tests that need a server cannot run; `undefined` if they can. With CI set, a missing server is a failure. */
 export const missing: string | undefined =
   bin === undefined && process.env["CI"] === undefined
-    ? "no initdb and postgres in PATH or /usr/lib/postgresql"
+    ? "no initdb, postgres and psql in PATH or /usr/lib/postgresql"
     : undefined
 
 const freePort = (): Promise<number> =>
@@ -60,7 +62,7 @@ export class Postgres {
   }
 
   static async start(): Promise<Postgres> {
-    if (bin === undefined) throw new Error("PostgreSQL is not installed: no initdb and postgres were found")
+    if (bin === undefined) throw new Error("PostgreSQL is not installed: no initdb, postgres and psql were found")
     const folder = mkdtempSync(join(tmpdir(), "effect-resilience-postgres-"))
     const server = new Postgres(folder, await freePort())
     const { gid, uid } = server.user
@@ -116,6 +118,11 @@ export class Postgres {
     const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()))
     child.kill("SIGQUIT") // PostgreSQL's immediate shutdown: no goodbye, recovery at the next start
     await within("10 seconds", gone, () => "postgres did not end").catch(() => child.kill("SIGKILL"))
+  }
+
+  /** Runs a statement on a connection of its own, before anything else happens in this process. */
+  now(statement: string): void {
+    execFileSync(join(bin!, "psql"), ["--quiet", "--dbname", this.url, "--command", statement], { stdio: "pipe" })
   }
 
   /** Stops answering without closing anything, and goes on. */

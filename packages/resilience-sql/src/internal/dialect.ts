@@ -34,11 +34,6 @@ export interface Change extends Place {
   readonly expires_at: number | null
 }
 
-/** Whether all was as it had been found, and so was written; what is there now, if not. */
-export interface Swap extends Look {
-  readonly ok: boolean
-}
-
 export interface Dialect {
   readonly migrate: Effect.Effect<void, SqlError>
   /** Fails where the table is missing, or is another one. */
@@ -48,8 +43,11 @@ export interface Dialect {
   readonly lock: (places: ReadonlyArray<Place>) => Effect.Effect<Look, SqlError>
   /** Makes rows that have ended, where there are none: a row can be locked, and an absent one cannot. */
   readonly claim: (places: ReadonlyArray<Place>, now: number) => Effect.Effect<void, SqlError>
-  /** All changes or none, in one statement. At most one of them may be of a row that was not there. */
-  readonly swap: (changes: ReadonlyArray<Change>) => Effect.Effect<Swap, SqlError>
+  /**
+   * All changes or none, in one statement: none where a row is not as it had been found. At most one of them may be of a
+   * row that was not there.
+   */
+  readonly swap: (changes: ReadonlyArray<Change>) => Effect.Effect<boolean, SqlError>
   readonly clear: (space: string) => Effect.Effect<void, SqlError>
   /** Takes a few of the rows that ended a while ago, and waits for nobody. */
   readonly sweep: Effect.Effect<void, SqlError>

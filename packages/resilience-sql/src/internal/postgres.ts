@@ -4,14 +4,14 @@
  */
 import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
-import type { Dialect, Found, Look, Swap } from "./dialect.ts"
+import type { Dialect, Found, Look } from "./dialect.ts"
 
 /** How many rows one sweep takes, and for how long they must have ended: a key in use keeps its row. */
 const SWEPT = 256
 const GRACE = 60_000
 
 /** With `i` null: the row that tells the time, and no more. */
-type LookRow = { readonly now: number; readonly ok: boolean } & (Found | { readonly i: null })
+type LookRow = { readonly now: number } & (Found | { readonly i: null })
 
 /** The last row's time was read last, but the order of the rows is nobody's promise. */
 const lookOf = (rows: ReadonlyArray<LookRow>): Look => ({
@@ -73,12 +73,12 @@ export const postgres = (sql: SqlClient, name: string): Dialect => {
     // others are updated. So all are written or none, with nothing to roll back.
     swap: (changes) =>
       Effect.map(
-        sql<LookRow>`
+        sql<{ readonly ok: boolean }>`
           WITH asked AS MATERIALIZED (
             SELECT * FROM json_to_recordset(${JSON.stringify(changes)}::text::json)
               AS asked(i int, space text, key text, old text, new text, expires_at bigint)
           ), rows AS MATERIALIZED (
-            SELECT asked.i, held.state, held.expires_at
+            SELECT asked.i, held.state
             FROM asked JOIN ${table} AS held USING (space, key)
             ORDER BY held.space, held.key FOR UPDATE OF held
           ), same AS MATERIALIZED (
@@ -100,9 +100,8 @@ export const postgres = (sql: SqlClient, name: string): Dialect => {
             WHERE written.ok AND asked.old IS NOT NULL AND asked.new IS NOT NULL
               AND held.space = asked.space AND held.key = asked.key
           )
-          SELECT written.ok, rows.i, rows.state, rows.expires_at::float8 AS expires_at, ${clock} AS now
-          FROM written LEFT JOIN rows ON true`,
-        (rows): Swap => ({ ...lookOf(rows), ok: rows[0]!.ok })
+          SELECT ok FROM written`,
+        ([written]) => written!.ok // it is one row
       ),
 
     clear: (space) =>
