@@ -28,6 +28,8 @@ export interface Space<in out Policy, in out State, in out Input, out Answer ext
   readonly kernel: Kernel<Policy, State, Input, Answer>
   readonly policy: Policy
   readonly keys: KeyBounds
+  /** The note of a store in this process, of where it keeps the space; nobody else reads it. */
+  home?: unknown
 }
 
 /**
@@ -66,15 +68,19 @@ export type AnySpace = Space<any, any, any, Decision>
  * @since 0.1.0
  */
 export class Step<S extends AnySpace = AnySpace> {
-  readonly space: S
-  readonly key: string
-  input: InputOf<S>
+  declare readonly space: S
+  declare readonly key: string
+  declare input: InputOf<S>
   /** The store's own note; nobody else reads it. */
-  place: unknown = undefined
+  declare place: unknown
+  /** What was answered last; `undefined` where there was no room for the key. A store in this process leaves it here. */
+  declare result: readonly [answer: AnswerOf<S>, state: unknown] | undefined
   constructor(space: S, key: string, input: InputOf<S>) {
     this.space = space
     this.key = key
     this.input = input
+    this.place = undefined
+    this.result = undefined
   }
 }
 
@@ -141,16 +147,17 @@ export class Store extends Context.Service<
  * @since 0.1.0
  */
 export interface SyncStore {
-  /** With `write` false the kernels are asked, and nothing is kept. */
-  readonly commit: <const Steps extends ReadonlyArray<Step>>(
-    steps: Steps,
-    now: number,
-    write?: boolean
-  ) => Committed<Steps>
+  /**
+   * Whether all steps are allowed. The answers are left on the steps, in `result`: a commit of the hot path builds
+   * nothing else. With `write` false the kernels are asked, and nothing is kept.
+   */
+  readonly commit: (steps: ReadonlyArray<Step>, now: number, write?: boolean) => boolean
   readonly read: <S extends AnySpace>(space: S, key: string) => StateOf<S> | undefined
   /** While a step is held, its key is not dropped. Every hold is released once. */
   readonly hold: (step: Step, now: number) => void
   readonly release: (step: Step) => void
+  /** The state of a key, by a step that is held. */
+  readonly held: <S extends AnySpace>(step: Step<S>) => StateOf<S>
   /** Whether the key is still the one that the step was last committed on: `false` if it was forgotten meanwhile. */
   readonly isKept: (step: Step) => boolean
   /** Calls back when a transaction changed the key. The step is held. Returns the unsubscription. */

@@ -248,12 +248,17 @@ const synchronous = draft(
     for (const how of hows) {
       const { now } = yield* lab.read(space, "ada")
       const steps = [new Step(space, "ada", { add: 1 })] as const
-      const { allowed, answers } = how % 2 === 0 ? yield* lab.commit(steps) : sync.commit(steps, now, how === 1)
+      const committed = how % 2 === 0 ? yield* lab.commit(steps) : undefined
+      const allowed = committed === undefined ? sync.commit(steps, now, how === 1) : committed.allowed
+      const answer = committed === undefined ? steps[0].result?.[0] : committed.answers[0]
       mustEqual(allowed, count < 5, `whether 1 can be added to ${count} of 5`)
-      if (allowed) mustEqual(answers[0]?.count, count + 1, "the sum that is answered")
+      if (allowed) mustEqual(answer?.count, count + 1, "the sum that is answered")
       if (how !== 3 && allowed) count++
       mustEqual((yield* lab.read(space, "ada")).state?.count ?? 0, count, "the sum that is read")
       mustEqual(sync.read(space, "ada")?.count ?? 0, count, "the sum that is read without an Effect")
+      sync.hold(steps[0], now)
+      mustEqual(sync.held(steps[0]).count, count, "the sum that is read while it is held")
+      sync.release(steps[0])
     }
   })
 )

@@ -12,6 +12,7 @@ import {
   type BreakerInput,
   type BreakerPolicy,
   type BreakerState,
+  indifferent,
   LEAST_LEASE,
   view
 } from "../kernel/Breaker.ts"
@@ -24,6 +25,7 @@ import { type Key, partOf } from "./key.ts"
 import { nowOf } from "./time.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
+const NONE: ReadonlyArray<never> = []
 export type CircuitSpace = Space<BreakerPolicy, BreakerState, BreakerInput, BreakerDecision>
 
 export interface CircuitSpec {
@@ -55,6 +57,8 @@ export class CircuitGate {
   readonly slowAfter: ReadonlyArray<number>
   readonly locals = new Map<string, Local>()
   private readonly jittered: boolean
+  /** What most calls ask, made once. */
+  private readonly admit: BreakerInput = { op: "admit", draw: 0 }
 
   constructor(spec: CircuitSpec, service: string, store: Store["Service"]) {
     this.spec = spec
@@ -92,7 +96,8 @@ export class CircuitGate {
   }
 
   pass(key: Key, fiber: AnyFiber): CircuitPass {
-    return new CircuitPass(this, new Step(this.space, this.keyOf(key), { op: "admit", draw: this.draw(fiber) }), fiber)
+    const input = this.jittered ? ({ op: "admit", draw: this.draw(fiber) } as const) : this.admit
+    return new CircuitPass(this, this.keyOf(key), input, fiber)
   }
 
   local(circuit: string): Local {
@@ -148,22 +153,22 @@ export class CircuitGate {
 
   started(pass: CircuitPass): void {
     if (this.slowAfter.length === 0) return
-    for (const calls of this.local(pass.step.key).inFlight) calls.add(pass)
+    for (const calls of this.local(pass.key).inFlight) calls.add(pass)
   }
 
   ended(pass: CircuitPass): void {
     if (this.slowAfter.length === 0) return
-    const local = this.locals.get(pass.step.key)
+    const local = this.locals.get(pass.key)
     if (local === undefined) return
     for (const calls of local.inFlight) calls.delete(pass)
-    this.forgetLocal(pass.step.key, local)
+    this.forgetLocal(pass.key, local)
   }
 
   /** Calls in flight that have passed a threshold, each reported once for each threshold. Oldest first, so this ends at the first that has not. */
-  overdue(circuit: string, now: number, fiber: AnyFiber): Array<Step<CircuitSpace>> {
-    const steps: Array<Step<CircuitSpace>> = []
+  overdue(circuit: string, now: number, fiber: AnyFiber): ReadonlyArray<Step<CircuitSpace>> {
     const local = this.slowAfter.length === 0 ? undefined : this.locals.get(circuit)
-    if (local === undefined) return steps
+    if (local === undefined) return NONE
+    const steps: Array<Step<CircuitSpace>> = []
     this.slowAfter.forEach((threshold, rank) => {
       const calls = local.inFlight[rank]!
       for (const pass of calls) {
@@ -177,7 +182,7 @@ export class CircuitGate {
           rank,
           draw: this.draw(fiber)
         })
-        step.place = pass.step.place
+        step.place = pass.place
         steps.push(step)
       }
     })
@@ -186,10 +191,14 @@ export class CircuitGate {
 
   /** Feeds the overdue calls to the kernel, each in a commit of its own: they count whatever is decided next. */
   feedSync(circuit: string, now: number, sink: Sink | undefined, fiber: AnyFiber): void {
-    for (const step of this.overdue(circuit, now, fiber)) {
-      const answer = this.store.sync!.commit([step], now).answers[0]
-      if (answer !== undefined) this.observe(circuit, answer, sink, fiber)
-    }
+    if (this.slowAfter.length === 0) return
+    for (const step of this.overdue(circuit, now, fiber)) this.tell(step, now, sink, fiber)
+  }
+
+  /** A report to the store of this process. */
+  tell(step: Step<CircuitSpace>, now: number, sink: Sink | undefined, fiber: AnyFiber): void {
+    this.store.sync!.commit([step], now)
+    if (step.result !== undefined) this.observe(step.key, step.result[0], sink, fiber)
   }
 
   feed(circuit: string, now: number, sink: Sink | undefined, fiber: AnyFiber): Effect.Effect<void> | undefined {
@@ -232,49 +241,53 @@ export class CircuitGate {
   }
 }
 
-/** One call's permit, from the question to the report. */
-export class CircuitPass {
-  readonly gate: CircuitGate
-  readonly step: Step<CircuitSpace>
-  fiber: AnyFiber
-  generation = 0
-  probe = 0
-  startedAt = 0
+/** One call's permit, from the question to the report: its step in the store, asked and then told. */
+export class CircuitPass extends Step<CircuitSpace> {
+  declare readonly gate: CircuitGate
+  declare fiber: AnyFiber
+  declare generation: number
+  declare probe: number
+  declare startedAt: number
   /** How many slow-call thresholds have counted this call already. */
-  slowFed = 0
-  private open = false
+  declare slowFed: number
+  declare private open: boolean
   /** In a store elsewhere, all this process knows of a circuit's moves is what its own calls are told. */
-  private moved = false
-  private unwatch: (() => void) | undefined
+  declare private moved: boolean
+  private unwatch: (() => void) | undefined = undefined
 
-  constructor(gate: CircuitGate, step: Step<CircuitSpace>, fiber: AnyFiber) {
+  constructor(gate: CircuitGate, key: string, input: BreakerInput, fiber: AnyFiber) {
+    super(gate.space, key, input)
     this.gate = gate
-    this.step = step
     this.fiber = fiber
+    this.generation = 0
+    this.probe = 0
+    this.startedAt = 0
+    this.slowFed = 0
+    this.open = false
+    this.moved = false
   }
 
-  admitted(answer: BreakerDecision, now: number, sink: Sink | undefined): void {
+  admitted(now: number, sink: Sink | undefined): void {
+    const { gate } = this
+    const [answer] = this.result! // whoever calls this has read it
     this.generation = answer.generation
     this.probe = answer.probe
     this.startedAt = now
     this.open = true
-    this.gate.store.sync?.hold(this.step, now)
-    this.gate.started(this)
-    this.gate.observe(this.step.key, answer, sink, this.fiber)
-    if (this.gate.store.sync === undefined) {
-      this.unwatch = this.gate.watch(
-        this.step,
-        () => {
-          this.moved = true
-        },
-        now
-      )
+    gate.store.sync?.hold(this, now)
+    gate.started(this)
+    gate.observe(this.key, answer, sink, this.fiber)
+    if (gate.store.sync === undefined) {
+      const onMove = () => {
+        this.moved = true
+      }
+      this.unwatch = gate.watch(this, onMove, now)
     }
   }
 
   refusal(answer: BreakerDecision): CircuitOpen {
     return new CircuitOpen({
-      key: this.gate.labelOf(this.step.key),
+      key: this.gate.labelOf(this.key),
       state: answer.phase as Exclude<CircuitState, "Closed">, // a closed circuit refuses nobody
       retryAfterMillis: answer.retryAfter === NEVER ? undefined : answer.retryAfter
     })
@@ -282,22 +295,29 @@ export class CircuitPass {
 
   /** Whether the circuit has left the generation that admitted the call. */
   left(now: number, sink: Sink | undefined): boolean {
-    const { gate, step } = this
+    const { gate } = this
     const sync = gate.store.sync
     if (sync === undefined) return this.moved
-    gate.feedSync(step.key, now, sink, this.fiber)
-    const state = sync.read(gate.space, step.key)
+    gate.feedSync(this.key, now, sink, this.fiber)
+    const state = sync.read(gate.space, this.key)
     return view(gate.spec.policy, state ?? breaker.initial(gate.spec.policy), now).generation !== this.generation
   }
 
   /** Reports the outcome, once. */
-  record(outcome: Outcome, now: number, retryAfter: number, sink: Sink | undefined): Effect.Effect<void> | undefined {
+  record(outcome: Outcome, retryAfter: number, sink: Sink | undefined): Effect.Effect<void> | undefined {
     if (!this.open) return undefined
     this.open = false
-    const { gate, step } = this
-    const fed = gate.feed(step.key, now, sink, this.fiber)
+    const { gate } = this
+    const sync = gate.store.sync
+    // most calls succeed, and most circuits have nothing to forget by it: then there is nothing to tell, nor a time to ask for
+    if (sync !== undefined && outcome === "success" && indifferent(gate.spec.policy, sync.held(this))) {
+      sync.release(this)
+      return undefined
+    }
+    const now = nowOf(this.fiber)
+    const fed = gate.feed(this.key, now, sink, this.fiber)
     gate.ended(this)
-    step.input = {
+    this.input = {
       op: "record",
       generation: this.generation,
       probe: this.probe,
@@ -307,18 +327,16 @@ export class CircuitPass {
       retryAfter,
       draw: gate.draw(this.fiber)
     }
-    const sync = gate.store.sync
     if (sync === undefined) {
       // what the reply tells of the circuit is still for this call to hear
       const sent = Effect.ensuring(
-        gate.send(step, sink, this.fiber),
+        gate.send(this, sink, this.fiber),
         Effect.sync(() => this.unwatch?.())
       )
       return fed === undefined ? sent : Effect.andThen(fed, sent)
     }
-    const answer = sync.commit([step], now).answers[0]
-    sync.release(step)
-    if (answer !== undefined) gate.observe(step.key, answer, sink, this.fiber)
+    gate.tell(this, now, sink, this.fiber)
+    sync.release(this)
     return undefined
   }
 }

@@ -177,23 +177,28 @@ class Resets {
   }
 }
 
-/** One call's questions to the limiter. */
+/** One call's questions to the limiter. What was answered is on the steps. */
 export class LimitEntry {
-  readonly steps: ReadonlyArray<LimitStep>
-  readonly cost: number
-  private readonly gate: LimitGate
-  private readonly key: Key
+  declare readonly steps: ReadonlyArray<LimitStep>
+  declare readonly cost: number
+  declare private readonly gate: LimitGate
+  declare private readonly key: Key
   /** The resets before it asked. */
-  private resets = 0
-  private readonly maxWait: number | undefined
+  declare private resets: number
+  declare private readonly maxWait: number | undefined
 
   constructor(gate: LimitGate, key: Key, cost: number, maxWait: number | undefined) {
     this.gate = gate
     this.key = key
     this.cost = cost
     this.maxWait = maxWait
-    const input = { op: "take", cost }
-    this.steps = gate.members.map((member) => new Step(member.space, member.keyOf(key), input))
+    const { members } = gate
+    const input = cost === 1 ? gate.takeOne : { op: "take", cost }
+    const first = new Step(members[0]!.space, members[0]!.keyOf(key), input) // a gate has one member at least
+    const steps = [first]
+    for (let i = 1; i < members.length; i++) steps.push(new Step(members[i]!.space, members[i]!.keyOf(key), input))
+    this.steps = steps
+    this.resets = 0
   }
 
   /** One name for all the keys it takes from: calls of one set are let through in the order of their arrival. */
@@ -218,23 +223,19 @@ export class LimitEntry {
   /** What the limits would say, in the transaction around it. Nothing is taken. */
   look() {
     const { store } = this.gate
-    const answers = Effect.forEach(this.steps, ({ input, key, space }) =>
-      Effect.map(
-        store.read(space, key),
-        ({ now, state }) => space.kernel.step(space.policy, state ?? space.kernel.initial(space.policy), input, now)[0]
-      )
+    return Effect.forEach(
+      this.steps,
+      (step) =>
+        Effect.map(store.read(step.space, step.key), ({ now, state }) => {
+          const { kernel, policy } = step.space
+          step.result = kernel.step(policy, state ?? kernel.initial(policy), step.input, now)
+        }),
+      { discard: true }
     )
-    return Effect.map(answers, (answers) => ({ allowed: false, answers }))
   }
 
   /** Reads the answers of a commit that was not allowed, or of one that was only asked. */
-  assess(
-    answers: ReadonlyArray<LimiterDecision<unknown> | undefined>,
-    now: number,
-    arrivedAt: number,
-    callDeadline: number,
-    waiter: Waiter | undefined
-  ): LimitRefusal | undefined {
+  assess(now: number, arrivedAt: number, callDeadline: number, waiter: Waiter | undefined): LimitRefusal | undefined {
     const refused: Array<RefusedLimit> = []
     let final = false
     let deadline = callDeadline
@@ -250,7 +251,7 @@ export class LimitEntry {
     for (let i = 0; i < this.steps.length; i++) {
       const member = this.gate.members[i]!
       const step = this.steps[i]!
-      const answer = answers[i]
+      const answer = step.result?.[0]
       const refuse = (reason: RateLimitReason, retryAfterMillis: number | undefined) =>
         refused.push({ limit: member.spec.name, key: step.key, reason, retryAfterMillis })
       if (answer === undefined) {
@@ -320,13 +321,13 @@ export class LimitEntry {
   }
 
   /** The steps that give back what an admission took. */
-  refunds(answers: ReadonlyArray<LimiterDecision<unknown> | undefined>): ReadonlyArray<LimitStep> {
+  refunds(): ReadonlyArray<LimitStep> {
     const refunds: Array<LimitStep> = []
     this.steps.forEach((step, i) => {
       if (this.gate.resets.since(this.resets, step.key, i)) return
       // a key that was evicted: what its next life took is not this call's
       if (this.gate.store.sync?.isKept(step) === false) return
-      const refund = new Step(step.space, step.key, { op: "refund", receipt: answers[i]?.receipt })
+      const refund = new Step(step.space, step.key, { op: "refund", receipt: step.result?.[0].receipt })
       refund.place = step.place
       refunds.push(refund)
     })
@@ -342,6 +343,8 @@ export class LimitGate {
   readonly kind = "limits"
   readonly members: ReadonlyArray<Member>
   readonly resets = new Resets()
+  /** What most calls ask, made once. */
+  readonly takeOne = { op: "take", cost: 1 } as const
   readonly store: Store["Service"]
   constructor(specs: ReadonlyArray<LimitSpec>, service: string, store: Store["Service"]) {
     this.store = store

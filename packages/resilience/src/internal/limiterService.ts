@@ -5,10 +5,10 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
-import type { LimiterDecision } from "../kernel/Limiter.ts"
 import type { AcquireOptions, CostOptions, RateLimiterService } from "../RateLimiter.ts"
-import type { RateLimitExceeded, StoreError } from "../Rejection.ts"
+import type { RateLimitExceeded } from "../Rejection.ts"
 import { Step, Store } from "../Store.ts"
+import { heard } from "./answers.ts"
 import { emit, sinkOf } from "./events.ts"
 import { guarded } from "./guardedStore.ts"
 import { type Key, nameOf } from "./key.ts"
@@ -29,10 +29,8 @@ export const maxWaitOf = (module: string, maxWait: Duration.Input | undefined): 
 /** Makes a policy's gate on a store: a policy carries its own, so that what is not used is not bundled. */
 export type OpenLimits = (service: string, store: Store["Service"]) => LimitGate
 
-interface Asked {
-  readonly allowed: boolean
-  readonly answers: ReadonlyArray<LimiterDecision<unknown> | undefined>
-}
+const YES = Effect.succeed(true)
+const NO = Effect.succeed(false)
 
 const build = (id: string, open: OpenLimits, store: Store["Service"]): RateLimiterService<Key, RateLimitExceeded> => {
   const limits = open(id, store)
@@ -46,13 +44,8 @@ const build = (id: string, open: OpenLimits, store: Store["Service"]): RateLimit
   ): Effect.Effect<RateLimitExceeded | undefined> => {
     const now = nowOf(fiber)
     const blocked = entry.blocked(undefined)
-    const judge = (
-      allowed: boolean,
-      answers: ReadonlyArray<LimiterDecision<unknown> | undefined>
-    ): RateLimitExceeded | undefined => {
-      const refusal = allowed ? undefined : entry.assess(answers, now, now, now, undefined)
-      return refusal?.rejection
-    }
+    const judge = (allowed: boolean): RateLimitExceeded | undefined =>
+      allowed ? undefined : entry.assess(now, now, now, undefined)?.rejection
     const tell = (rejection: RateLimitExceeded | undefined, fiber: Fiber.Fiber<unknown, unknown>) => {
       const sink = sinkOf(fiber)
       if (sink === undefined) return
@@ -65,16 +58,18 @@ const build = (id: string, open: OpenLimits, store: Store["Service"]): RateLimit
     }
     const { sync } = store
     if (sync !== undefined && !maybeInTransaction(fiber)) {
-      const { allowed, answers } = sync.commit(entry.steps, now, !blocked)
-      const rejection = judge(allowed && !blocked, answers)
+      const allowed = sync.commit(entry.steps, now, !blocked)
+      const rejection = judge(allowed && !blocked)
       tell(rejection, fiber)
       return Effect.succeed(rejection)
     }
     // who waits goes first; the keys are read all the same, so that a transaction that waits for them is woken
-    const asked: Effect.Effect<Asked, StoreError> = blocked ? entry.look() : store.commit(entry.steps)
+    const asked = blocked
+      ? Effect.as(entry.look(), false)
+      : Effect.map(store.commit(entry.steps), (committed) => heard(entry.steps, committed))
     // a guarded store that falls back does not fail
-    return Effect.flatMap(Effect.orDie(asked), ({ allowed, answers }) => {
-      const rejection = judge(allowed, answers)
+    return Effect.flatMap(Effect.orDie(asked), (allowed) => {
+      const rejection = judge(allowed)
       const told = Effect.withFiber((fiber) => Effect.succeed(tell(rejection, fiber)))
       return Effect.as(sync === undefined ? told : sync.afterCommit(told), rejection)
     })
@@ -82,9 +77,16 @@ const build = (id: string, open: OpenLimits, store: Store["Service"]): RateLimit
 
   const allow = (key: Key, options?: CostOptions): Effect.Effect<boolean> => {
     const cost = costOf("RateLimiter.allow", options?.cost)
-    return Effect.withFiber((fiber) =>
-      Effect.map(decide(limits.entry(key, cost, 0), key, fiber), (rejection) => rejection === undefined)
-    )
+    return Effect.withFiber((fiber) => {
+      const entry = limits.entry(key, cost, 0)
+      const { sync } = store
+      if (sync === undefined || maybeInTransaction(fiber) || sinkOf(fiber) !== undefined) {
+        return Effect.map(decide(entry, key, fiber), (rejection) => rejection === undefined)
+      }
+      // the same decision, but nobody wants to know why
+      const blocked = entry.blocked(undefined)
+      return sync.commit(entry.steps, nowOf(fiber), !blocked) && !blocked ? YES : NO
+    })
   }
 
   const runAs = <A, E, R>(

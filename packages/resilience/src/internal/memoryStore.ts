@@ -11,6 +11,7 @@ import type * as Fiber from "effect/Fiber"
 import * as TxRef from "effect/TxRef"
 import type { Decision } from "../kernel/Kernel.ts"
 import type { AnySpace, Committed, Step, Store, SyncStore } from "../Store.ts"
+import { committed } from "./answers.ts"
 import { Cell, inUse, Table, Watch } from "./memoryTable.ts"
 import { nowOf } from "./time.ts"
 import { inTransaction, maybeInTransaction } from "./transaction.ts"
@@ -20,8 +21,11 @@ export const make = (): Store["Service"] => {
   const tables = new WeakMap<AnySpace, Table>()
 
   const tableOf = (space: AnySpace): Table => {
+    const home = space.home as Table | undefined // or another store's note, which has not this owner
+    if (home?.owner === tables) return home
     let table = tables.get(space)
-    if (table === undefined) tables.set(space, (table = new Table(space)))
+    if (table === undefined) tables.set(space, (table = new Table(space, tables)))
+    space.home = table // of several stores that keep it, the last one asked is found at once
     return table
   }
 
@@ -34,44 +38,39 @@ export const make = (): Store["Service"] => {
     return cell
   }
 
-  const commit = <const Steps extends ReadonlyArray<Step>>(
-    steps: Steps,
-    now: number,
-    write = true
-  ): Committed<Steps> => {
-    const answers: Array<Decision | undefined> = new Array<undefined>(steps.length)
-    const states: Array<unknown> = new Array<undefined>(steps.length)
-    let allowed = true
-    // first of all: what is decided on a key may be held on it, so the key must not go in between
-    for (let i = 0; i < steps.length; i++) tableOf(steps[i]!.space).sweep(now)
-    for (let i = 0; i < steps.length; i++) {
-      const { space, input } = steps[i]!
-      const table = tableOf(space)
-      const cell = cellOf(steps[i]!, table)
-      const before = cell === undefined ? table.initial : cell.value
-      const [answer, state] = space.kernel.step(space.policy, before, input, now)
-      // what leaves an absent key as good as new, as a reset does, makes no key and needs no room
-      if (cell === undefined && !table.hasRoom(now) && !table.isFresh(state, now)) {
-        allowed = false
-        continue
-      }
-      answers[i] = answer
-      states[i] = state
-      if (!answer.allowed) allowed = false
-    }
-    for (let i = 0; i < steps.length; i++) {
-      const step = steps[i]!
-      const table = tableOf(step.space)
-      let cell = step.place as Cell | undefined // `cellOf` left it
-      const next = states[i]
-      if (allowed && write && (cell === undefined ? !table.isFresh(next, now) : !Object.is(next, cell.value))) {
+  /** Asks one step, and tells whether it is allowed. */
+  const ask = (step: Step, now: number): boolean => {
+    const { input, space } = step
+    const table = tableOf(space)
+    const cell = cellOf(step, table)
+    const result = space.kernel.step(space.policy, cell === undefined ? table.initial : cell.value, input, now)
+    // what leaves an absent key as good as new, as a reset does, makes no key and needs no room
+    const room = cell !== undefined || table.hasRoom(now) || table.isFresh(result[1], now)
+    step.result = room ? result : undefined
+    return room && result[0].allowed
+  }
+
+  /** Keeps what was answered, if `write`. */
+  const keep = (step: Step, now: number, write: boolean): void => {
+    const table = tableOf(step.space)
+    let cell = step.place as Cell | undefined // `cellOf` left it
+    if (write) {
+      const next: unknown = step.result![1] // all were allowed
+      if (cell === undefined ? !table.isFresh(next, now) : !Object.is(next, cell.value)) {
         cell ??= step.place = table.findOrMake(step.key, now)
         table.write(step.key, cell, next)
       }
-      if (cell !== undefined) table.used(cell, now)
     }
-    // the answers were produced by the kernels of these very steps
-    return { now, allowed, answers: answers as unknown as Committed<Steps>["answers"] }
+    if (cell !== undefined) table.used(cell, now)
+  }
+
+  const commit = (steps: ReadonlyArray<Step>, now: number, write = true): boolean => {
+    let allowed = true
+    // first of all: what is decided on a key may be held on it, so the key must not go in between
+    for (let i = 0; i < steps.length; i++) tableOf(steps[i]!.space).sweep(now)
+    for (let i = 0; i < steps.length; i++) if (!ask(steps[i]!, now)) allowed = false
+    for (let i = 0; i < steps.length; i++) keep(steps[i]!, now, allowed && write)
+    return allowed
   }
 
   /** The same, on the journal of the user's transaction. Cold: composition, never the hot path. */
@@ -112,9 +111,13 @@ export const make = (): Store["Service"] => {
     return { now, allowed, answers } as unknown as Committed<Steps> // as above
   })
 
+  const commitNow = <const Steps extends ReadonlyArray<Step>>(steps: Steps, now: number): Committed<Steps> =>
+    committed(steps, now, commit(steps, now))
+
   const sync: SyncStore = {
     commit,
     read: (space, key) => tableOf(space).find(key)?.value as never, // a cell of this space holds states of its kernel
+    held: (step) => (step.place as Cell).value as never, // `hold` left it; and as above
     hold: (step, now) => {
       const table = tableOf(step.space)
       const cell = cellOf(step, table) ?? (step.place = table.findOrMake(step.key, now))
@@ -160,7 +163,7 @@ export const make = (): Store["Service"] => {
       Effect.withFiber((fiber) =>
         maybeInTransaction(fiber)
           ? Effect.tx(commitInTransaction(steps, fiber))
-          : Effect.succeed(commit(steps, nowOf(fiber)))
+          : Effect.succeed(commitNow(steps, nowOf(fiber)))
       ),
     read: (space, key) =>
       Effect.withFiber((fiber) => {

@@ -11,6 +11,8 @@ import { pop, push, type Timed } from "./heap.ts"
 
 /** What only few cells need. */
 interface Extra {
+  /** Counts the writes. Nobody has seen the version of a cell that has no `Extra`, so it need not be counted. */
+  version: number
   /** Calls that wait on the key, or hold a permit of it. */
   holds: number
   pending: Map<unknown, () => void> | undefined
@@ -29,20 +31,33 @@ const txRefTypeId = "~effect/TxRef" as const
 /** Half the size of Effect's own reference, which would be most of what a key costs. Absent means initial. */
 export class Cell implements TxRef.TxRef<unknown> {
   declare readonly [txRefTypeId]: typeof txRefTypeId
-  version = 0
-  value: unknown
-  extra: Extra | undefined = undefined
+  declare value: unknown
+  declare extra: Extra | undefined
 
   constructor(value: unknown) {
     this.value = value
+    this.extra = undefined
   }
 
   get pending(): Map<unknown, () => void> {
     return (this.more().pending ??= new Map())
   }
 
+  get version(): number {
+    return this.more().version
+  }
+
+  set version(version: number) {
+    this.more().version = version
+  }
+
   more(): Extra {
-    return (this.extra ??= { holds: 0, pending: undefined })
+    return (this.extra ??= { version: 0, holds: 0, pending: undefined })
+  }
+
+  /** A transaction that read the cell runs again. */
+  changed(): void {
+    if (this.extra !== undefined) this.extra.version++
   }
 
   pipe() {
@@ -70,6 +85,9 @@ const notify = (cell: Cell): void => {
   }
 }
 
+/** A sweep comes with every 16th commit, and looks at as many keys as 16 would: what it costs to begin is paid less often. */
+const SWEEP_EVERY = 16
+const MOST_A_COMMIT = 32
 const SHARDS = 64
 /** A key's last characters differ most; a hash over all of a hostile key would cost more than the decision. */
 const shardOf = (key: string): number => {
@@ -89,19 +107,23 @@ interface Candidate extends Timed {
 /** The cells of one space. Sharded, so that no insert pays for the rehash of a million keys at once. */
 export class Table {
   readonly space: AnySpace
+  /** Whose table it is. */
+  readonly owner: unknown
   readonly initial: unknown
   size = 0
   private readonly shards: Array<Map<string, Cell> | undefined> = new Array<undefined>(SHARDS).fill(undefined)
   private sweepShard = 0
   private sweeping: IterableIterator<[string, Cell]> | undefined
   private sweepBudget = 1
+  private untilSweep = 1
   /** A lazy heap by the time of forgetting, kept only where the number of keys is bounded. */
   private readonly candidates: Array<Candidate> | undefined
   /** When each key without a natural end was last used; kept only where an idle time is set. */
   private readonly usedAt: WeakMap<Cell, number> | undefined
 
-  constructor(space: AnySpace) {
+  constructor(space: AnySpace, owner?: unknown) {
     this.space = space
+    this.owner = owner
     this.initial = space.kernel.initial(space.policy)
     this.candidates = space.keys.maxKeys === undefined ? undefined : []
     this.usedAt = space.keys.idleTimeToLive === Infinity ? undefined : new WeakMap()
@@ -152,7 +174,7 @@ export class Table {
   write(key: string, cell: Cell, next: unknown): void {
     const before = this.candidates === undefined ? 0 : this.forgettableAt(cell)
     cell.value = next
-    cell.version++
+    cell.changed()
     notify(cell)
     if (this.candidates === undefined) return
     // the heap only survives ends that grow; a refund shortens one
@@ -194,13 +216,15 @@ export class Table {
   private drop(key: string, cell: Cell): void {
     this.shards[shardOf(key)]!.delete(key)
     this.size--
-    cell.version++ // a transaction that read it looks the key up again
+    cell.changed() // and looks the key up again
   }
 
   /** A few cells each time, more while there is much to forget: no timer, and no step that is long. */
   sweep(now: number, touched?: Touched): void {
+    if (--this.untilSweep > 0) return
+    this.untilSweep = SWEEP_EVERY
     let dropped = 0
-    for (let i = 0; i < this.sweepBudget; i++) {
+    for (let i = 0; i < this.sweepBudget * SWEEP_EVERY; i++) {
       if (this.sweeping === undefined) {
         this.sweepShard = (this.sweepShard + 1) % SHARDS
         const shard = this.shards[this.sweepShard]
@@ -219,7 +243,9 @@ export class Table {
       }
     }
     this.sweepBudget =
-      dropped * 2 > this.sweepBudget ? Math.min(64, this.sweepBudget * 2) : Math.max(1, this.sweepBudget - 1)
+      dropped * 2 > this.sweepBudget * SWEEP_EVERY
+        ? Math.min(MOST_A_COMMIT, this.sweepBudget * 2)
+        : Math.max(1, this.sweepBudget - 1)
   }
 
   /** Drops the key that is nearest to fresh: forgetting it forgives least. */

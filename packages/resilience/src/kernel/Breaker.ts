@@ -101,6 +101,22 @@ const command = (policy: BreakerPolicy, given: BreakerState, op: "isolate" | "cl
   return answer(next, 0, 0, log, next)
 }
 
+/**
+ * Whether a success would leave the state as it is, whenever it came and whoever reported it. So nobody need ask.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const indifferent = (policy: BreakerPolicy, state: BreakerState): boolean => {
+  if (state.phase !== "Closed") return false
+  let i = 0
+  for (const trip of policy.trips) {
+    if (trip.kind !== "consecutive" || (state.windows[i] ?? EMPTY).calls > 0) return false
+    i = i + 1
+  }
+  return true
+}
+
 /** The state once all that is due at `now` has happened. @category transitions @since 0.1.0 */
 export const normalise = (policy: BreakerPolicy, state: BreakerState, now: number): BreakerState =>
   settle(policy, state, now, [])

@@ -7,6 +7,8 @@
 import { Effect } from "effect"
 import type { BreakerDecision, BreakerInput } from "../../src/kernel/Breaker.ts"
 import type { LimiterDecision, LimiterInput } from "../../src/kernel/Limiter.ts"
+import { CircuitPass } from "../../src/internal/CircuitGate.ts"
+import { committed } from "../../src/internal/answers.ts"
 import type { Committed, Step } from "../../src/Store.ts"
 import type { StoreService } from "../laws/harness.ts"
 
@@ -42,6 +44,8 @@ export const must = (holds: boolean, what: string, ...figures: ReadonlyArray<num
   if (!holds) throw new Error([what, ...figures].join(" "))
 }
 
+type Permit = Pick<CircuitPass, "generation" | "probe">
+
 export class Ledger {
   readonly takings: Array<Taking> = []
   /** Probe slots of each circuit that were handed out, by name. */
@@ -63,15 +67,23 @@ export class Ledger {
   /** A store in this process, every commit of which is noted when it takes place. */
   around(memory: StoreService, now: () => number): StoreService {
     const sync = memory.sync!
-    const commit: typeof sync.commit = (steps, now, write = true) => {
-      const result = sync.commit(steps, now, write)
+    const commit = <const S extends Steps>(steps: S, now: number, write: boolean) => {
+      const result = committed(steps, now, sync.commit(steps, now, write))
       if (result.allowed && write) this.note(steps, result, now)
       return result
     }
     return {
       ...memory,
-      commit: (steps) => Effect.sync(() => commit(steps, now())),
-      sync: { ...sync, commit }
+      commit: (steps) => Effect.sync(() => commit(steps, now(), true)),
+      sync: {
+        ...sync,
+        commit: (steps, now, write = true) => commit(steps, now, write).allowed,
+        release: (step) => {
+          // a success that its circuit need not be told
+          if (step instanceof CircuitPass && step.input.op === "admit") this.noteRecord(step.key, step)
+          sync.release(step)
+        }
+      }
     }
   }
 
@@ -112,10 +124,14 @@ export class Ledger {
       const input = inputOf(step)
       if (input.op === "admit") throw new Error("a circuit was asked alone")
       if (input.op !== "record") continue
-      this.records++
-      const taking = this.takingOf(step)
-      if (taking !== undefined) must(++taking.records === 1, `probe ${taking.probe} was recorded twice`)
+      this.noteRecord(step.key, input)
     }
+  }
+
+  private noteRecord(circuit: string, permit: Permit): void {
+    this.records++
+    const taking = this.takingOf(circuit, permit)
+    if (taking !== undefined) must(++taking.records === 1, `probe ${taking.probe} was recorded twice`)
   }
 
   private noteTaking(steps: Steps, takes: ReadonlyArray<number>, result: Committed<Steps>, now: number): void {
@@ -162,18 +178,17 @@ export class Ledger {
   }
 
   /** Whose probe a record reports. Where others hand out permits too, a name may be given twice, and tells nothing. */
-  private takingOf(step: Step): Taking | undefined {
-    const input = inputOf(step)
-    if (!this.alone || input.op !== "record" || input.probe === 0) return undefined
-    const name = probeName(step.key, input.generation, input.probe)
-    const taking = this.probes.get(step.key)?.get(name)
+  private takingOf(circuit: string, { generation, probe }: Permit): Taking | undefined {
+    if (!this.alone || probe === 0) return undefined
+    const name = probeName(circuit, generation, probe)
+    const taking = this.probes.get(circuit)?.get(name)
     if (taking === undefined) throw new Error(`probe ${name} was reported by somebody who never had it`)
     return taking
   }
 
   private noteSent(step: Step): void {
     const input = inputOf(step)
-    const taking = this.takingOf(step)
+    const taking = input.op === "record" ? this.takingOf(step.key, input) : undefined
     if (taking !== undefined) must(++taking.recordsSent === 1, `probe ${taking.probe} was reported twice`)
     if (input.op !== "refund") return
     const refunded = this.byReceipt.get(input.receipt)

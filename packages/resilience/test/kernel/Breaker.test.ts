@@ -13,6 +13,7 @@ describe("laws", () => {
     "a half-open period never lets more than its permitted probes through": Laws.boundsProbes,
     "retryAfter is exact, and no circuit refuses for ever": Laws.tellsRetryAfter,
     "a refusal leaves the very state it was given": Laws.refusesWithoutTrace,
+    "where a success is said to change nothing, none does": Laws.isIndifferent,
     "a state survives serialisation": Laws.serialises,
     "a circuit that may be forgotten behaves like a new one": Laws.forgets,
     "a slow call counts once, in flight or at its end": Laws.countsSlowOnce,
@@ -68,6 +69,22 @@ describe("permits", () => {
     circuit.call("failure", 0)
     assert.isFalse(circuit.record(early, "success", 1).changed)
     assert.strictEqual(circuit.view(1).phase, "Open")
+  })
+
+  it("successes need not be told to a closed circuit that counts failures in a row, while it counts none", () => {
+    const circuit = make({ trips: [consecutive(2), consecutive(3, 1_000)] })
+    assert.isTrue(circuit.indifferent())
+    circuit.call("failure", 0)
+    assert.isFalse(circuit.indifferent())
+    circuit.call("success", 1)
+    assert.isTrue(circuit.indifferent())
+    circuit.call("failure", 2)
+    circuit.call("failure", 3)
+    assert.isFalse(circuit.indifferent())
+  })
+
+  it("successes are told to a circuit that counts calls", () => {
+    assert.isFalse(make({ trips: [consecutive(2), byCalls(50, 10, 1)] }).indifferent())
   })
 
   it("a reset fences the calls that were let through before it", () => {

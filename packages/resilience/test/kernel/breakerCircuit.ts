@@ -3,7 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import type { BreakerDecision, BreakerInput, BreakerPolicy, Trip } from "../../src/kernel/Breaker.ts"
-import { breaker, view } from "../../src/kernel/Breaker.ts"
+import { breaker, indifferent, view } from "../../src/kernel/Breaker.ts"
 
 export const consecutive = (failures: number, within = 0): Trip => ({ kind: "consecutive", failures, within })
 
@@ -74,6 +74,7 @@ export const make = (changes: Partial<BreakerPolicy> = {}) => {
       return record(permit, outcome, now, { duration })
     },
     view: (now: number) => view(policy, state, now),
+    indifferent: () => indifferent(policy, state),
     expiresAt: () => breaker.expiresAt(policy, state)
   }
 }

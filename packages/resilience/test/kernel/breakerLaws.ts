@@ -3,7 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import type { BreakerInput, BreakerPolicy, BreakerState, Transition } from "../../src/kernel/Breaker.ts"
-import { breaker, normalise, view } from "../../src/kernel/Breaker.ts"
+import { breaker, indifferent, normalise, view } from "../../src/kernel/Breaker.ts"
 import type { Command } from "./breakerLives.ts"
 import { asksOrReports, live, reports, thresholds, verdictOf } from "./breakerLives.ts"
 
@@ -138,6 +138,19 @@ export const refusesWithoutTrace: Law = (policy, commands) =>
   live(policy, commands, ({ state, input, answer, next }) => {
     if (!answer.allowed) assert.deepEqual([input.op, next === state, answer.transitions.length], ["admit", true, 0])
     if (input.op === "admit" && answer.phase === "Closed") assert.strictEqual(next, state)
+  })
+
+/** Where a circuit is said not to care for a success, none changes it, whenever it comes and whoever reports it. */
+export const isIndifferent: Law = (policy, commands) =>
+  live(policy, commands, ({ next, now, rest }) => {
+    if (!indifferent(policy, next)) return
+    for (const late of [now, now + 1, now + (rest[0]?.ms ?? 0), now + 100_000]) {
+      for (const away of [-1, 0, 1]) {
+        const permit = { generation: next.generation + away, probe: rest.length % 2 }
+        const success = { op: "record", ...permit, outcome: "success", slowFed: 0, retryAfter: 0, draw: 0 } as const
+        assert.strictEqual(breaker.step(policy, next, { ...success, duration: late - now }, late)[1], next)
+      }
+    }
   })
 
 const wholeNumbers = (value: unknown): boolean =>

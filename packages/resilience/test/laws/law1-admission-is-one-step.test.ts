@@ -102,8 +102,8 @@ describe("law 1: whatever refuses, nothing is spent anywhere", () => {
           const step = { op: "isolate" } as const
           const gate = pipeline.circuit!
           const pass = gate.pass(stage.key, world.fork(Effect.never))
-          pass.step.input = step
-          world.get(stage.store.commit([pass.step]))
+          pass.input = step
+          world.get(stage.store.commit([pass]))
         }
         if (bulkhead === 2) while (pipeline.slots!.inspect().free > 0) pipeline.slots!.take()
 

@@ -37,7 +37,7 @@ const watched = (stage: Stage, call: Fiber.Fiber<unknown, unknown>) => {
 const command = (stage: Stage, op: "isolate" | "reset") => {
   const gate = stage.service.pipeline.circuit!
   const fiber = stage.world.fork(Effect.never)
-  const { step } = gate.pass(stage.key, fiber)
+  const step = gate.pass(stage.key, fiber)
   step.input = { op }
   stage.world.fork(gate.send(step, undefined, fiber))
   stage.world.settle()

@@ -1,6 +1,7 @@
 /** Plays commands against the service and its model, which is told everything in the order in which it happens. */
 import { Effect, type Fiber } from "effect"
 import type { Event } from "../../src/Event.ts"
+import type { CircuitPass } from "../../src/internal/CircuitGate.ts"
 import type { Step } from "../../src/Store.ts"
 import type { CallModel } from "./call.ts"
 import type { Move } from "./circuit.ts"
@@ -31,6 +32,7 @@ export class Play {
     this.subject = new Subject(numbers, maxOps, {
       event: (event, fiber) => this.guard(() => this.hear(event, fiber)),
       commit: (step, fiber) => this.guard(() => this.hearCommit(step, fiber)),
+      untold: (pass, fiber) => this.guard(() => this.hearSuccess(pass, fiber)),
       release: (fiber) => this.guard(() => this.model.releases(this.callOf.get(fiber)!))
     })
     const exact = sequence.maxOps === undefined
@@ -86,12 +88,24 @@ export class Play {
     must(call !== undefined, "a report of nobody")
     if (input.op === "record") {
       const { duration, generation, outcome, probe, retryAfter } = input
-      must(generation === call.permit?.generation && probe === call.permit?.probe, "a report with another permit")
+      this.checkPermit(call, { generation, probe })
       this.model.records(call, outcome, duration, retryAfter, this.now)
     } else if (call.taken !== undefined) {
       this.model.givesBack(call, this.now)
       this.tally.add("given back")
     }
+  }
+
+  private hearSuccess(pass: CircuitPass, fiber: Fiber.Fiber<unknown, unknown>): void {
+    const call = this.callOf.get(fiber)
+    must(call !== undefined, "a success of nobody")
+    this.checkPermit(call, pass)
+    this.model.records(call, "success", this.now - pass.startedAt, 0, this.now)
+    this.tally.add("untold")
+  }
+
+  private checkPermit({ permit }: CallModel, of: { readonly generation: number; readonly probe: number }): void {
+    must(of.generation === permit?.generation && of.probe === permit?.probe, "a report with another permit")
   }
 
   play(): void {

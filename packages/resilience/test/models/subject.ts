@@ -3,6 +3,7 @@ import { Context, Effect, Fiber, Layer, Option, References } from "effect"
 import { World } from "effect-resilience-testing/World"
 import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Resilience, Retry } from "../../src/index.ts"
 import { type Event, EventSink } from "../../src/Event.ts"
+import { CircuitPass } from "../../src/internal/CircuitGate.ts"
 import { breaker } from "../../src/kernel/Breaker.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
 import { type AnySpace, type Step, Store } from "../../src/Store.ts"
@@ -16,6 +17,8 @@ export interface Ear {
   readonly event: (event: Event, fiber: AnyFiber) => void
   /** A question, a report, or what is given back: they have no events of their own. */
   readonly commit: (step: Step, fiber: AnyFiber) => void
+  /** A success that its circuit need not be told. */
+  readonly untold: (pass: CircuitPass, fiber: AnyFiber) => void
   readonly release: (fiber: AnyFiber) => void
 }
 
@@ -154,6 +157,10 @@ export class Subject {
             if (op === "record" || op === "refund" || op === "take") ear.commit(step, Fiber.getCurrent()!)
           }
           return sync.commit(steps, now, write)
+        },
+        release: (step) => {
+          if (step instanceof CircuitPass && step.input.op === "admit") ear.untold(step, Fiber.getCurrent()!)
+          sync.release(step)
         }
       }
     }

@@ -92,10 +92,9 @@ describe("evict forgets the key nearest to fresh", () => {
               else sync.hold(held.set(key, step).get(key)!, now)
               continue
             }
-            const {
-              allowed,
-              answers: [answer]
-            } = sync.commit([new Step(space, key, inputOf(roll, back))], now)
+            const step = new Step(space, key, inputOf(roll, back))
+            const allowed = sync.commit([step], now)
+            const answer = step.result?.[0]
             usedAt.set(key, now)
             if (allowed) given.push({ key, answer: answer as unknown as Record<string, unknown> })
             if (before.has(key) || before.size < maxKeys) continue

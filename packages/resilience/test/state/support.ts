@@ -3,6 +3,7 @@ import { assert } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import { CircuitBreaker, type Event, RateLimiter } from "../../src/index.ts"
 import { EventSink } from "../../src/Event.ts"
+import { committed } from "../../src/internal/answers.ts"
 import { layerMemory, type Step, Store, type SyncStore } from "../../src/Store.ts"
 import type { AnySpace } from "../../src/Store.ts"
 
@@ -40,9 +41,11 @@ export const neverForgets = (): Store["Service"] => {
       const results = steps.map((step) => step.space.kernel.step(step.space.policy, stateOf(step), step.input, now))
       const allowed = results.every(([answer]) => answer.allowed)
       if (allowed && write) steps.forEach(({ key, space }, i) => keysOf(space).set(key, results[i]![1]))
-      return { now, allowed, answers: results.map(([answer]) => answer) as never } // of the kernels of these steps
+      steps.forEach((step, i) => (step.result = results[i]))
+      return allowed
     },
     read: (space, key) => keysOf(space).get(key) as never, // states of this space's kernel
+    held: (step) => stateOf(step) as never, // as above
     isKept: () => true, // nothing is forgotten here
     hold: () => {},
     release: () => {},
@@ -56,7 +59,7 @@ export const neverForgets = (): Store["Service"] => {
   const now = Effect.clockWith((clock) => Effect.sync(() => Math.floor(Number(clock.monotonicTimeNanosUnsafe()) / 1e6)))
   return {
     sync,
-    commit: (steps) => Effect.map(now, (now) => sync.commit(steps, now)),
+    commit: (steps) => Effect.map(now, (now) => committed(steps, now, sync.commit(steps, now))),
     read: (space, key) => Effect.map(now, (now) => ({ now, state: sync.read(space, key) })),
     clear: (space) => Effect.sync(() => keysOf(space).clear())
   }

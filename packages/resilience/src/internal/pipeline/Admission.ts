@@ -10,9 +10,9 @@ import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Sink } from "../../Event.ts"
 import type { LimiterDecision } from "../../kernel/Limiter.ts"
-import type { BreakerDecision } from "../../kernel/Breaker.ts"
 import { type Rejection, type StoreError, TimeoutExceeded } from "../../Rejection.ts"
 import type { Committed, Step, Store } from "../../Store.ts"
+import { heard } from "../answers.ts"
 import type { CircuitPass } from "../CircuitGate.ts"
 import { emit } from "../events.ts"
 import type { LimitEntry } from "../LimitGate.ts"
@@ -21,50 +21,83 @@ import { nowOf, startTimer } from "../time.ts"
 import { Waiter } from "../WaitQueue.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
-type LimitAnswer = LimiterDecision<unknown>
 
-export interface AdmissionOptions {
-  readonly service: string
-  readonly key: string
-  readonly attempt: number
-  readonly store: Store["Service"]
-  readonly pass: CircuitPass | undefined
-  /** The permit of the call. Where it is not asked for, as for the slot of a further attempt, its circuit may move. */
-  readonly watched: CircuitPass | undefined
-  readonly entry: LimitEntry | undefined
-  readonly slots: SlotGate | undefined
+/** What an admission knows of its call. */
+export interface Caller {
+  readonly pipeline: {
+    readonly id: string
+    readonly store: Store["Service"]
+    readonly slots: SlotGate | undefined
+    readonly timeout: number
+  }
+  /** The key's name. */
+  readonly name: string
   /** The end of the whole call; no wait is longer. */
   readonly deadline: number
-  readonly timeout: number
-  readonly fiber: AnyFiber
   readonly sink: Sink | undefined
 }
 
 /** What a step answers that was not asked: nothing stands against it but those who wait already. */
-const NOT_ASKED: LimitAnswer = { allowed: true, retryAfter: 0, remaining: 0, resetAfter: 0, receipt: undefined }
+const NOT_ASKED: LimiterDecision<unknown> = {
+  allowed: true,
+  retryAfter: 0,
+  remaining: 0,
+  resetAfter: 0,
+  receipt: undefined
+}
+
+const NOTHING: ReadonlyArray<Step> = []
+
+/** The circuit's step first, then those of the limits. */
+const stepsOf = (pass: CircuitPass | undefined, entry: LimitEntry | undefined): ReadonlyArray<Step> => {
+  if (pass === undefined) return entry === undefined ? NOTHING : entry.steps
+  if (entry === undefined) return [pass]
+  return entry.steps.length === 1 ? [pass, entry.steps[0]!] : [pass, ...entry.steps]
+}
 
 export class Admission {
-  admitted = false
-  private options: AdmissionOptions
-  private readonly steps: ReadonlyArray<Step>
-  private limitAnswers: ReadonlyArray<LimitAnswer | undefined> = []
-  private slot = false
-  private waiter: Waiter | undefined
-  private unwatch: (() => void) | undefined
-  private arrivedAt = -1
-  private over = false
+  declare admitted: boolean
+  declare private readonly call: Caller
+  declare private readonly attempt: number
+  declare private readonly pass: CircuitPass | undefined
+  /** The permit of the call. Where it is not asked for, as for the slot of a further attempt, its circuit may move. */
+  declare private readonly watched: CircuitPass | undefined
+  declare private readonly entry: LimitEntry | undefined
+  declare private fiber: AnyFiber
+  declare private readonly steps: ReadonlyArray<Step>
+  declare private slot: boolean
+  declare private waiter: Waiter | undefined
+  private unwatch: (() => void) | undefined = undefined
+  declare private arrivedAt: number
+  declare private over: boolean
 
-  constructor(options: AdmissionOptions) {
-    this.options = options
-    const { entry, pass } = options
-    this.steps =
-      pass === undefined ? (entry?.steps ?? []) : entry === undefined ? [pass.step] : [pass.step, ...entry.steps]
+  constructor(
+    call: Caller,
+    attempt: number,
+    pass: CircuitPass | undefined,
+    watched: CircuitPass | undefined,
+    entry: LimitEntry | undefined,
+    fiber: AnyFiber
+  ) {
+    this.call = call
+    this.attempt = attempt
+    this.pass = pass
+    this.watched = watched
+    this.entry = entry
+    this.fiber = fiber
+    this.steps = stepsOf(pass, entry)
+    this.admitted = false
+    this.slot = false
+    this.waiter = undefined
+    this.arrivedAt = -1
+    this.over = false
   }
 
-  /** Succeeds once admitted. Nothing is held before, and whatever is held is given back by `end`. */
-  request(): Effect.Effect<void, Rejection | TimeoutExceeded> {
-    const { entry, fiber, pass, sink, slots, store, watched } = this.options
-    const now = nowOf(fiber)
+  /** `Effect.void` once admitted. Nothing is held before, and whatever is held is given back by `end`. */
+  request(now: number): Effect.Effect<void, Rejection | TimeoutExceeded> {
+    const { entry, fiber, pass, watched } = this
+    const { pipeline, sink } = this.call
+    const { slots, store } = pipeline
     if (pass === undefined && watched?.left(now, sink) === true) {
       this.leave() // with nothing: the caller looks, too
       return Effect.void
@@ -73,38 +106,37 @@ export class Admission {
     entry?.asks()
     const blocked = entry?.blocked(this.waiter) === true || slots?.blocked(this.waiter) === true
     if (store.sync === undefined) return this.requestElsewhere(blocked, now)
-    pass?.gate.feedSync(pass.step.key, now, sink, fiber)
-    if (this.steps.length === 0) return blocked ? this.refused([], now) : this.take([], now)
-    const { allowed, answers } = store.sync.commit(this.steps, now, !blocked)
-    return allowed && !blocked ? this.take(answers, now) : this.refused(answers, now)
+    pass?.gate.feedSync(pass.key, now, sink, fiber)
+    const allowed = this.steps.length === 0 || store.sync.commit(this.steps, now, !blocked)
+    return allowed && !blocked ? this.take(now) : this.refused(now)
   }
 
   private requestElsewhere(blocked: boolean, now: number): Effect.Effect<void, Rejection | TimeoutExceeded> {
-    const { fiber, key, slots, timeout } = this.options
-    if (this.steps.length === 0) return blocked ? this.refused([], now) : this.take([], now)
-    if (blocked)
-      return this.refused(
-        this.steps.map(() => NOT_ASKED),
-        now
-      )
-    if (slots !== undefined) {
-      slots.take() // or a call of this process could take it during the trip
+    const { name, pipeline } = this.call
+    if (blocked) {
+      for (const step of this.steps) step.result = [NOT_ASKED, undefined]
+      return this.refused(now)
+    }
+    if (this.steps.length === 0) return this.take(now)
+    if (pipeline.slots !== undefined) {
+      pipeline.slots.take() // or a call of this process could take it during the trip
       this.slot = true
     }
     return Effect.flatMap(this.trip(now), (exit) => {
       if (exit === undefined) {
         this.releaseSlot()
         this.leave()
-        return Effect.fail(new TimeoutExceeded({ key, scope: "call", timeoutMillis: timeout }))
+        return Effect.fail(new TimeoutExceeded({ key: name, scope: "call", timeoutMillis: pipeline.timeout }))
       }
       if (exit._tag === "Failure") {
         this.releaseSlot()
         const error = exit.cause.reasons.find(Cause.isFailReason)?.error
         return error === undefined ? Effect.failCause(exit.cause) : this.reject(error)
       }
-      if (exit.value.allowed) return this.proceed(nowOf(fiber))
+      if (exit.value.allowed) return this.proceed(nowOf(this.fiber))
       this.releaseSlot()
-      return this.refused(exit.value.answers, nowOf(fiber))
+      heard(this.steps, exit.value)
+      return this.refused(nowOf(this.fiber))
     })
   }
 
@@ -113,9 +145,10 @@ export class Admission {
    * comes, not when the call reads it: by then the call may have been interrupted, or long have left.
    */
   private trip(now: number): Effect.Effect<Exit.Exit<Committed<ReadonlyArray<Step>>, StoreError> | undefined> {
-    const { deadline, fiber, pass, sink, store } = this.options
-    const fed = pass?.gate.feed(pass.step.key, now, sink, fiber)
-    const commit = store.commit(this.steps)
+    const { fiber, pass } = this
+    const { deadline, pipeline, sink } = this.call
+    const fed = pass?.gate.feed(pass.key, now, sink, fiber)
+    const commit = pipeline.store.commit(this.steps)
     return Effect.callback((resume) => {
       // in a fiber of its own, begun in the same step that waits for it: a call may leave, its reply is still heard
       const asked = Effect.runForkWith(fiber.context)(fed === undefined ? commit : Effect.andThen(fed, commit))
@@ -123,8 +156,9 @@ export class Admission {
       asked.addObserver((exit) => {
         cancel()
         if (exit._tag === "Success" && exit.value.allowed) {
-          if (this.over) Effect.runForkWith(asked.context)(this.giveBack(exit.value.answers))
-          else this.admittedWith(exit.value.answers, nowOf(fiber))
+          heard(this.steps, exit.value)
+          if (this.over) Effect.runForkWith(asked.context)(this.giveBack())
+          else this.admittedAt(nowOf(fiber))
         }
         resume(Effect.succeed(exit))
       })
@@ -139,58 +173,52 @@ export class Admission {
   }
 
   /** A reply for a call that has left. Its fiber may have ended, and then knows neither clock nor services. */
-  private giveBack(answers: ReadonlyArray<unknown>): Effect.Effect<void> {
+  private giveBack(): Effect.Effect<void> {
     return Effect.withFiber((fiber) => {
-      this.options = { ...this.options, fiber }
-      if (this.options.pass !== undefined) this.options.pass.fiber = fiber
-      this.admittedWith(answers, nowOf(fiber))
+      this.fiber = fiber
+      if (this.pass !== undefined) this.pass.fiber = fiber
+      this.admittedAt(nowOf(fiber))
       return this.end("ignored", 0, false) ?? Effect.void
     })
   }
 
-  private take(answers: ReadonlyArray<unknown>, now: number): Effect.Effect<void> {
-    const { slots } = this.options
-    if (slots !== undefined && !this.slot) {
+  private take(now: number): Effect.Effect<void> {
+    const { slots } = this.call.pipeline
+    if (slots !== undefined) {
       slots.take()
       this.slot = true
     }
-    this.admittedWith(answers, now)
+    this.admittedAt(now)
     return this.proceed(now)
   }
 
   private proceed(now: number): Effect.Effect<void> {
-    const { attempt, fiber, key, service, sink } = this.options
+    const { name, pipeline, sink } = this.call
     if (sink !== undefined) {
-      emit(
-        sink,
-        { _tag: "Admitted", service, key, attempt, waited: this.waiter === undefined ? 0 : now - this.arrivedAt },
-        fiber
-      )
+      const waited = this.waiter === undefined ? 0 : now - this.arrivedAt
+      emit(sink, { _tag: "Admitted", service: pipeline.id, key: name, attempt: this.attempt, waited }, this.fiber)
     }
     return Effect.void
   }
 
-  private admittedWith(answers: ReadonlyArray<unknown>, now: number): void {
-    const { pass, sink } = this.options
+  private admittedAt(now: number): void {
     this.admitted = true
-    // the first answer is the circuit's, the others are the limits', as in `steps`
-    this.limitAnswers = (pass === undefined ? answers : answers.slice(1)) as ReadonlyArray<LimitAnswer>
-    pass?.admitted(answers[0] as BreakerDecision, now, sink)
+    this.pass?.admitted(now, this.call.sink)
     this.leave(true)
   }
 
-  private refused(answers: ReadonlyArray<unknown>, now: number): Effect.Effect<void, Rejection | TimeoutExceeded> {
-    const { deadline, entry, key, pass, slots, timeout } = this.options
-    if (pass !== undefined) {
-      const answer = answers[0] as BreakerDecision // as in `admittedWith`
-      if (!answer.allowed) return this.reject(pass.refusal(answer))
-    }
-    const limitAnswers = (pass === undefined ? answers : answers.slice(1)) as ReadonlyArray<LimitAnswer>
-    const limit = entry?.assess(limitAnswers, now, this.arrivedAt, deadline, this.waiter)
-    const slot = slots?.assess(key, now, this.arrivedAt, deadline, this.waiter)
+  /** Reads what was answered: the answers are on the steps. */
+  private refused(now: number): Effect.Effect<void, Rejection | TimeoutExceeded> {
+    const { entry, pass } = this
+    const { deadline, name, pipeline } = this.call
+    const { slots, timeout } = pipeline
+    const answer = pass?.result?.[0]
+    if (pass !== undefined && answer?.allowed === false) return this.reject(pass.refusal(answer))
+    const limit = entry?.assess(now, this.arrivedAt, deadline, this.waiter)
+    const slot = slots?.assess(name, now, this.arrivedAt, deadline, this.waiter)
     if (this.waiter !== undefined && now >= deadline) {
       this.leave()
-      return Effect.fail(new TimeoutExceeded({ key, scope: "call", timeoutMillis: timeout }))
+      return Effect.fail(new TimeoutExceeded({ key: name, scope: "call", timeoutMillis: timeout }))
     }
     if (limit?._tag === "Rejected") return this.reject(limit.rejection)
     if (slot?._tag === "Rejected") return this.reject(slot.rejection)
@@ -204,15 +232,15 @@ export class Admission {
       slots!.queue.stand(waiter, Infinity)
       if (arrives) this.emitQueued("bulkhead", "bulkhead")
     }
-    return Effect.flatMap(waiter.park, () => this.request())
+    return Effect.flatMap(waiter.park, () => this.request(nowOf(this.fiber)))
   }
 
   /** From the first refusal on, the call also wakes when its circuit moves. */
   private wait(now: number): Waiter {
     if (this.waiter === undefined) {
-      const { entry, fiber, watched } = this.options
+      const { entry, fiber, watched } = this
       const waiter = (this.waiter = new Waiter(fiber, this.arrivedAt, entry?.cost ?? 1, entry?.set ?? ""))
-      this.unwatch = watched?.gate.watch(watched.step, () => waiter.wake(), now)
+      this.unwatch = watched?.gate.watch(watched, () => waiter.wake(), now)
     }
     return this.waiter
   }
@@ -230,19 +258,22 @@ export class Admission {
   }
 
   private emitRejected(rejection: Rejection): void {
-    const { attempt, fiber, key, service, sink } = this.options
-    if (sink !== undefined) emit(sink, { _tag: "Rejected", service, key, attempt, rejection }, fiber)
+    const { name, pipeline, sink } = this.call
+    if (sink === undefined) return
+    emit(sink, { _tag: "Rejected", service: pipeline.id, key: name, attempt: this.attempt, rejection }, this.fiber)
   }
 
   private emitQueued(policy: "rateLimiter" | "bulkhead", limit: string): void {
-    const { fiber, key, service, sink } = this.options
-    if (sink !== undefined) emit(sink, { _tag: "Queued", service, key, policy, limit }, fiber)
+    const { name, pipeline, sink } = this.call
+    if (sink !== undefined) {
+      emit(sink, { _tag: "Queued", service: pipeline.id, key: name, policy, limit }, this.fiber)
+    }
   }
 
   releaseSlot(): void {
     if (!this.slot) return
     this.slot = false
-    this.options.slots!.release()
+    this.call.pipeline.slots!.release()
   }
 
   /**
@@ -259,13 +290,13 @@ export class Admission {
     this.releaseSlot()
     if (!this.admitted) return undefined
     this.admitted = false
-    const { entry, fiber, pass, sink, store } = this.options
-    const now = nowOf(fiber)
-    const recorded = pass?.record(started ? outcome : "ignored", now, retryAfter, sink)
+    const { entry } = this
+    const recorded = this.pass?.record(started ? outcome : "ignored", retryAfter, this.call.sink)
     if (started || entry === undefined) return recorded
-    const refunds = entry.refunds(this.limitAnswers)
+    const { store } = this.call.pipeline
+    const refunds = entry.refunds()
     if (store.sync !== undefined) {
-      store.sync.commit(refunds, now)
+      store.sync.commit(refunds, nowOf(this.fiber))
       entry.refunded()
       return recorded
     }

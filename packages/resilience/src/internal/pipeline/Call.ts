@@ -23,9 +23,9 @@ import type { LimitGate } from "../LimitGate.ts"
 import type { SlotGate } from "../SlotGate.ts"
 import { nowOf } from "../time.ts"
 import { maybeInTransaction, outsideTransactions } from "../transaction.ts"
-import { Admission } from "./Admission.ts"
+import { Admission, type Caller } from "./Admission.ts"
 import { backOff } from "./backOff.ts"
-import { begin } from "./begin.ts"
+import { begin, beginsNext } from "./begin.ts"
 import { withTimer } from "./withTimer.ts"
 
 /** What a service composes: every part is optional. Times are milliseconds, `Infinity` for none. */
@@ -77,39 +77,44 @@ export const run = <A, E, R>(
 ): Effect.Effect<A, E | PipelineError, R> =>
   Effect.withFiber<A, E | PipelineError, R>((fiber) => {
     const call = new Call(pipeline, self, key, options, fiber)
-    const run = Effect.onExitPrimitive(
-      Effect.suspend(() => call.attempt(1)),
-      (exit) => call.end(exit)
-    )
+    const begun = Effect.suspend(() => call.begin())
+    const caught =
+      call.plain && pipeline.retry !== undefined ? Effect.catchCause(begun, (cause) => call.caught(cause)) : begun
+    const run = Effect.onExitPrimitive(caught, (exit) => call.end(exit))
     return maybeInTransaction(fiber) ? outsideTransactions(run) : run
   })
 
-class Call<A, E, R> {
-  private readonly pipeline: Pipeline
-  private readonly self: Effect.Effect<A, E, R>
-  private readonly key: Key
-  private readonly name: string
-  private readonly options: CallOptions
-  private readonly fiber: Fiber.Fiber<unknown, unknown>
-  private readonly sink: Sink | undefined
-  private readonly startedAt: number
-  private readonly deadline: number
+class Call<A, E, R> implements Caller {
+  declare readonly pipeline: Pipeline
+  declare readonly name: string
+  declare readonly sink: Sink | undefined
+  declare deadline: number
+  declare private readonly self: Effect.Effect<A, E, R>
+  declare private readonly key: Key
+  declare private readonly options: CallOptions
+  declare private readonly fiber: Fiber.Fiber<unknown, unknown>
+  declare private startedAt: number
   /** The admission whose outcome is still to be reported. */
-  private admission: Admission | undefined
-  private pass: CircuitPass | undefined
+  declare private admission: Admission | undefined
+  declare private pass: CircuitPass | undefined
   /** A later attempt's own slot. */
-  private slot: Admission | undefined
-  private driver: Driver<unknown> | undefined
-  private readonly errors: Array<unknown> = []
-  private attempts = 0
-  private started = false
-  private timedOut = false
+  declare private slot: Admission | undefined
+  declare private driver: Driver<unknown> | undefined
+  declare private errors: Array<unknown> | undefined
+  declare private attempts: number
+  /**
+   * Whether the first attempt may be nothing but the effect itself, and then whether it was: nobody watches it, nor the
+   * time it takes, and its failure is caught where `begin` was called.
+   */
+  declare plain: boolean
+  declare private started: boolean
+  declare private timedOut: boolean
   /** The last timeout of this call's own: no function of the user knows it. */
-  private timeout: TimeoutExceeded | undefined
+  declare private timeout: TimeoutExceeded | undefined
   /** A function of the user threw: the call tells nothing about the dependency. */
-  private broken = false
-  private lastExit: Exit.Exit<never, E | PipelineError> | undefined
-  private outcome: Outcome | undefined
+  declare private broken: boolean
+  declare private lastExit: Exit.Exit<never, E | PipelineError> | undefined
+  declare private outcome: Outcome | undefined
 
   constructor(
     pipeline: Pipeline,
@@ -125,19 +130,45 @@ class Call<A, E, R> {
     this.options = options
     this.fiber = fiber
     this.sink = sinkOf(fiber)
-    this.startedAt = nowOf(fiber)
-    this.deadline = this.startedAt + pipeline.timeout
+    this.plain = this.sink === undefined && Math.min(pipeline.timeout, pipeline.attemptTimeout) === Infinity
+    this.deadline = Infinity
+    this.startedAt = -1
+    this.admission = undefined
+    this.pass = undefined
+    this.slot = undefined
+    this.driver = undefined
+    this.errors = undefined
+    this.attempts = 0
+    this.started = false
+    this.timedOut = false
+    this.timeout = undefined
+    this.broken = false
+    this.lastExit = undefined
+    this.outcome = undefined
   }
 
-  attempt(n: number): Effect.Effect<A, E | PipelineError, R> {
+  begin(): Effect.Effect<A, E | PipelineError, R> {
+    this.startedAt = nowOf(this.fiber)
+    this.deadline = this.startedAt + this.pipeline.timeout
+    return this.attempt(1, this.startedAt)
+  }
+
+  /** Whatever comes out of `begin`: of an attempt that has no handler of its own, or the end of all others. */
+  caught(cause: Cause.Cause<E | PipelineError>): Effect.Effect<A, E | PipelineError, R> {
+    if (!this.plain) return Effect.failCause(cause)
+    this.plain = false
+    return this.failed(cause as Cause.Cause<E>, 1, this.pipeline.retry!) // nothing of ours fails in a plain attempt
+  }
+
+  private attempt(n: number, now: number): Effect.Effect<A, E | PipelineError, R> {
     const { pipeline } = this
     const whole = n === 1 || pipeline.perAttempt || this.admission === undefined
     if (!whole && pipeline.slots === undefined) return this.runAttempt(n)
     const admission = this.admissionFor(n, whole)
-    const admitted = admission.request()
+    const admitted = admission.request(now)
     // while a further attempt waits for its slot, the circuit that admitted the call may move
     const go = () => (!whole && this.moved() ? this.lastExit! : this.runAttempt(n))
-    if (admitted === Effect.void) return go()
+    if (admitted === Effect.void) return whole ? this.runAttempt(n) : go()
     return Effect.matchEffect(admitted, { onFailure: (error) => this.notAdmitted(error, n, whole), onSuccess: go })
   }
 
@@ -147,29 +178,12 @@ class Call<A, E, R> {
   }
 
   private admissionFor(n: number, whole: boolean): Admission {
-    const { deadline, fiber, key, name, options, pipeline, sink } = this
-    if (whole) this.pass = pipeline.circuit?.pass(key, fiber)
-    const admission = new Admission({
-      service: pipeline.id,
-      key: name,
-      attempt: n,
-      store: pipeline.store,
-      pass: whole ? this.pass : undefined,
-      watched: this.pass,
-      entry: whole ? pipeline.limits?.entry(key, options.cost, options.maxWait) : undefined,
-      slots: pipeline.slots,
-      deadline,
-      timeout: pipeline.timeout,
-      fiber,
-      sink
-    })
-    if (whole) {
-      this.admission = admission
-      this.started = false
-    } else {
-      this.slot = admission
-    }
-    return admission
+    const { fiber, key, options, pipeline } = this
+    if (!whole) return (this.slot = new Admission(this, n, undefined, this.pass, undefined, fiber))
+    const pass = (this.pass = pipeline.circuit?.pass(key, fiber))
+    const entry = pipeline.limits?.entry(key, options.cost, options.maxWait)
+    this.started = false
+    return (this.admission = new Admission(this, n, pass, pass, entry, fiber))
   }
 
   /** The first refusal is the call's answer. A later one only means that there is no further attempt. */
@@ -188,7 +202,7 @@ class Call<A, E, R> {
     const exit = this.lastExit ?? Exit.fail(error)
     if (retry === undefined || !this.ask(() => retry.retries(error))) return exit
     this.lastExit = exit
-    if (retry.onExhausted === "wrap") this.errors.push(error)
+    if (retry.onExhausted === "wrap") (this.errors ??= []).push(error)
     this.admission = this.pass = undefined
     return n < retry.maxAttempts ? this.again(exit, error, n) : this.exhausted(exit)
   }
@@ -196,16 +210,28 @@ class Call<A, E, R> {
   private runAttempt(n: number): Effect.Effect<A, E | PipelineError, R> {
     const { attemptTimeout, retry } = this.pipeline
     this.attempts = n
-    const begun = begin(this.self, () => {
-      this.started = true
-    })
-    const left = this.deadline === Infinity ? Infinity : this.deadline - nowOf(this.fiber)
-    const timed: Effect.Effect<A, E | TimeoutExceeded, R> =
-      Math.min(attemptTimeout, left) === Infinity
-        ? begun
-        : withTimer(begun, Math.min(attemptTimeout, left), () => this.timeoutOf(left <= attemptTimeout))
+    if (this.plain) {
+      // with the fiber's next operation the effect begins: what an interruption finds is that it has
+      this.plain = n === 1 && beginsNext(this.fiber)
+      if (this.plain) {
+        this.started = true
+        return this.self
+      }
+    }
+    const timed = this.timed(attemptTimeout)
     const seen = this.sink === undefined ? timed : this.observed(timed, n, this.sink)
     return retry === undefined ? seen : Effect.catchCause(seen, (cause) => this.failed(cause, n, retry))
+  }
+
+  private timed(attemptTimeout: number): Effect.Effect<A, E | TimeoutExceeded, R> {
+    const onBegin = () => {
+      this.started = true
+    }
+    const left = this.deadline === Infinity ? Infinity : this.deadline - nowOf(this.fiber)
+    const millis = Math.min(attemptTimeout, left)
+    return millis === Infinity
+      ? begin(this.self, onBegin)
+      : withTimer(this.self, this.fiber, millis, onBegin, () => this.timeoutOf(left <= attemptTimeout))
   }
 
   private timeoutOf(wholeCall: boolean): TimeoutExceeded {
@@ -260,7 +286,7 @@ class Call<A, E, R> {
       const fail = cause.reasons.find(Cause.isFailReason)
       if (fail === undefined || cause.reasons.some(Cause.isDieReason) || this.timedOut || this.pass?.probe) return exit
       const error = fail.error
-      if (retry.onExhausted === "wrap") this.errors.push(error)
+      if (retry.onExhausted === "wrap") (this.errors ??= []).push(error)
       const worthwhile = error === this.timeout || this.ask(() => retry.retries(error))
       if (!worthwhile) return exit
       return n < retry.maxAttempts ? this.again(exit, error, n) : this.exhausted(exit)
@@ -273,7 +299,7 @@ class Call<A, E, R> {
 
   private exhausted(exit: Exit.Exit<never, E | PipelineError>): Effect.Effect<never, E | PipelineError> {
     if (this.pipeline.retry?.onExhausted !== "wrap") return exit
-    return Effect.fail(new RetryExhausted({ key: this.name, attempts: this.attempts, errors: this.errors }))
+    return Effect.fail(new RetryExhausted({ key: this.name, attempts: this.attempts, errors: this.errors ?? [] }))
   }
 
   /** Waits for the next attempt, unless there is none. */
@@ -295,7 +321,7 @@ class Call<A, E, R> {
       const left = this.deadline - nowOf(fiber)
       return Effect.flatMap(backOff(fiber, Math.min(delay, left), this.pass), () => {
         if (this.moved()) return exit
-        return delay >= left ? Effect.fail(this.timeoutOf(true)) : this.attempt(n + 1)
+        return delay >= left ? Effect.fail(this.timeoutOf(true)) : this.attempt(n + 1, nowOf(fiber))
       })
     }
     return Effect.isEffect(delay) ? Effect.flatMap(this.guard(delay), after) : after(delay)
@@ -369,7 +395,7 @@ class Call<A, E, R> {
           key: this.name,
           outcome: this.outcome ?? "ignored",
           attempts: this.attempts,
-          duration: nowOf(fiber) - this.startedAt,
+          duration: this.startedAt < 0 ? 0 : nowOf(fiber) - this.startedAt,
           timedOut: this.timedOut,
           rejected: !ran && exit._tag === "Failure" && isRejection(exit.cause.reasons.find(Cause.isFailReason)?.error)
         },

@@ -28,7 +28,7 @@ export const backOff = (
     const onMove = () => {
       if (pass.left(nowOf(fiber), undefined)) fiber.currentDispatcher.scheduleTask(done, 0)
     }
-    const unwatch = pass.gate.watch(pass.step, onMove, nowOf(fiber))
+    const unwatch = pass.gate.watch(pass, onMove, nowOf(fiber))
     const cancel = startTimer(fiber, millis, done)
     const stop = () => {
       unwatch()

@@ -2,6 +2,11 @@
  * Knowing for sure whether an effect began.
  */
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+
+/** Whether the fiber does not yield before its next operation. */
+export const beginsNext = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
+  fiber.currentOpCount + 1 < fiber.cache.maxOpsBeforeYield
 
 /**
  * Runs `onBegin` in the same step in which the effect begins. A fiber may yield between any two operations, and be
@@ -9,7 +14,7 @@ import * as Effect from "effect/Effect"
  */
 export const begin = <A, E, R>(self: Effect.Effect<A, E, R>, onBegin: () => void): Effect.Effect<A, E, R> => {
   const step: Effect.Effect<A, E, R> = Effect.withFiber<A, E, R>((fiber) => {
-    if (fiber.currentOpCount + 1 < fiber.cache.maxOpsBeforeYield) {
+    if (beginsNext(fiber)) {
       onBegin()
       return self
     }

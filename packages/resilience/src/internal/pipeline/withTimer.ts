@@ -15,33 +15,34 @@ import { startTimer } from "../time.ts"
  */
 export const withTimer = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
+  parent: Fiber.Fiber<unknown, unknown>,
   millis: number,
+  onBegin: () => void,
   onTimeout: () => E2
 ): Effect.Effect<A, E | E2, R> =>
-  Effect.withFiber<A, E | E2, R>((parent) => {
-    if (millis <= 0) return Effect.fail(onTimeout())
-    // forked inside the callback, in the same step that registers its cancellation: no interruption fits between
-    return Effect.callback<A, E | E2>((resume) => {
-      // the parent's fiber has all of R, or it could not run this
-      const child = Effect.runForkWith(parent.context)(self as Effect.Effect<A, E>, dispatchedBy(parent))
-      const done = child.pollUnsafe()
-      if (done !== undefined) return resume(done)
-      let error: E2 | undefined
-      const cancel = startTimer(parent, millis, () => {
-        error = onTimeout()
-        child.interruptUnsafe(parent.id)
-      })
-      child.addObserver((exit) => {
-        if (error === undefined) {
-          cancel()
-          resume(exit)
-        } else {
-          const died = exit._tag === "Failure" && exit.cause.reasons.some(Cause.isDieReason)
-          resume(died ? exit : Exit.fail(error))
-        }
-      })
-      return Effect.suspend(() => Effect.asVoid(Fiber.interrupt(child)))
+  // forked inside the callback, in the same step that registers its cancellation: no interruption fits between
+  Effect.callback<A, E | E2>((resume) => {
+    if (millis <= 0) return resume(Effect.fail(onTimeout()))
+    onBegin()
+    // the parent's fiber has all of R, or it could not run this
+    const child = Effect.runForkWith(parent.context)(self as Effect.Effect<A, E>, dispatchedBy(parent))
+    const done = child.pollUnsafe()
+    if (done !== undefined) return resume(done)
+    let error: E2 | undefined
+    const cancel = startTimer(parent, millis, () => {
+      error = onTimeout()
+      child.interruptUnsafe(parent.id)
     })
+    child.addObserver((exit) => {
+      if (error === undefined) {
+        cancel()
+        resume(exit)
+      } else {
+        const died = exit._tag === "Failure" && exit.cause.reasons.some(Cause.isDieReason)
+        resume(died ? exit : Exit.fail(error))
+      }
+    })
+    return Effect.suspend(() => Effect.asVoid(Fiber.interrupt(child)))
   })
 
 /** `Effect.runSync` drains only the dispatcher of the fiber it started, so a child must not have another. */
