@@ -1,0 +1,109 @@
+/**
+ * A kernel in TypeScript, as Lua 5.1 and as the shapes of its data.
+ */
+import ts from "typescript"
+import tstl from "typescript-to-lua"
+import { link } from "./link.ts"
+import { type Shape, shapeOf } from "./shapes.ts"
+
+export interface Source {
+  readonly file: string
+  /** Under which name the file exports the kernel. */
+  readonly name: string
+}
+
+/** As `Compiled` of effect-resilience-redis, which runs it. */
+export interface Compiled {
+  readonly id: string
+  readonly policy: Shape
+  readonly state: Shape
+  readonly input: Shape
+  readonly answer: Shape
+  readonly lua: string
+}
+
+const strict: ts.CompilerOptions = {
+  target: ts.ScriptTarget.ES2022,
+  lib: ["lib.es2023.d.ts"],
+  module: ts.ModuleKind.NodeNext,
+  moduleResolution: ts.ModuleResolutionKind.NodeNext,
+  strict: true,
+  noEmit: true,
+  allowImportingTsExtensions: true,
+  skipLibCheck: true,
+  customConditions: ["effect-resilience-source"],
+  types: []
+}
+
+const must = (diagnostics: ReadonlyArray<ts.Diagnostic>, where: string): void => {
+  const errors = diagnostics.filter(({ category }) => category === ts.DiagnosticCategory.Error)
+  if (errors.length === 0) return
+  const host = { getCurrentDirectory: () => "", getCanonicalFileName: (name: string) => name, getNewLine: () => "\n" }
+  throw new Error(`${where}\n${ts.formatDiagnostics(errors, host)}`)
+}
+
+/** A call on one line: a script is sent and hashed as a whole. */
+const compact = (lua: string): string =>
+  lua
+    .replaceAll(/([({,])\n\s+/g, (_, open) => (open === "," ? ", " : open))
+    .replaceAll(/\n\s*([)}])/g, "$1")
+    .replaceAll(/^ +/gm, (indent) => " ".repeat(indent.length / 4))
+
+const toLua = (text: string, { file, name }: Source): string => {
+  const { diagnostics, transpiledFiles } = tstl.transpileVirtualProject(
+    { "kernel.ts": `/** @noSelfInFile */\n${text}` }, // the option `noImplicitSelf` does not reach a virtual file
+    {
+      target: ts.ScriptTarget.ES2022,
+      lib: ["lib.es2023.d.ts"],
+      strict: true,
+      types: [],
+      removeComments: true,
+      luaTarget: tstl.LuaTarget.Lua51,
+      luaLibImport: tstl.LuaLibImportKind.Inline,
+      noHeader: true,
+      sourceMapTraceback: false
+    }
+  )
+  must(diagnostics as unknown as ReadonlyArray<ts.Diagnostic>, file) // of the same TypeScript
+  const lua = transpiledFiles.find(({ lua }) => lua !== undefined)?.lua ?? ""
+  // the module's table becomes the kernel's
+  const [body, kernel, ...more] = lua
+    .replace("local ____exports = {}\n", "")
+    .replace(/\nreturn ____exports\s*$/, "")
+    .split(`____exports.${name} = `)
+  if (body === undefined || kernel === undefined || more.length > 0 || /____exports|require\(/.test(body + kernel)) {
+    throw new Error(`${file}: the kernel is not one constant\n${lua}`)
+  }
+  return compact(`${body}return ${kernel.trim()}`)
+}
+
+export const compile = (sources: ReadonlyArray<Source>): ReadonlyArray<Compiled> => {
+  const program = ts.createProgram(
+    sources.map(({ file }) => file),
+    strict
+  )
+  must(ts.getPreEmitDiagnostics(program), "the kernels")
+  const checker = program.getTypeChecker()
+  return sources.map((source) => {
+    const file = program.getSourceFile(source.file)!
+    const symbol = checker
+      .getExportsOfModule(checker.getSymbolAtLocation(file)!)
+      .find((one) => one.name === source.name)
+    if (symbol === undefined) throw new Error(`${source.file} exports no ${source.name}`)
+    const kernel = checker.getTypeOfSymbol(symbol)
+    const step = checker.getTypeOfSymbol(checker.getPropertyOfType(kernel, "step")!).getCallSignatures()[0]!
+    const [policy, state, input] = step.parameters.map((parameter) => checker.getTypeOfSymbol(parameter))
+    const [answer] = checker.getTypeArguments(step.getReturnType() as ts.TypeReference) // a kernel returns a pair
+    const lua = toLua(link(program, file, source.name), source)
+    const id = /\bid = "([^"]+)"/.exec(lua)?.[1]
+    if (id === undefined) throw new Error(`${source.file}: ${source.name} has no id that is written out`)
+    return {
+      id,
+      policy: shapeOf(checker, policy!, `${id} policy`),
+      state: shapeOf(checker, state!, `${id} state`),
+      input: shapeOf(checker, input!, `${id} input`),
+      answer: shapeOf(checker, answer!, `${id} answer`),
+      lua
+    }
+  })
+}

@@ -1,0 +1,91 @@
+/**
+ * One file out of a kernel and all it imports: what it reaches, and nothing else.
+ *
+ * A kernel's modules become one scope, where calls are direct. Two declarations of one name are an error of the
+ * compiler's, not a silent choice.
+ */
+import ts from "typescript"
+
+interface Declared {
+  readonly names: ReadonlyArray<string>
+  readonly uses: ReadonlySet<string>
+  readonly text: string
+  readonly isType: boolean
+}
+
+const namesOf = (statement: ts.Statement): ReadonlyArray<string> => {
+  if (ts.isVariableStatement(statement)) {
+    return statement.declarationList.declarations.map(({ name }) => name.getText())
+  }
+  if (ts.isFunctionDeclaration(statement)) return statement.name === undefined ? [] : [statement.name.text]
+  return []
+}
+
+const usesOf = (node: ts.Node): ReadonlySet<string> => {
+  const uses = new Set<string>()
+  const visit = (node: ts.Node): void => {
+    if (ts.isIdentifier(node)) uses.add(node.text)
+    ts.forEachChild(node, visit)
+  }
+  visit(node)
+  return uses
+}
+
+/** The statement without `export`, but for the one that is asked for. */
+const textOf = (statement: ts.Statement, keep: boolean): string => {
+  const modifier = ts.canHaveModifiers(statement)
+    ? ts.getModifiers(statement)?.find(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)
+    : undefined
+  const start = keep || modifier === undefined ? statement.getStart() : modifier.getEnd()
+  return statement.getSourceFile().text.slice(start, statement.getEnd())
+}
+
+/** All files that `file` needs, those first that others need. */
+const filesOf = (program: ts.Program, file: ts.SourceFile): ReadonlyArray<ts.SourceFile> => {
+  const seen = new Set<ts.SourceFile>()
+  const visit = (file: ts.SourceFile): ReadonlyArray<ts.SourceFile> => {
+    if (seen.has(file)) return []
+    seen.add(file)
+    const imported = file.statements.flatMap((statement) => {
+      if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) return []
+      const bindings = ts.isImportDeclaration(statement) ? statement.importClause?.namedBindings : undefined
+      if (bindings !== undefined && !ts.isNamedImports(bindings)) return [] // nothing of it is found, should it be reached
+      if (bindings?.elements.some(({ propertyName }) => propertyName !== undefined) === true) {
+        throw new Error(`${file.fileName}: a kernel renames nothing that it imports`)
+      }
+      const checker = program.getTypeChecker()
+      const symbol =
+        statement.moduleSpecifier === undefined ? undefined : checker.getSymbolAtLocation(statement.moduleSpecifier)
+      const target = symbol?.valueDeclaration
+      return target !== undefined && ts.isSourceFile(target) ? [target] : []
+    })
+    return [...imported.flatMap(visit), file]
+  }
+  return visit(file)
+}
+
+export const link = (program: ts.Program, file: ts.SourceFile, name: string): string => {
+  const declared = filesOf(program, file).flatMap((source) =>
+    source.statements.flatMap((statement): ReadonlyArray<Declared> => {
+      if (ts.isImportDeclaration(statement) || ts.isExportDeclaration(statement)) return []
+      const isType = ts.isInterfaceDeclaration(statement) || ts.isTypeAliasDeclaration(statement)
+      const names = namesOf(statement)
+      const keep = source === file && names.includes(name)
+      // a field that holds a function is no method
+      const noSelf = ts.isInterfaceDeclaration(statement) ? "/** @noSelf */ " : ""
+      return [{ names, uses: usesOf(statement), text: noSelf + textOf(statement, keep), isType }]
+    })
+  )
+  const reached = new Set([name])
+  // a statement that declares nothing (a loop that fills a table) goes with the names it uses
+  const isReached = ({ names, uses }: Declared) =>
+    names.length > 0 ? names.some((one) => reached.has(one)) : [...uses].some((one) => reached.has(one))
+  for (let before = 0; before < reached.size;) {
+    before = reached.size
+    for (const one of declared) if (!one.isType && isReached(one)) for (const used of one.uses) reached.add(used)
+  }
+  return declared
+    .filter((one) => one.isType || isReached(one))
+    .map(({ text }) => text)
+    .join("\n")
+}

@@ -1,0 +1,101 @@
+/**
+ * The state of limits and circuits in Redis, so that all processes of a service decide as one.
+ *
+ * A whole admission, whatever limits and circuit it asks, is one script: one trip, on the server's clock, all or nothing.
+ * The script runs the very algorithms of effect-resilience, compiled to Lua.
+ *
+ * Redis 6.2 or newer, Valkey, behind Sentinel or as a Cluster. The connection is effect's own `Redis` service:
+ * `NodeRedis.layer` of `@effect/platform-node`, or `RedisCluster.layer` and `RedisSentinel.layer` of this package.
+ *
+ * **Example** (One limit for all processes)
+ *
+ * ```ts
+ * import { NodeRedis } from "@effect/platform-node"
+ * import { Layer } from "effect"
+ * import { RateLimiter, Resilience } from "effect-resilience"
+ * import { RedisStore } from "effect-resilience-redis"
+ *
+ * class Payments extends Resilience.Service<Payments>()("app/Payments", {
+ *   rateLimiter: RateLimiter.tokenBucket({ limit: 100, window: "1 second" })
+ * }) {}
+ *
+ * const PaymentsLive = Payments.layerFromStore.pipe(
+ *   Layer.provide(RedisStore.layer({ prefix: "shop" })),
+ *   Layer.provide(NodeRedis.layer({ url: "redis://127.0.0.1:6379" }))
+ * )
+ * ```
+ *
+ * **Keys**
+ *
+ *     shop:{key/417}:app/Payments/limit:token-bucket@1:ada
+ *     prefix  tag     space              algorithm      key
+ *
+ * All but plain characters are written in hex, so no two policies, algorithms or keys meet. Redis Cluster chooses a slot by
+ * what stands in braces. Where each call of a service takes one key (one limit, or limits and a circuit that all look at
+ * the same part of it), that is one of 1,024 numbers made of the key, and the service is spread over the cluster. Else it
+ * is the service's name (`{service/app/Payments}`), and the service is on one machine: what a call takes at once must be in one place.
+ *
+ * Every state goes by itself when it may be forgotten. An open circuit and one that counts calls have no end, so they
+ * stay, unless `idleTimeToLive` is set. `clear` (`reset` without a key) begins a new epoch, noted in one small key for
+ * each tag, which stays; what is of an older epoch counts as absent. `maxKeys` and `overflow` mean nothing here: bound the
+ * memory of the server, with `maxmemory-policy volatile-ttl`, which forgets first what is nearest to fresh.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redis from "effect/persistence/Redis"
+import { InvalidPolicyError } from "effect-resilience/Rejection"
+import { Store } from "effect-resilience/Store"
+import type { Compiled } from "./internal/compiled.ts"
+import * as redisStore from "./internal/redisStore.ts"
+
+export type { Compiled, Field, Shape } from "./internal/compiled.ts"
+
+/**
+ * Where states are kept, and which other algorithms Redis knows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /**
+   * What all keys begin with. Processes with the same prefix share their limits. Default: "resilience".
+   */
+  readonly prefix?: string | undefined
+  /**
+   * Kernels of your own that Redis is to run, too. A kernel that is not among them works as well, in two trips: its state
+   * is read, it is asked in this process, and what it leaves is written if nobody was faster.
+   */
+  readonly kernels?: ReadonlyArray<Compiled> | undefined
+}
+
+/**
+ * A store in Redis.
+ *
+ * It fails with `StoreError` where Redis does, and sets no bound to how long that takes: a client that is not connected may
+ * hold a command back until it is. Services bound it themselves, by `store.deadline`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options = {}): Effect.Effect<Store["Service"], never, Redis.Redis> => {
+  const { kernels = [], prefix = "resilience" } = options
+  if (typeof prefix !== "string") {
+    throw new InvalidPolicyError({
+      module: "RedisStore",
+      parameter: "prefix",
+      value: prefix,
+      reason: "must be a string"
+    })
+  }
+  return Effect.map(Redis.Redis, (redis) => redisStore.make(redis, { prefix, kernels }))
+}
+
+/**
+ * Provides a store in Redis.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<Store, never, Redis.Redis> => Layer.effect(Store, make(options))

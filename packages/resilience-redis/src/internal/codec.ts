@@ -1,0 +1,156 @@
+/**
+ * Plain data as words with one space between them, in the order that its shape gives them. No word is empty or holds a space.
+ *
+ * `luaCodec` writes the same in Lua. Numbers are written so that the very same double is read back; a list is preceded
+ * by its length; a string begins with an apostrophe, and all but plain characters in it are bytes of UTF-8 in hex. A lone
+ * surrogate is written as if UTF-8 had it, so that no two strings are one.
+ */
+import type { Field, Shape } from "./compiled.ts"
+
+const special = /[^A-Za-z0-9_.:/@-]/
+const specials = /[^A-Za-z0-9_.:/@-]/gu
+const hex = (byte: number): string => `%${byte < 16 ? "0" : ""}${byte.toString(16).toUpperCase()}`
+
+const escaped = (character: string): string => {
+  const code = character.codePointAt(0)!
+  if (code < 0x80) return hex(code)
+  if (code < 0x800) return hex(0xc0 | (code >> 6)) + hex(0x80 | (code & 0x3f))
+  const low = hex(0x80 | ((code >> 6) & 0x3f)) + hex(0x80 | (code & 0x3f))
+  if (code < 0x10000) return hex(0xe0 | (code >> 12)) + low
+  return hex(0xf0 | (code >> 18)) + hex(0x80 | ((code >> 12) & 0x3f)) + low
+}
+
+/** Any string in plain characters and `%`. No two are one, and none is longer than it must be. */
+export const escape = (text: string): string => (special.test(text) ? text.replace(specials, escaped) : text)
+
+export const unescape = (text: string): string => {
+  if (!text.includes("%")) return text
+  return text.replaceAll(/(?:%[0-9A-F]{2})+/g, (run) => {
+    const bytes = run
+      .slice(1)
+      .split("%")
+      .map((byte) => Number.parseInt(byte, 16))
+    let out = ""
+    for (let i = 0; i < bytes.length;) {
+      const first = bytes[i++]!
+      const more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3
+      let code = more === 0 ? first : first & (0x3f >> more)
+      for (const end = i + more; i < end; i++) code = (code << 6) | (bytes[i]! & 0x3f)
+      out += String.fromCodePoint(code)
+    }
+    return out
+  })
+}
+
+const wordOf = (value: number): string => (Object.is(value, -0) ? "-0" : String(value))
+
+/** Words that are still to be read. */
+export class Words {
+  private readonly words: ReadonlyArray<string>
+  private next = 0
+  constructor(text: string) {
+    this.words = text.split(" ")
+  }
+  word(): string {
+    const word = this.words[this.next++]
+    if (word === undefined || word === "") throw new Error("a value in Redis ends too early: who else wrote it?")
+    return word
+  }
+  number(): number {
+    const number = Number(this.word())
+    if (Number.isNaN(number)) throw new Error("a value in Redis is no number: who else wrote it?")
+    return number
+  }
+}
+
+export interface Codec {
+  readonly write: (value: unknown, out: Array<string>) => void
+  readonly read: (words: Words) => unknown
+}
+
+const number: Codec = {
+  write: (value, out) => out.push(wordOf(value as number)), // the shape was read off the type of what is given
+  read: (words) => words.number()
+}
+
+const boolean: Codec = {
+  write: (value, out) => out.push(value === true ? "1" : "0"),
+  read: (words) => words.word() === "1"
+}
+
+const string: Codec = {
+  write: (value, out) => out.push(`'${escape(value as string)}`), // as above
+  read: (words) => unescape(words.word().slice(1))
+}
+
+const word: Codec = {
+  write: (value, out) => out.push(value as string), // as above
+  read: (words) => words.word()
+}
+
+const listOf = (element: Codec): Codec => ({
+  write: (value, out) => {
+    const list = value as ReadonlyArray<unknown> // as above
+    out.push(String(list.length))
+    for (const one of list) element.write(one, out)
+  },
+  read: (words) => {
+    const list: Array<unknown> = []
+    for (let left = words.number(); left > 0; left--) list.push(element.read(words))
+    return list
+  }
+})
+
+const recordOf = (fields: ReadonlyArray<Field>): Codec => {
+  const codecs = fields.map(([name, shape]) => ({ name, codec: codecOf(shape) }))
+  return {
+    write: (value, out) => {
+      const record = value as Record<string, unknown> // as above
+      for (const { codec, name } of codecs) codec.write(record[name], out)
+    },
+    read: (words) => {
+      const record: Record<string, unknown> = {}
+      for (const { codec, name } of codecs) record[name] = codec.read(words)
+      return record
+    }
+  }
+}
+
+const choiceOf = (
+  tag: string,
+  choices: ReadonlyArray<readonly [word: string, fields: ReadonlyArray<Field>]>
+): Codec => {
+  const records = new Map(choices.map(([word, fields]) => [word, recordOf(fields)]))
+  const find = (word: string): Codec => {
+    const record = records.get(word)
+    if (record === undefined) throw new Error(`no ${tag} is ${word}`)
+    return record
+  }
+  return {
+    write: (value, out) => {
+      const word = (value as Record<string, string>)[tag]! // as above
+      out.push(word)
+      find(word).write(value, out)
+    },
+    read: (words) => {
+      const word = words.word()
+      return { [tag]: word, ...(find(word).read(words) as object) } // a record's codec reads records
+    }
+  }
+}
+
+/** Made once for each shape, before anything is asked. */
+export const codecOf = (shape: Shape): Codec => {
+  if (shape === "number") return number
+  if (shape === "boolean") return boolean
+  if (shape === "string") return string
+  if (shape === "word") return word
+  if ("list" in shape) return listOf(codecOf(shape.list))
+  return "record" in shape ? recordOf(shape.record) : choiceOf(shape.tag, shape.choices)
+}
+
+export const encode = (codec: Codec, value: unknown): string => {
+  const out: Array<string> = []
+  codec.write(value, out)
+  return out.join(" ")
+}

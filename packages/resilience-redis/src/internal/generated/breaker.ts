@@ -1,0 +1,379 @@
+/** Compiled from packages/resilience/src/kernel/Breaker.ts by scripts/kernels.ts: not to be edited. */
+import type { Compiled } from "../compiled.ts"
+
+export const breaker: Compiled = {
+  id: "circuit-breaker@1",
+  policy: {"record":[["trips",{"list":{"tag":"kind","choices":[["consecutive",[["failures","number"],["within","number"]]],["rate",[["slowAfter","number"],["ppm","number"],["minimumCalls","number"],["calls","number"],["slice","number"],["slices","number"]]]]}}],["openLow",{"list":"number"}],["openHigh",{"list":"number"}],["openGrowth","number"],["openCap","number"],["permitted","number"],["required","number"],["lease","number"]]},
+  state: {"record":[["phase","word"],["generation","number"],["since","number"],["openFor","number"],["openings","number"],["draw","number"],["windows",{"list":{"record":[["calls","number"],["bad","number"],["head","number"],["cells",{"list":"number"}]]}}],["trial",{"record":[["issued","number"],["successes","number"],["failures","number"],["probes",{"list":{"record":[["id","number"],["deadline","number"]]}}]]}]]},
+  input: {"tag":"op","choices":[["admit",[["draw","number"]]],["record",[["generation","number"],["probe","number"],["outcome","word"],["duration","number"],["slowFed","number"],["retryAfter","number"],["draw","number"]]],["slow",[["generation","number"],["probe","number"],["rank","number"],["draw","number"]]],["isolate",[]],["close",[]],["reset",[]]]},
+  answer: {"record":[["phase","word"],["generation","number"],["probe","number"],["retryAfter","number"],["transitions",{"list":{"record":[["from","word"],["to","word"],["at","number"],["generation","number"],["openFor","number"]]}}],["allowed","boolean"]]},
+  lua: `local NEVER = -1
+local EMPTY = {calls = 0, bad = 0, head = 0, cells = {}}
+local BITS = 30
+local POW2 = {}
+do
+ local power = 1
+ while #POW2 < BITS do
+  POW2[#POW2 + 1] = power
+  power = power * 2
+ end
+end
+local function replace(items, index, item)
+ local out = {}
+ for ____, other in ipairs(items) do
+  local ____temp_0
+  if #out == index then
+   ____temp_0 = item
+  else
+   ____temp_0 = other
+  end
+  out[#out + 1] = ____temp_0
+ end
+ if index == #items then
+  out[#out + 1] = item
+ end
+ return out
+end
+local function sum(cells, from)
+ local total = 0
+ do
+  local i = from
+  while i < #cells do
+   total = total + (cells[i + 1] or 0)
+   i = i + 2
+  end
+ end
+ return total
+end
+local function age(trip, window, now)
+ if window.calls == 0 then
+  return window
+ end
+ if trip.kind == "consecutive" then
+  if trip.within == 0 or now - (window.cells[1] or now) < trip.within then
+   return window
+  end
+  local times = {}
+  for ____, time in ipairs(window.cells) do
+   if now - time < trip.within then
+    times[#times + 1] = time
+   end
+  end
+  return #times == 0 and EMPTY or ({calls = #times, bad = #times, head = window.head, cells = times})
+ end
+ if trip.calls > 0 then
+  return window
+ end
+ local passed = math.floor(now / trip.slice) - window.head
+ if passed <= 0 then
+  return window
+ end
+ if passed >= trip.slices then
+  return EMPTY
+ end
+ local cells = {}
+ do
+  local i = 2 * passed
+  while i < 2 * (trip.slices + passed) do
+   cells[#cells + 1] = window.cells[i + 1] or 0
+   i = i + 1
+  end
+ end
+ return {calls = sum(cells, 0), bad = sum(cells, 1), head = window.head + passed, cells = cells}
+end
+local function addFailure(within, trip, window, now)
+ if within == 0 then
+  return {calls = window.calls + 1, bad = window.bad + 1, head = 0, cells = EMPTY.cells}
+ end
+ local time = math.max(now, window.head)
+ local recent = age(trip, window, time)
+ local count = recent.calls + 1
+ return {calls = count, bad = count, head = time, cells = replace(recent.cells, recent.calls, time)}
+end
+local function addToRing(size, window, bad)
+ local full = window.calls == size
+ if full and window.bad + bad == 0 then
+  return window
+ end
+ local at = math.floor(window.head / BITS)
+ local weight = POW2[window.head - at * BITS + 1] or 1
+ local word = window.cells[at + 1] or 0
+ local above = math.floor(word / weight)
+ local old = above - 2 * math.floor(above / 2)
+ local same = bad == old and at < #window.cells
+ return {calls = full and size or window.calls + 1, bad = window.bad + bad - old, head = window.head + 1 == size and 0 or window.head + 1, cells = same and window.cells or replace(window.cells, at, word + (bad - old) * weight)}
+end
+local function addToSlice(slice, slices, recent, bad, now)
+ local last = 2 * slices - 2
+ local cells = {}
+ do
+  local i = 0
+  while i < last do
+   cells[#cells + 1] = recent.cells[i + 1] or 0
+   i = i + 1
+  end
+ end
+ cells[#cells + 1] = (recent.cells[last + 1] or 0) + 1
+ cells[#cells + 1] = (recent.cells[last + 1 + 1] or 0) + bad
+ local head = recent.calls == 0 and math.floor(now / slice) or recent.head
+ return {calls = recent.calls + 1, bad = recent.bad + bad, head = head, cells = cells}
+end
+local function add(trip, window, bad, now)
+ if trip.kind == "consecutive" then
+  if bad then
+   return addFailure(trip.within, trip, window, now)
+  end
+  return window.calls == 0 and window or EMPTY
+ end
+ if trip.calls > 0 then
+  return addToRing(trip.calls, window, bad and 1 or 0)
+ end
+ return addToSlice(trip.slice, trip.slices, age(trip, window, now), bad and 1 or 0, now)
+end
+local function emptyFrom(trip, window)
+ if window.calls == 0 then
+  return 0
+ end
+ if trip.kind == "consecutive" then
+  return trip.within == 0 and NEVER or window.head + trip.within
+ end
+ return trip.calls > 0 and NEVER or (window.head + trip.slices) * trip.slice
+end
+local function slowAfter(trip)
+ return trip.kind == "consecutive" and 0 or trip.slowAfter
+end
+local function trips(trip, window)
+ local ____temp_1
+ if trip.kind == "consecutive" then
+  ____temp_1 = window.bad >= trip.failures
+ else
+  ____temp_1 = window.calls >= trip.minimumCalls and window.bad * 1000000 >= trip.ppm * window.calls
+ end
+ return ____temp_1
+end
+local function rankOf(all, index, threshold)
+ local rank = 0
+ local i = 0
+ for ____, trip in ipairs(all) do
+  local other = slowAfter(trip)
+  if other > 0 and (other < threshold or other == threshold and i < index) then
+   rank = rank + 1
+  end
+  i = i + 1
+ end
+ return rank
+end
+local function observe(all, given, input, now)
+ local windows = given
+ local tripped = false
+ local i = 0
+ for ____, trip in ipairs(all) do
+  local threshold = slowAfter(trip)
+  local rank = threshold > 0 and rankOf(all, i, threshold) or NEVER
+  local ____temp_2
+  if input.op == "slow" then
+   ____temp_2 = rank == input.rank
+  else
+   ____temp_2 = threshold == 0 or rank >= input.slowFed
+  end
+  local counts = ____temp_2
+  local ____temp_4 = input.op == "slow"
+  if not ____temp_4 then
+   local ____temp_3
+   if threshold > 0 then
+    ____temp_3 = input.duration >= threshold
+   else
+    ____temp_3 = input.outcome == "failure"
+   end
+   ____temp_4 = ____temp_3
+  end
+  local bad = ____temp_4
+  local before = given[i + 1] or EMPTY
+  local after = counts and add(trip, before, bad, now) or before
+  if after ~= before then
+   windows = replace(windows, i, after)
+  end
+  if counts and bad and trips(trip, after) then
+   tripped = true
+  end
+  i = i + 1
+ end
+ return {windows = windows, tripped = tripped}
+end
+local DRAWS = 1073741824
+local NO_TRIAL = {issued = 0, successes = 0, failures = 0, probes = {}}
+local function closed(policy, generation, since)
+ local windows = {}
+ while #windows < #policy.trips do
+  windows[#windows + 1] = EMPTY
+ end
+ return {phase = "Closed", generation = generation, since = since, openFor = 0, openings = 0, draw = 0, windows = windows, trial = NO_TRIAL}
+end
+local function keep(state, windows, draw, trial)
+ return {phase = state.phase, generation = state.generation, since = state.since, openFor = state.openFor, openings = state.openings, draw = draw, windows = windows, trial = trial}
+end
+local function enter(policy, state, to, at, openFor, log)
+ local generation = math.max(state.generation + 1, at)
+ if state.phase ~= to then
+  log[#log + 1] = {from = state.phase, to = to, at = at, generation = generation, openFor = to == "Open" and openFor or 0}
+ end
+ if to == "Closed" then
+  return closed(policy, generation, at)
+ end
+ local openings = to == "Open" and state.openings + 1 or state.openings
+ return {phase = to, generation = generation, since = at, openFor = openFor, openings = openings, draw = 0, windows = state.windows, trial = NO_TRIAL}
+end
+local function openTime(policy, state, retryAfter, draw)
+ local low = policy.openLow[math.min(state.openings, #policy.openLow - 1) + 1] or 1
+ local listed = policy.openHigh[math.min(state.openings, #policy.openHigh - 1) + 1] or low
+ local grows = policy.openGrowth > 0 and state.openings > 0
+ local high = grows and math.min(policy.openCap, math.floor(policy.openGrowth * state.openFor)) or listed
+ local drawn = low + math.floor(draw * (math.max(0, high - low) + 1) / DRAWS)
+ return math.max(1, drawn, math.min(retryAfter, policy.openCap))
+end
+local function open(policy, state, cause, log)
+ return enter(policy, state, "Open", cause.at, openTime(policy, state, cause.retryAfter, cause.draw), log)
+end
+local function conclude(policy, state, index, outcome, cause, log)
+ local trial = state.trial
+ local successes = outcome == "success" and trial.successes + 1 or trial.successes
+ local failures = outcome == "failure" and trial.failures + 1 or trial.failures
+ if successes >= policy.required then
+  return enter(policy, state, "Closed", cause.at, 0, log)
+ end
+ if failures > policy.permitted - policy.required then
+  return open(policy, state, cause, log)
+ end
+ local probes = {}
+ local i = 0
+ for ____, probe in ipairs(trial.probes) do
+  if i ~= index then
+   probes[#probes + 1] = probe
+  end
+  i = i + 1
+ end
+ return keep(state, state.windows, state.draw, {issued = trial.issued, successes = successes, failures = failures, probes = probes})
+end
+local function settle(policy, state, now, log)
+ local current = state
+ local first = current.trial.probes[1]
+ while first ~= nil and first.deadline <= now do
+  local cause = {at = first.deadline, retryAfter = 0, draw = current.draw}
+  current = conclude(policy, current, 0, "failure", cause, log)
+  first = current.trial.probes[1]
+ end
+ local ____end = current.since + current.openFor
+ return current.phase == "Open" and ____end <= now and enter(policy, current, "HalfOpen", ____end, current.openFor, log) or current
+end
+local function wait(policy, state, now)
+ if state.phase == "Isolated" then
+  return NEVER
+ end
+ if state.phase == "Open" then
+  return state.since + state.openFor - now
+ end
+ local trial = state.trial
+ if trial.successes + trial.failures + #trial.probes < policy.permitted then
+  return 0
+ end
+ local last = trial.probes[policy.permitted - policy.required - trial.failures + 1]
+ return last == nil and 0 or last.deadline + openTime(policy, state, 0, state.draw) - now
+end
+local NONE = {}
+local LEAST_LEASE = 60000
+local function answer(seen, probe, retryAfter, transitions, state)
+ local allowed = retryAfter == 0
+ return {{allowed = allowed, phase = seen.phase, generation = seen.generation, probe = probe, retryAfter = retryAfter, transitions = transitions}, state}
+end
+local function admit(policy, given, draw, now)
+ if given.phase == "Closed" then
+  return answer(given, 0, 0, NONE, given)
+ end
+ local log = {}
+ local state = settle(policy, given, now, log)
+ local refused = wait(policy, state, now)
+ if refused ~= 0 then
+  return answer(state, 0, refused, NONE, given)
+ end
+ local trial = state.trial
+ local issued = trial.issued + 1
+ local lease = policy.lease > 0 and policy.lease or math.max(state.openFor, LEAST_LEASE)
+ local deadline = math.max(now, state.since) + lease
+ for ____, probe in ipairs(trial.probes) do
+  deadline = math.max(deadline, probe.deadline)
+ end
+ local probes = replace(trial.probes, #trial.probes, {id = issued, deadline = deadline})
+ local next = {issued = issued, successes = trial.successes, failures = trial.failures, probes = probes}
+ return answer(state, issued, 0, log, keep(state, state.windows, draw, next))
+end
+local function verdict(policy, input)
+ local slow = false
+ for ____, trip in ipairs(policy.trips) do
+  if slowAfter(trip) > 0 and input.duration >= slowAfter(trip) then
+   slow = true
+  end
+ end
+ return slow and input.outcome == "success" and "failure" or input.outcome
+end
+local function report(policy, given, input, now)
+ local log = {}
+ local state = settle(policy, given, now, log)
+ local outcome = input.op == "record" and verdict(policy, input) or "failure"
+ local cause = {at = math.max(now, state.since), retryAfter = input.op == "record" and input.retryAfter or 0, draw = input.draw}
+ if input.generation ~= state.generation then
+  return answer(state, 0, 0, NONE, given)
+ end
+ if state.phase == "Closed" and input.probe == 0 and outcome ~= "ignored" then
+  local seen = observe(policy.trips, state.windows, input, cause.at)
+  if seen.windows == state.windows then
+   return answer(state, 0, 0, NONE, given)
+  end
+  local counted = keep(state, seen.windows, state.draw, state.trial)
+  local next = seen.tripped and open(policy, counted, cause, log) or counted
+  return answer(next, 0, 0, log, next)
+ end
+ local i = 0
+ for ____, probe in ipairs(state.trial.probes) do
+  if probe.id == input.probe then
+   local next = conclude(policy, state, i, outcome, cause, log)
+   return answer(next, 0, 0, log, next)
+  end
+  i = i + 1
+ end
+ return answer(state, 0, 0, NONE, given)
+end
+local function command(policy, given, op, now)
+ local log = {}
+ local state = settle(policy, given, now, log)
+ local to = op == "isolate" and "Isolated" or "Closed"
+ if state.phase == to and op ~= "reset" then
+  return answer(state, 0, 0, NONE, given)
+ end
+ local next = enter(policy, state, to, math.max(now, state.since), 0, log)
+ return answer(next, 0, 0, log, next)
+end
+return {id = "circuit-breaker@1", initial = function(policy) return closed(policy, 0, 0) end, step = function(policy, state, input, now)
+  if input.op == "admit" then
+   return admit(policy, state, input.draw, now)
+  end
+  if input.op == "record" or input.op == "slow" then
+   return report(policy, state, input, now)
+  end
+  return command(policy, state, input.op, now)
+ end, expiresAt = function(policy, state)
+  if state.phase ~= "Closed" then
+   return nil
+  end
+  local time = state.generation == 0 and 0 or state.generation + 1
+  local i = 0
+  for ____, trip in ipairs(policy.trips) do
+   local from = emptyFrom(trip, state.windows[i + 1] or EMPTY)
+   if from == NEVER then
+    return nil
+   end
+   time = math.max(time, from)
+   i = i + 1
+  end
+  return time
+ end}`
+}

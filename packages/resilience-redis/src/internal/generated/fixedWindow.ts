@@ -1,0 +1,57 @@
+/** Compiled from packages/resilience/src/kernel/FixedWindow.ts by scripts/kernels.ts: not to be edited. */
+import type { Compiled } from "../compiled.ts"
+
+export const fixedWindow: Compiled = {
+  id: "fixed-window@1",
+  policy: {"record":[["limit","number"],["window","number"]]},
+  state: {"record":[["start","number"],["used","number"]]},
+  input: {"tag":"op","choices":[["take",[["cost","number"]]],["reset",[]],["refund",[["receipt",{"record":[["start","number"],["cost","number"]]}]]]]},
+  answer: {"record":[["retryAfter","number"],["remaining","number"],["resetAfter","number"],["receipt",{"record":[["start","number"],["cost","number"]]}],["allowed","boolean"]]},
+  lua: `local NEVER = -1
+local function initial()
+ return {start = 0, used = 0}
+end
+local function startOf(policy, time)
+ return math.floor(time / policy.window) * policy.window
+end
+local function windowAt(policy, state, now)
+ return startOf(policy, math.max(now, state.start))
+end
+local function usedIn(policy, state, start)
+ return start == startOf(policy, state.start) and state.used or 0
+end
+local function expiresAt(policy, state)
+ return state.used == 0 and state.start or startOf(policy, state.start) + policy.window
+end
+local function decide(policy, state, now, retryAfter, receipt)
+ return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = math.max(0, policy.limit - usedIn(policy, state, windowAt(policy, state, now))), resetAfter = math.max(0, expiresAt(policy, state) - now), receipt = receipt}
+end
+local function stay(policy, state, now, retryAfter)
+ return {decide(policy, state, now, retryAfter, {start = state.start, cost = 0}), state}
+end
+local function take(policy, state, cost, now)
+ if cost == 0 then
+  return stay(policy, state, now, 0)
+ end
+ if cost > policy.limit then
+  return stay(policy, state, now, NEVER)
+ end
+ local start = windowAt(policy, state, now)
+ local used = usedIn(policy, state, start) + cost
+ if used > policy.limit then
+  return stay(policy, state, now, start + policy.window - now)
+ end
+ local after = {start = start, used = used}
+ return {decide(policy, after, now, 0, {start = start, cost = cost}), after}
+end
+local function refund(state, receipt)
+ local back = state.start == receipt.start and math.min(receipt.cost, state.used) or 0
+ return back == 0 and state or ({start = state.start, used = state.used - back})
+end
+return {id = "fixed-window@1", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
+  if input.op == "take" then
+   return take(policy, state, input.cost, now)
+  end
+  return stay(policy, input.op == "refund" and refund(state, input.receipt) or initial(), now, 0)
+ end}`
+}

@@ -1,0 +1,111 @@
+/** Compiled from packages/resilience/src/kernel/SlidingLog.ts by scripts/kernels.ts: not to be edited. */
+import type { Compiled } from "../compiled.ts"
+
+export const slidingLog: Compiled = {
+  id: "sliding-log@1",
+  policy: {"record":[["limit","number"],["window","number"]]},
+  state: {"record":[["times",{"list":"number"}],["counts",{"list":"number"}],["total","number"]]},
+  input: {"tag":"op","choices":[["take",[["cost","number"]]],["reset",[]],["refund",[["receipt",{"record":[["time","number"],["cost","number"]]}]]]]},
+  answer: {"record":[["retryAfter","number"],["remaining","number"],["resetAfter","number"],["receipt",{"record":[["time","number"],["cost","number"]]}],["allowed","boolean"]]},
+  lua: `local NEVER = -1
+local function initial()
+ return {times = {}, counts = {}, total = 0}
+end
+local function entry(list, i)
+ return list[i + 1] or 0
+end
+local function newest(state)
+ return entry(state.times, #state.times - 1)
+end
+local function expiresAt(policy, state)
+ return #state.times == 0 and 0 or newest(state) + policy.window
+end
+local function firstAt(policy, state, time)
+ local first = 0
+ while first < #state.times and entry(state.times, first) + policy.window <= time do
+  first = first + 1
+ end
+ return first
+end
+local function totalFrom(state, first)
+ local total = state.total
+ do
+  local i = 0
+  while i < first do
+   total = total - entry(state.counts, i)
+   i = i + 1
+  end
+ end
+ return total
+end
+local function decide(policy, state, now, retryAfter, receipt)
+ return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = math.max(0, policy.limit - totalFrom(state, firstAt(policy, state, math.max(now, newest(state))))), resetAfter = math.max(0, expiresAt(policy, state) - now), receipt = receipt}
+end
+local function stay(policy, state, now, retryAfter)
+ return {decide(policy, state, now, retryAfter, {time = 0, cost = 0}), state}
+end
+local function put(state, first, time, cost)
+ local times = {}
+ local counts = {}
+ local found = false
+ do
+  local i = first
+  while i < #state.times do
+   local here = entry(state.times, i) == time
+   local count = entry(state.counts, i) + (here and cost or 0)
+   found = found or here
+   if count > 0 then
+    times[#times + 1] = entry(state.times, i)
+    counts[#counts + 1] = count
+   end
+   i = i + 1
+  end
+ end
+ if not found then
+  times[#times + 1] = time
+  counts[#counts + 1] = cost
+ end
+ return {times = times, counts = counts, total = totalFrom(state, first) + cost}
+end
+local function take(policy, state, cost, now)
+ if cost == 0 then
+  return stay(policy, state, now, 0)
+ end
+ if cost > policy.limit then
+  return stay(policy, state, now, NEVER)
+ end
+ local time = math.max(now, newest(state))
+ local first = firstAt(policy, state, time)
+ local over = totalFrom(state, first) + cost - policy.limit
+ local left = first
+ do
+  while over > 0 do
+   over = over - entry(state.counts, left)
+   left = left + 1
+  end
+ end
+ if left > first then
+  return stay(policy, state, now, entry(state.times, left - 1) + policy.window - now)
+ end
+ local after = put(state, first, time, cost)
+ return {decide(policy, after, now, 0, {time = time, cost = cost}), after}
+end
+local function refund(state, receipt)
+ do
+  local i = 0
+  while i < #state.times do
+   if entry(state.times, i) == receipt.time then
+    return put(state, 0, receipt.time, -math.min(receipt.cost, entry(state.counts, i)))
+   end
+   i = i + 1
+  end
+ end
+ return state
+end
+return {id = "sliding-log@1", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
+  if input.op == "take" then
+   return take(policy, state, input.cost, now)
+  end
+  return stay(policy, input.op == "refund" and refund(state, input.receipt) or initial(), now, 0)
+ end}`
+}

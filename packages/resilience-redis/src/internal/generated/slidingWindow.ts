@@ -1,0 +1,100 @@
+/** Compiled from packages/resilience/src/kernel/SlidingWindow.ts by scripts/kernels.ts: not to be edited. */
+import type { Compiled } from "../compiled.ts"
+
+export const slidingWindow: Compiled = {
+  id: "sliding-window@1",
+  policy: {"record":[["limit","number"],["slice","number"],["slices","number"]]},
+  state: {"record":[["start","number"],["counts",{"list":"number"}]]},
+  input: {"tag":"op","choices":[["take",[["cost","number"]]],["reset",[]],["refund",[["receipt",{"record":[["start","number"],["cost","number"]]}]]]]},
+  answer: {"record":[["retryAfter","number"],["remaining","number"],["resetAfter","number"],["receipt",{"record":[["start","number"],["cost","number"]]}],["allowed","boolean"]]},
+  lua: `local NEVER = -1
+local function initial()
+ return {start = 0, counts = {}}
+end
+local function sliceOf(policy, time)
+ return math.floor(time / policy.slice)
+end
+local function sliceAt(policy, state, now)
+ return sliceOf(policy, math.max(now, state.start))
+end
+local function countOf(state, k)
+ return state.counts[k + 1] or 0
+end
+local function totalAt(policy, state, age)
+ local total = 0
+ do
+  local k = 0
+  while k + age <= policy.slices do
+   total = total + countOf(state, k)
+   k = k + 1
+  end
+ end
+ return total
+end
+local function gone(policy, slice)
+ return (slice + policy.slices + 1) * policy.slice
+end
+local function expiresAt(policy, state)
+ do
+  local k = 0
+  while k <= policy.slices do
+   if countOf(state, k) > 0 then
+    return gone(policy, sliceOf(policy, state.start) - k)
+   end
+   k = k + 1
+  end
+ end
+ return state.start
+end
+local function decide(policy, state, now, retryAfter, receipt)
+ return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = math.max(0, policy.limit - totalAt(policy, state, sliceAt(policy, state, now) - sliceOf(policy, state.start))), resetAfter = math.max(0, expiresAt(policy, state) - now), receipt = receipt}
+end
+local function stay(policy, state, now, retryAfter)
+ return {decide(policy, state, now, retryAfter, {start = state.start, cost = 0}), state}
+end
+local function put(policy, state, age, k, cost)
+ local counts = {}
+ do
+  local i = 0
+  while i <= policy.slices do
+   counts[i + 1] = countOf(state, i - age) + (i == k and cost or 0)
+   i = i + 1
+  end
+ end
+ return {start = (sliceOf(policy, state.start) + age) * policy.slice, counts = counts}
+end
+local function take(policy, state, cost, now)
+ if cost == 0 then
+  return stay(policy, state, now, 0)
+ end
+ if cost > policy.limit then
+  return stay(policy, state, now, NEVER)
+ end
+ local slice = sliceAt(policy, state, now)
+ local age = slice - sliceOf(policy, state.start)
+ local over = totalAt(policy, state, age) + cost - policy.limit
+ local left = policy.slices
+ do
+  while over > 0 do
+   over = over - countOf(state, left - age)
+   left = left - 1
+  end
+ end
+ if left < policy.slices then
+  return stay(policy, state, now, gone(policy, slice - left - 1) - now)
+ end
+ local after = put(policy, state, age, 0, cost)
+ return {decide(policy, after, now, 0, {start = after.start, cost = cost}), after}
+end
+local function refund(policy, state, receipt)
+ local k = sliceOf(policy, state.start) - sliceOf(policy, receipt.start)
+ local back = math.min(receipt.cost, countOf(state, k))
+ return back == 0 and state or put(policy, state, 0, k, -back)
+end
+return {id = "sliding-window@1", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
+  if input.op == "take" then
+   return take(policy, state, input.cost, now)
+  end
+  return stay(policy, input.op == "refund" and refund(policy, state, input.receipt) or initial(), now, 0)
+ end}`
+}

@@ -1,0 +1,63 @@
+/**
+ * Where a state lives in Redis.
+ *
+ *     resilience:{service/Payments}:Payments/perUser:token-bucket@1:ada
+ *     prefix     tag               space            kernel         key
+ *
+ * Each part is escaped so that it holds no colon and no brace: no two places are one key, and the tag is what Redis Cluster
+ * chooses the slot by. A space that may be spread has one of `SHARDS` tags, by its key: `{key/417}`.
+ */
+import type { AnySpace } from "effect-resilience/Store"
+import { escape } from "./codec.ts"
+
+/** So many places has a space that is spread. A power of 2; every process must have the same. */
+export const SHARDS = 1024
+
+/** A part without what divides parts. */
+const part = (text: string): string => escape(text).replaceAll(":", "%3A")
+
+/** FNV-1a over UTF-16. */
+const shardOf = (key: string): number => {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193)
+  return (hash ^ (hash >>> 15)) & (SHARDS - 1)
+}
+
+/** What a space's name begins with, up to the last slash: the service, whose keys are committed together. */
+const serviceOf = (name: string): string => {
+  const slash = name.lastIndexOf("/")
+  return slash < 0 ? name : name.slice(0, slash)
+}
+
+export class Places {
+  private readonly prefix: string
+  private readonly space: string
+  private readonly tag: string | undefined
+
+  constructor(prefix: string, space: AnySpace) {
+    this.prefix = part(prefix)
+    this.space = `:${part(space.name)}:${part(space.kernel.id)}:`
+    this.tag = space.spread === true ? undefined : `service/${part(serviceOf(space.name))}`
+  }
+
+  private head(tag: string): string {
+    return `${this.prefix}:{${tag}}`
+  }
+
+  private tagOf(key: string): string {
+    return this.tag ?? `key/${shardOf(key)}`
+  }
+
+  /** The key of the state; its first `space` characters are those of the space, the same for all its keys of one tag. */
+  of(key: string): { readonly state: string; readonly space: number; readonly cleared: string } {
+    const head = this.head(this.tagOf(key))
+    const space = head + this.space
+    return { state: space + escape(key), space: space.length, cleared: `${head}:cleared` }
+  }
+
+  /** For every tag that the space has keys of: what `cleared` there calls the space. */
+  all(): ReadonlyArray<{ readonly space: string; readonly cleared: string }> {
+    const tags = this.tag === undefined ? Array.from({ length: SHARDS }, (_, shard) => `key/${shard}`) : [this.tag]
+    return tags.map((tag) => ({ space: this.head(tag) + this.space, cleared: `${this.head(tag)}:cleared` }))
+  }
+}

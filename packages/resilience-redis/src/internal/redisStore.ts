@@ -1,0 +1,109 @@
+/**
+ * A store in Redis: one script for all steps of a commit.
+ */
+import * as Effect from "effect/Effect"
+import * as Redis from "effect/persistence/Redis"
+import { StoreError } from "effect-resilience/Rejection"
+import type { AnySpace, Committed, Step, Store } from "effect-resilience/Store"
+import { encode, Words } from "./codec.ts"
+import type { Compiled } from "./compiled.ts"
+import { type Exchange, exchange } from "./exchange.ts"
+import { Home, Keys } from "./home.ts"
+import { Kernels } from "./kernels.ts"
+import { clear, epochIn, look } from "./scripts.ts"
+
+export interface Settings {
+  readonly prefix: string
+  readonly kernels: ReadonlyArray<Compiled>
+}
+
+type Service = Redis.Redis["Service"]
+
+/** Keys that lie on several machines are a mistake in a program, and no outage. */
+const failed = (error: Redis.RedisError): Effect.Effect<never, StoreError> =>
+  String(error.cause).includes("CROSSSLOT")
+    ? Effect.die(
+        new Error(
+          "effect-resilience-redis: one call took keys of several slots of the cluster. Compose its policies as one service: " +
+            "Resilience.layer({ rateLimiter, circuitBreaker }) places them together, layerFrom cannot",
+          { cause: error }
+        )
+      )
+    : Effect.fail(new StoreError({ reason: "unavailable", cause: error }))
+
+const asked = <A>(answer: Effect.Effect<A, Redis.RedisError>): Effect.Effect<A, StoreError> =>
+  Effect.catch(answer, failed)
+
+/** What was read is nothing of ours. */
+const unreadable = (cause: unknown): StoreError => new StoreError({ reason: "unavailable", cause })
+
+export const make = (redis: Service, { kernels: more, prefix }: Settings): Store["Service"] => {
+  const kernels = new Kernels(more)
+  const homes = new WeakMap<AnySpace, Home>()
+  const homeOf = (space: AnySpace): Home => {
+    let home = homes.get(space)
+    if (home === undefined) homes.set(space, (home = new Home(space, prefix, kernels.find(space.kernel.id))))
+    return home
+  }
+
+  /** In one trip, where Redis knows all the kernels. */
+  const inOneTrip = (steps: ReadonlyArray<Step>, homes: ReadonlyArray<Home>) => {
+    const keys = new Keys(homes, steps)
+    const { commit, places } = kernels.script(homes.map(({ space }) => space.kernel.id))
+    const lines = steps.map(({ input }, i) => {
+      const { coded, policy, space } = homes[i]!
+      const where = `${places.get(space.kernel.id)} ${keys.cleared[i]! + 1} ${keys.spaces[i]}`
+      return `${where} ${policy} ${encode(coded!.input, input)}`
+    })
+    return Effect.flatMap(asked(redis.eval(commit)(keys.all, lines)), (reply) =>
+      Effect.try({
+        try: () => {
+          const words = new Words(reply)
+          const now = words.number()
+          const allowed = words.word() === "1"
+          return { now, allowed, answers: homes.map(({ coded }) => coded!.answer.read(words)) }
+        },
+        catch: unreadable
+      })
+    )
+  }
+
+  const ask: Exchange["ask"] = (effect) => asked(effect)
+  const inTwo = exchange({ redis, ask, unreadable })
+  const nothing = Effect.map(asked(redis.send<readonly [string, string]>("TIME")), ([seconds, micros]) => ({
+    now: Number(seconds) * 1000 + Math.floor(Number(micros) / 1000),
+    allowed: true,
+    answers: []
+  }))
+
+  return {
+    sync: undefined,
+    commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps) =>
+      Effect.suspend(() => {
+        if (steps.length === 0) return nothing
+        const homes = steps.map(({ space }) => homeOf(space))
+        return homes.every(({ coded }) => coded !== undefined) ? inOneTrip(steps, homes) : inTwo(steps, homes)
+      }) as Effect.Effect<Committed<Steps>, StoreError>, // the answers are those of the steps, in their order
+    read: (space, key) =>
+      Effect.suspend(() => {
+        const home = homeOf(space)
+        const { cleared, space: length, state } = home.places.of(key)
+        return Effect.flatMap(asked(redis.eval(look)([state, cleared])), ([now, held, clearedHolds]) =>
+          Effect.try({
+            try: () => ({
+              now: Number(now),
+              state: home.read(held ?? null, epochIn(clearedHolds ?? null, state.slice(0, length))) as never // of this space's kernel
+            }),
+            catch: unreadable
+          })
+        )
+      }),
+    clear: (space) =>
+      Effect.suspend(() =>
+        Effect.forEach(homeOf(space).places.all(), (place) => asked(redis.eval(clear)(place.cleared, place.space)), {
+          concurrency: 128,
+          discard: true
+        })
+      )
+  }
+}

@@ -1,0 +1,114 @@
+/** On a real cluster of three: where keys lie, and what a call may take at once. */
+import { assert, describe, layer } from "@effect/vitest"
+import { Context, Effect, Layer } from "effect"
+import { CircuitBreaker, RateLimiter, Resilience, resilient } from "effect-resilience"
+import { RedisCluster, RedisStore } from "../src/index.ts"
+import { missing, named, type Server, startCluster } from "./servers.ts"
+import { isAllowed, perHour } from "./support.ts"
+
+class Nodes extends Context.Service<Nodes, ReadonlyArray<Server>>()("test/Nodes") {}
+
+const cluster = Layer.unwrap(
+  Effect.map(startCluster, (nodes) =>
+    Layer.merge(
+      Layer.succeed(Nodes, nodes),
+      RedisStore.layer().pipe(
+        // one of the three is enough to find the others
+        Layer.provideMerge(RedisCluster.layer({ rootNodes: [{ url: nodes[0]!.url }] }))
+      )
+    )
+  )
+)
+
+/** How many keys of a service each machine has. */
+const counts = (service: string) =>
+  Effect.map(Nodes, (nodes) =>
+    nodes.map(
+      (node) =>
+        node
+          .command("KEYS", `*:${service}/*`)
+          .split("\n")
+          .filter((key) => key !== "").length
+    )
+  )
+
+const users = Array.from({ length: 90 }, (_, i) => `user {${i}}`)
+const circuit = { tripPolicy: CircuitBreaker.consecutive(2), openDuration: "1 minute" } as const
+
+describe.skipIf(missing !== undefined)(named("a store on a cluster"), () => {
+  layer(cluster, { excludeTestServices: true })((it) => {
+    it.effect("spreads a service by its keys where each call has one", () =>
+      Effect.gen(function* () {
+        const { resilient } = yield* Resilience.makeFromStore("spread", {
+          rateLimiter: perHour(1),
+          circuitBreaker: CircuitBreaker.policy({ ...circuit, by: "key" })
+        })
+        const call = (user: string) => isAllowed(resilient(Effect.void, user))
+        assert.isTrue((yield* Effect.forEach(users, call, { concurrency: "unbounded" })).every(Boolean))
+        assert.isFalse((yield* Effect.forEach(users, call, { concurrency: "unbounded" })).some(Boolean))
+        for (const count of yield* counts("spread")) assert.isAtLeast(count, 10)
+      })
+    )
+
+    it.effect("keeps a service on one machine where a call takes several keys, all or nothing", () =>
+      Effect.gen(function* () {
+        const { inspect, resilient } = yield* Resilience.makeFromStore("together", {
+          rateLimiter: RateLimiter.every({ user: perHour(1), all: RateLimiter.shared(perHour(80)) }),
+          circuitBreaker: CircuitBreaker.policy(circuit)
+        })
+        const call = (user: string) => isAllowed(resilient(Effect.void, { user }))
+        const allowed = (yield* Effect.forEach(users, call, { concurrency: "unbounded" })).filter(Boolean).length
+        assert.strictEqual(allowed, 80)
+        const seen = yield* inspect({ user: users[0]! })
+        assert.strictEqual(seen.circuitBreaker?.state, "Closed")
+        assert.deepStrictEqual(
+          [...(yield* counts("together"))].sort((a, b) => b - a),
+          [81, 0, 0]
+        )
+      })
+    )
+
+    it.effect("finds what it spread again: to look at it, to give it back, to forget it", () =>
+      Effect.gen(function* () {
+        class Limit extends RateLimiter.Service<Limit>()("found", perHour(2)) {}
+        const limit = yield* Effect.provide(Limit, Limit.layerFromStore)
+        for (const user of users.slice(0, 20)) {
+          assert.isTrue(yield* limit.allow(user))
+          assert.strictEqual((yield* limit.peek(user)).remaining, 1)
+          yield* limit.reset(user)
+          assert.strictEqual((yield* limit.peek(user)).remaining, 2)
+          assert.isTrue(yield* limit.allow(user, { cost: 2 }))
+        }
+        yield* limit.reset()
+        for (const user of users.slice(0, 20)) assert.strictEqual((yield* limit.peek(user)).remaining, 2)
+      })
+    )
+
+    it.effect("loads its scripts again on the machine that has forgotten them", () =>
+      Effect.gen(function* () {
+        const { resilient } = yield* Resilience.makeFromStore("flushed", { rateLimiter: perHour(4) })
+        const nodes = yield* Nodes
+        for (let round = 0; round < 3; round++) {
+          const call = (user: string) => isAllowed(resilient(Effect.void, user))
+          assert.isTrue((yield* Effect.forEach(users, call, { concurrency: "unbounded" })).every(Boolean))
+          nodes[round]!.command("SCRIPT", "FLUSH")
+        }
+      })
+    )
+
+    it.effect("says so where policies of different keys were made apart, and a call would need two machines", () =>
+      Effect.gen(function* () {
+        const Apart = Resilience.layerFrom([RateLimiter.RateLimiter, CircuitBreaker.CircuitBreaker]).pipe(
+          Layer.provide([
+            RateLimiter.layerFromStore(perHour(9)),
+            CircuitBreaker.layerFromStore(CircuitBreaker.policy(circuit))
+          ])
+        )
+        const exits = yield* Effect.forEach(users.slice(0, 9), (user) =>
+          Effect.exit(resilient(Effect.void, user))
+        ).pipe(Effect.provide(Apart))
+        assert.include(JSON.stringify(exits.map(String)), "Compose its policies as one service")
+      })
+    )
+  })
+})

@@ -1,0 +1,96 @@
+/** What Redis runs is the very kernel: the same decisions and the same states, to the last bit. */
+import { NodeRedis } from "@effect/platform-node"
+import { assert, describe, layer } from "@effect/vitest"
+import { Effect, Layer, Random } from "effect"
+import { Redis } from "effect/persistence"
+import { codecOf, encode, Words } from "../src/internal/codec.ts"
+import type { Compiled } from "../src/internal/compiled.ts"
+import { Kernels } from "../src/internal/kernels.ts"
+import { kernelsInLua } from "../src/internal/scripts.ts"
+import { guests } from "./generated/guests.ts"
+import { drawsOf, subjects } from "./random.ts"
+import { missing, named, startRedis } from "./servers.ts"
+
+/** `KERNEL_SEED` repeats a run. */
+const seed = Number(process.env["KERNEL_SEED"] ?? Effect.runSync(Random.nextIntBetween(0, 2 ** 31)))
+const RUNS = 60
+const STEPS = 150
+
+/** Plays the inputs of one run. What a step leaves is written and read again before the next, as a store does. */
+const play = (compiled: Compiled) =>
+  Redis.script((policy: string, lines: ReadonlyArray<string>) => [policy, ...lines], {
+    numberOfKeys: 0,
+    lua: `${kernelsInLua([compiled])}
+local kernel, readPolicy, readState, readInput, writeState, writeAnswer = unpack(kernels[1])
+local policy = readPolicy(gmatch(ARGV[1], "%S+"))
+local held = writeState(kernel.initial(policy))
+local out = {held}
+for i = 2, #ARGV do
+ local next = gmatch(ARGV[i], "%S+")
+ local now = tonumber(next())
+ local before = readState(gmatch(held, "%S+"))
+ local result = kernel.step(policy, before, readInput(next), now)
+ if not result[1].allowed and result[2] ~= before then error("a refusal changed the state") end
+ held = writeState(result[2])
+ out[i] = writeAnswer(result[1]) .. " | " .. held .. " | " .. format("%.17g", kernel.expiresAt(policy, result[2]) or -1)
+end
+return out`
+  }).withReturnType<ReadonlyArray<string>>()
+
+const server = Layer.unwrap(Effect.map(startRedis(), ({ url }) => NodeRedis.layer({ url })))
+
+describe.skipIf(missing !== undefined)(named(`kernels in Redis (KERNEL_SEED=${seed})`), () => {
+  layer(server, { excludeTestServices: true })((it) => {
+    const kernels = new Kernels([guests])
+    for (const { input, kernel, policy: policyOf } of subjects) {
+      it.effect(`${kernel.id} decides as it does here, ${RUNS * STEPS} times`, () =>
+        Effect.gen(function* () {
+          const redis = yield* Redis.Redis
+          const { compiled } = kernels.find(kernel.id)!
+          const codecs = {
+            policy: codecOf(compiled.policy),
+            state: codecOf(compiled.state),
+            input: codecOf(compiled.input),
+            answer: codecOf(compiled.answer)
+          }
+          const run = redis.eval(play(compiled))
+          const draw = drawsOf(seed)
+          for (let i = 0; i < RUNS; i++) {
+            const policy = policyOf(draw)
+            const asked: Array<string> = []
+            const told: Array<unknown> = [kernel.initial(policy)]
+            const answers: Array<never> = []
+            let state: unknown = told[0]
+            let now = 1_800_000_000_000 + draw(1_000_000)
+            for (let step = 0; step < STEPS; step++) {
+              // mostly a little time passes, sometimes none or much, and sometimes the clock is set back
+              const pace = draw(100)
+              now +=
+                pace < 40 ? 0 : pace < 85 ? draw(20) : pace < 95 ? draw(2_000) : pace < 97 ? draw(200_000) : -draw(500)
+              const next = input(draw, policy as never, answers) // this kernel's own policy
+              asked.push(`${now} ${encode(codecs.input, next)}`)
+              const [answer, after] = kernel.step(policy, state, next, now)
+              told.push({ answer, after, end: kernel.expiresAt(policy, after) ?? -1 })
+              answers.push(answer as never) // this kernel's own answer
+              state = after
+            }
+            const heard = (yield* run(encode(codecs.policy, policy), asked)).map((line, step) => {
+              if (step === 0) return codecs.state.read(new Words(line))
+              const [answer, after, end] = line.split(" | ")
+              return {
+                answer: codecs.answer.read(new Words(answer!)),
+                after: codecs.state.read(new Words(after!)),
+                end: Number(end)
+              }
+            })
+            // one by one: the first that differs is what to look at
+            for (let step = 0; step < told.length; step++) {
+              const at = `run ${i}, step ${step}: ${asked[step - 1]} with ${JSON.stringify(policy)}`
+              assert.deepStrictEqual(heard[step], told[step], at)
+            }
+          }
+        })
+      )
+    }
+  })
+})

@@ -1,0 +1,235 @@
+/** What a store in Redis does that no other does: its keys, their end, its clock, its scripts. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { CircuitBreaker, RateLimiter, Resilience } from "effect-resilience"
+import { Step } from "effect-resilience/Store"
+import { guests } from "./kernels/guests.ts"
+import { guests as guestsLua } from "./generated/guests.ts"
+import { missing, named, pause, type Server, startRedis } from "./servers.ts"
+import { breakerOn, eventually, isAllowed, perHour, storeOf, storeOn } from "./support.ts"
+
+const ends = { maxKeys: undefined, overflow: "evict", idleTimeToLive: Infinity } as const
+const keysOf = (server: Server): ReadonlyArray<string> =>
+  server
+    .command("KEYS", "*")
+    .split("\n")
+    .filter((key) => key !== "")
+    .sort()
+
+/** How many scripts ran. */
+const callsOf = (server: Server): number =>
+  Number(/cmdstat_evalsha:calls=(\d+)/.exec(server.command("INFO", "commandstats"))?.[1] ?? 0)
+
+const circuit = CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(2), openDuration: "200 millis" })
+
+class Ours extends RateLimiter.Service<Ours>()("ours", perHour(1)) {}
+class Others extends RateLimiter.Service<Others>()("others", perHour(1)) {}
+
+describe.skipIf(missing !== undefined)(named("a store in Redis"), () => {
+  it.live("takes limits and circuit in one script, and writes what the layout says", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const store = yield* storeOn(server, { prefix: "shop{1}" })
+      const { resilient } = yield* Effect.provide(
+        Resilience.makeFromStore("app/Payments", {
+          rateLimiter: RateLimiter.every({ user: perHour(2), all: RateLimiter.shared(perHour(3)) }),
+          circuitBreaker: circuit
+        }),
+        store
+      )
+      const calls = () => callsOf(server)
+      assert.isTrue(yield* isAllowed(resilient(Effect.void, { user: "ada: {a}" })))
+      // SCRIPT LOAD, then one EVALSHA to be let in and one to report
+      assert.strictEqual(calls(), 2)
+      assert.isTrue(yield* isAllowed(resilient(Effect.void, { user: "ada: {a}" })))
+      assert.strictEqual(calls(), 4)
+      assert.isFalse(yield* isAllowed(resilient(Effect.void, { user: "ada: {a}" })))
+      assert.isTrue(yield* isAllowed(resilient(Effect.void, { user: "" })))
+      assert.isFalse(yield* isAllowed(resilient(Effect.void, { user: "bob" })), "the limit of all")
+      const head = "shop%7B1%7D:{service/app/Payments}:app/Payments/"
+      assert.deepStrictEqual(keysOf(server), [
+        `${head}all:fixed-window@1:`,
+        `${head}user:fixed-window@1:`,
+        `${head}user:fixed-window@1:ada:%20%7Ba%7D`
+      ])
+      assert.match(server.command("GET", `${head}all:fixed-window@1:`), /^0 \d+ 3$/)
+    })
+  )
+
+  it.live("keeps each state as long as it must, and no longer", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const store = yield* storeOn(server)
+      const limiter = yield* Effect.provide(
+        Resilience.makeFromStore("limits", { rateLimiter: RateLimiter.tokenBucket({ limit: 10, window: "1 second" }) }),
+        store
+      )
+      yield* limiter.resilient(Effect.void, "ada", { cost: 2 })
+      const [key] = keysOf(server)
+      const left = Number(server.command("PTTL", key!))
+      assert.isTrue(left > 50 && left <= 200, `2 tokens are back in 200 ms, and the key ends in ${left}`)
+      yield* eventually(
+        "the key is gone",
+        Effect.sync(() => keysOf(server).length === 0)
+      )
+
+      const endless = yield* Effect.provide(Resilience.makeFromStore("open", { circuitBreaker: circuit }), store)
+      const idle = yield* Effect.provide(
+        Resilience.makeFromStore("idle", {
+          circuitBreaker: CircuitBreaker.policy({
+            tripPolicy: CircuitBreaker.consecutive(1),
+            openDuration: "1 hour",
+            idleTimeToLive: "400 millis"
+          })
+        }),
+        store
+      )
+      for (let i = 0; i < 2; i++) yield* Effect.exit(endless.resilient(Effect.fail("down"), "ada"))
+      yield* Effect.exit(idle.resilient(Effect.fail("down"), "ada"))
+      const [idleKey, openKey] = keysOf(server)
+      assert.strictEqual(server.command("PTTL", openKey!), "-1")
+      // each use counts, also of a circuit that refuses
+      for (let i = 0; i < 8; i++) {
+        yield* pause(100)
+        assert.isFalse(yield* isAllowed(idle.resilient(Effect.void, "ada")))
+      }
+      assert.isAtLeast(Number(server.command("PTTL", idleKey!)), 300)
+      yield* eventually(
+        "the idle circuit is forgotten",
+        isAllowed(idle.resilient(Effect.void, "ada")).pipe(Effect.delay("600 millis"))
+      )
+    })
+  )
+
+  it.effect("asks no clock but the server's", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const limit = { rateLimiter: RateLimiter.slidingLog({ limit: 3, window: "1 hour" }) }
+      const early = yield* Effect.provide(Resilience.makeFromStore("limits", limit), yield* storeOn(server))
+      const late = yield* Effect.provide(Resilience.makeFromStore("limits", limit), yield* storeOn(server))
+      assert.isTrue(yield* isAllowed(early.resilient(Effect.void, "ada")))
+      assert.isTrue(yield* isAllowed(early.resilient(Effect.void, "ada")))
+      yield* TestClock.adjust("90 minutes")
+      assert.isTrue(yield* isAllowed(late.resilient(Effect.void, "ada")))
+      assert.isFalse(yield* isAllowed(late.resilient(Effect.void, "ada")))
+      assert.isFalse(yield* isAllowed(early.resilient(Effect.void, "ada")))
+    })
+  )
+
+  it.live("does not notice that the server has forgotten its scripts", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const layer = yield* storeOn(server)
+      const store = yield* storeOf(layer)
+      const {
+        gate: { space }
+      } = yield* breakerOn(layer, circuit)
+      const ask = store.commit([new Step(space, "ada", { op: "admit", draw: 0 })])
+      assert.isTrue((yield* ask).allowed)
+      for (let i = 0; i < 3; i++) {
+        server.command("SCRIPT", "FLUSH")
+        const all = yield* Effect.all([ask, ask, ask, store.read(space, "ada"), store.clear(space)], {
+          concurrency: "unbounded"
+        })
+        assert.isTrue(all[2].allowed)
+      }
+    })
+  )
+
+  it.live("begins anew where a state was cleared, and keeps what other spaces hold", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const store = yield* storeOn(server)
+      const ours = yield* Effect.provide(Ours, Layer.provide(Ours.layerFromStore, store))
+      const others = yield* Effect.provide(Others, Layer.provide(Others.layerFromStore, store))
+      for (let round = 0; round < 3; round++) {
+        assert.isTrue(yield* ours.allow("ada"))
+        assert.isFalse(yield* ours.allow("ada"))
+        assert.strictEqual(yield* others.allow("ada"), round === 0)
+        yield* ours.reset()
+      }
+    })
+  )
+
+  for (const [how, options] of [
+    ["in this process, two trips each", {}],
+    ["in Redis, compiled", { kernels: [guestsLua] }]
+  ] as const) {
+    it.live(`runs a kernel of the user's: ${how}`, () =>
+      Effect.gen(function* () {
+        const server = yield* startRedis()
+        const names = ["ada", "b%b", "\ud800", "", "é 😀", "f", "g", "h"]
+        const space = { name: "party/guests", kernel: guests, policy: { seats: 5, host: "\udc00'" }, keys: ends }
+        const come = (name: string) => new Step(space, "table", { op: "come", name, child: name === "" } as const)
+        const stores = [
+          yield* storeOf(yield* storeOn(server, options)),
+          yield* storeOf(yield* storeOn(server, options))
+        ]
+        const all = names.flatMap((name) => stores.map((store) => store.commit([come(name)])))
+        const came = (yield* Effect.all(all, { concurrency: "unbounded" })).filter(({ allowed }) => allowed)
+        assert.strictEqual(came.length, 5)
+        for (const {
+          answers: [answer]
+        } of came)
+          assert.strictEqual(answer?.host, "\udc00'")
+        const { state } = yield* stores[0]!.read(space, "table")
+        assert.strictEqual(state?.guests.length, 5)
+        for (const guest of state?.guests ?? []) {
+          assert.include(names, guest.name)
+          assert.strictEqual(guest.child, guest.name === "")
+        }
+        const compiled = "kernels" in options
+        const calls = callsOf(server)
+        if (compiled) assert.strictEqual(calls, 17)
+        else assert.isAbove(calls, 17)
+      })
+    )
+  }
+
+  it.live("gives back what an admission took that was abandoned on its way", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const { resilient } = yield* Effect.provide(
+        Resilience.makeFromStore("limits", { rateLimiter: perHour(3) }),
+        yield* storeOn(server)
+      )
+      assert.isTrue(yield* isAllowed(resilient(Effect.void, "ada")))
+      const before = callsOf(server)
+      yield* server.suspend
+      const calls = yield* Effect.forEach([1, 2], () =>
+        Effect.forkChild(resilient(Effect.never, "ada"), { startImmediately: true })
+      )
+      yield* pause(50)
+      yield* Effect.forkChild(Fiber.interruptAll(calls), { startImmediately: true })
+      yield* pause(50)
+      yield* server.resume
+      yield* eventually(
+        "both have taken and given back",
+        Effect.sync(() => callsOf(server) === before + 4)
+      )
+      const [key] = keysOf(server)
+      assert.match(server.command("GET", key!), / 1$/)
+    })
+  )
+
+  it.live("frees the slots of probes whose process is gone", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const policy = CircuitBreaker.policy({
+        tripPolicy: CircuitBreaker.consecutive(1),
+        openDuration: "50 millis",
+        probes: { permitted: 1, lease: "300 millis" }
+      })
+      const survivor = yield* breakerOn(yield* storeOn(server), policy)
+      yield* Effect.exit(survivor.execute(Effect.fail("down")))
+      yield* pause(60)
+      // a process takes the only slot, and is never heard of again
+      const store = yield* storeOf(yield* storeOn(server))
+      const { allowed } = yield* store.commit([new Step(survivor.gate.space, "", { op: "admit", draw: 0 })])
+      assert.isTrue(allowed)
+      assert.isFalse(yield* isAllowed(survivor.execute(Effect.void)))
+      yield* eventually("the lease has lapsed", isAllowed(survivor.execute(Effect.void)))
+    })
+  )
+})
