@@ -28,7 +28,8 @@ const json = (file: string) => JSON.parse(readFileSync(file, "utf8"))
 /** In the order in which they need each other: packing builds. */
 const packages = [
   { folder: "resilience", node: false },
-  { folder: "resilience-testing", node: true }
+  { folder: "resilience-testing", node: true },
+  { folder: "resilience-redis", node: false }
 ].map(({ folder, node }) => {
   const {
     dependencies = {},

@@ -3,7 +3,7 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { CircuitBreaker, RateLimiter, Resilience, resilient } from "effect-resilience"
 import { RedisCluster, RedisStore } from "../src/index.ts"
-import { missing, named, type Server, startCluster } from "./servers.ts"
+import { missing, type Server, skipped, startCluster } from "./servers.ts"
 import { isAllowed, perHour } from "./support.ts"
 
 class Nodes extends Context.Service<Nodes, ReadonlyArray<Server>>()("test/Nodes") {}
@@ -35,7 +35,7 @@ const counts = (service: string) =>
 const users = Array.from({ length: 90 }, (_, i) => `user {${i}}`)
 const circuit = { tripPolicy: CircuitBreaker.consecutive(2), openDuration: "1 minute" } as const
 
-describe.skipIf(missing !== undefined)(named("a store on a cluster"), () => {
+describe.skipIf(missing !== undefined)(`a store on a cluster${skipped}`, () => {
   layer(cluster, { excludeTestServices: true })((it) => {
     it.effect("spreads a service by its keys where each call has one", () =>
       Effect.gen(function* () {

@@ -9,7 +9,7 @@ import { Kernels } from "../src/internal/kernels.ts"
 import { kernelsInLua } from "../src/internal/scripts.ts"
 import { guests } from "./generated/guests.ts"
 import { drawsOf, subjects } from "./random.ts"
-import { missing, named, startRedis } from "./servers.ts"
+import { missing, skipped, startRedis } from "./servers.ts"
 
 /** `KERNEL_SEED` repeats a run. */
 const seed = Number(process.env["KERNEL_SEED"] ?? Effect.runSync(Random.nextIntBetween(0, 2 ** 31)))
@@ -39,7 +39,7 @@ return out`
 
 const server = Layer.unwrap(Effect.map(startRedis(), ({ url }) => NodeRedis.layer({ url })))
 
-describe.skipIf(missing !== undefined)(named(`kernels in Redis (KERNEL_SEED=${seed})`), () => {
+describe.skipIf(missing !== undefined)(`kernels in Redis (KERNEL_SEED=${seed})${skipped}`, () => {
   layer(server, { excludeTestServices: true })((it) => {
     const kernels = new Kernels([guests])
     for (const { input, kernel, policy: policyOf } of subjects) {

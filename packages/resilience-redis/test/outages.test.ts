@@ -5,7 +5,7 @@ import { Duration, Effect, Layer } from "effect"
 import { Resilience } from "effect-resilience"
 import * as StoreLaws from "effect-resilience-testing/StoreLaws"
 import { RedisStore } from "../src/index.ts"
-import { missing, named, startRedis } from "./servers.ts"
+import { missing, skipped, startRedis } from "./servers.ts"
 import { eventually, isAllowed, perHour, storeOn } from "./support.ts"
 
 /** A store whose server was there when it was made. */
@@ -18,7 +18,7 @@ const gone = Layer.unwrap(
   })
 )
 
-describe.skipIf(missing !== undefined)(named("a store whose Redis goes away"), () => {
+describe.skipIf(missing !== undefined)(`a store whose Redis goes away${skipped}`, () => {
   // the only law that this option adds
   const law = StoreLaws.laws({ layer: RedisStore.layer().pipe(Layer.provide(gone)) as never, unreachable: gone }).at(
     -1

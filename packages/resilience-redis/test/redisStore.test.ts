@@ -6,7 +6,7 @@ import { CircuitBreaker, RateLimiter, Resilience } from "effect-resilience"
 import { Step } from "effect-resilience/Store"
 import { guests } from "./kernels/guests.ts"
 import { guests as guestsLua } from "./generated/guests.ts"
-import { missing, named, pause, type Server, startRedis } from "./servers.ts"
+import { missing, pause, type Server, skipped, startRedis } from "./servers.ts"
 import { breakerOn, eventually, isAllowed, perHour, storeOf, storeOn } from "./support.ts"
 
 const ends = { maxKeys: undefined, overflow: "evict", idleTimeToLive: Infinity } as const
@@ -26,7 +26,7 @@ const circuit = CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(2
 class Ours extends RateLimiter.Service<Ours>()("ours", perHour(1)) {}
 class Others extends RateLimiter.Service<Others>()("others", perHour(1)) {}
 
-describe.skipIf(missing !== undefined)(named("a store in Redis"), () => {
+describe.skipIf(missing !== undefined)(`a store in Redis${skipped}`, () => {
   it.live("takes limits and circuit in one script, and writes what the layout says", () =>
     Effect.gen(function* () {
       const server = yield* startRedis()

@@ -1,7 +1,7 @@
 /**
  * Real servers for tests, each on a free port of this machine and with a folder of its own. They end with the scope.
  *
- * Where a server is not installed, tests are skipped by name (`serverTest`), and fail where `CI` is set.
+ * Where a server is not installed, suites are skipped by name (`skipped`), and fail where `CI` is set.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
@@ -21,8 +21,8 @@ export const missing: string | undefined = (() => {
   return "redis-server is not installed"
 })()
 
-/** The name of a suite that needs a server; says why it is skipped. */
-export const named = (name: string): string => (missing === undefined ? name : `${name} (SKIPPED: ${missing})`)
+/** Ends the name of a suite that needs a server: it says why it is skipped. */
+export const skipped: string = missing === undefined ? "" : ` (SKIPPED: ${missing})`
 
 const clock = Clock.Clock.defaultValue()
 /** On the clock of this machine, also under a test clock. */

@@ -2,10 +2,10 @@
 import { NodeRedis } from "@effect/platform-node"
 import { describe, layer } from "@effect/vitest"
 import { Effect, Layer, Random } from "effect"
-import { Redis } from "effect/persistence"
+import type { Redis } from "effect/persistence"
 import * as StoreLaws from "effect-resilience-testing/StoreLaws"
 import { RedisCluster, RedisStore } from "../src/index.ts"
-import { missing, named, startCluster, startRedis } from "./servers.ts"
+import { missing, skipped, startCluster, startRedis } from "./servers.ts"
 
 /** `LAWS_SEED` repeats a run. */
 const seed = process.env["LAWS_SEED"] ?? Effect.runSync(Random.nextInt)
@@ -15,7 +15,7 @@ const cluster = Layer.unwrap(
   Effect.map(startCluster, (nodes) => RedisCluster.layer({ rootNodes: nodes.map(({ url }) => ({ url })) }))
 )
 
-describe.skipIf(missing !== undefined)(named(`the laws of stores hold on Redis (LAWS_SEED=${seed})`), () => {
+describe.skipIf(missing !== undefined)(`the laws of stores hold on Redis (LAWS_SEED=${seed})${skipped}`, () => {
   for (const [name, redis] of [
     ["a single server", single],
     ["a cluster", cluster]

@@ -2,7 +2,7 @@
  * A store in Redis: one script for all steps of a commit.
  */
 import * as Effect from "effect/Effect"
-import * as Redis from "effect/persistence/Redis"
+import type * as Redis from "effect/persistence/Redis"
 import { StoreError } from "effect-resilience/Rejection"
 import type { AnySpace, Committed, Step, Store } from "effect-resilience/Store"
 import { encode, Words } from "./codec.ts"
