@@ -37,7 +37,8 @@ export class Places {
   constructor(prefix: string, space: AnySpace) {
     this.prefix = part(prefix)
     this.space = `:${part(space.name)}:${part(space.kernel.id)}:`
-    this.tag = space.spread === true ? undefined : `service/${part(serviceOf(space.name))}`
+    this.tag =
+      (space as { readonly spread?: boolean }).spread === true ? undefined : `service/${part(serviceOf(space.name))}`
   }
 
   private head(tag: string): string {
