@@ -22,6 +22,7 @@ import { NEVER } from "./Limiter.ts"
 
 export type { BreakerDecision, BreakerInput, BreakerView, Transition } from "./BreakerInput.ts"
 export type { BreakerPolicy, BreakerState, Phase, Trip } from "./BreakerModel.ts"
+export { indifferent } from "./BreakerPhase.ts"
 
 type Step = readonly [answer: BreakerDecision, state: BreakerState]
 
@@ -99,22 +100,6 @@ const command = (policy: BreakerPolicy, given: BreakerState, op: "isolate" | "cl
   if (state.phase === to && op !== "reset") return answer(state, 0, 0, NONE, given)
   const next = enter(policy, state, to, Math.max(now, state.since), 0, log)
   return answer(next, 0, 0, log, next)
-}
-
-/**
- * Whether a success would leave the state as it is, whenever it came and whoever reported it. So nobody need ask.
- *
- * @category getters
- * @since 0.1.0
- */
-export const indifferent = (policy: BreakerPolicy, state: BreakerState): boolean => {
-  if (state.phase !== "Closed") return false
-  let i = 0
-  for (const trip of policy.trips) {
-    if (trip.kind !== "consecutive" || (state.windows[i] ?? EMPTY).calls > 0) return false
-    i = i + 1
-  }
-  return true
 }
 
 /** The state once all that is due at `now` has happened. @category transitions @since 0.1.0 */

@@ -76,6 +76,22 @@ const openTime = (policy: BreakerPolicy, state: BreakerState, retryAfter: number
 export const open = (policy: BreakerPolicy, state: BreakerState, cause: Cause, log: Array<Transition>): BreakerState =>
   enter(policy, state, "Open", cause.at, openTime(policy, state, cause.retryAfter, cause.draw), log)
 
+/**
+ * Whether a success would leave the state as it is, whenever it came and whoever reported it. So nobody need ask.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const indifferent = (policy: BreakerPolicy, state: BreakerState): boolean => {
+  if (state.phase !== "Closed") return false
+  let i = 0
+  for (const trip of policy.trips) {
+    if (trip.kind !== "consecutive" || (state.windows[i] ?? EMPTY).calls > 0) return false
+    i = i + 1
+  }
+  return true
+}
+
 /** Takes the `index`-th probe out; the verdict falls once it cannot change. @category transitions @since 0.1.0 */
 export const conclude = (
   policy: BreakerPolicy,

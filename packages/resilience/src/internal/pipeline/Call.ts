@@ -26,6 +26,7 @@ import { maybeInTransaction, outsideTransactions } from "../transaction.ts"
 import { Admission, type Caller } from "./Admission.ts"
 import { backOff } from "./backOff.ts"
 import { begin, beginsNext } from "./begin.ts"
+import { observed } from "./observed.ts"
 import { withTimer } from "./withTimer.ts"
 
 /** What a service composes: every part is optional. Times are milliseconds, `Infinity` for none. */
@@ -219,7 +220,7 @@ class Call<A, E, R> implements Caller {
       }
     }
     const timed = this.timed(attemptTimeout)
-    const seen = this.sink === undefined ? timed : this.observed(timed, n, this.sink)
+    const seen = this.sink === undefined ? timed : observed(timed, this, n, this.fiber, this.sink)
     return retry === undefined ? seen : Effect.catchCause(seen, (cause) => this.failed(cause, n, retry))
   }
 
@@ -243,34 +244,6 @@ class Call<A, E, R> implements Caller {
       timeoutMillis: wholeCall ? timeout : attemptTimeout
     })
     return this.timeout
-  }
-
-  private observed<E2>(self: Effect.Effect<A, E2, R>, n: number, sink: Sink): Effect.Effect<A, E2, R> {
-    const begunAt = nowOf(this.fiber)
-    return Effect.onExitPrimitive(self, (exit) => {
-      const error = exit._tag === "Failure" ? exit.cause.reasons.find(Cause.isFailReason)?.error : undefined
-      const result =
-        exit._tag === "Success"
-          ? "success"
-          : Cause.hasInterruptsOnly(exit.cause)
-            ? "interrupt"
-            : error instanceof TimeoutExceeded
-              ? "timeout"
-              : "failure"
-      emit(
-        sink,
-        {
-          _tag: "AttemptEnded",
-          service: this.pipeline.id,
-          key: this.name,
-          attempt: n,
-          result,
-          duration: nowOf(this.fiber) - begunAt
-        },
-        this.fiber
-      )
-      return undefined
-    })
   }
 
   private failed(
