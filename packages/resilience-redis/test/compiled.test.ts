@@ -21,7 +21,7 @@ const play = (compiled: Compiled) =>
   Redis.script((policy: string, lines: ReadonlyArray<string>) => [policy, ...lines], {
     numberOfKeys: 0,
     lua: `${kernelsInLua([compiled])}
-local kernel, readPolicy, readState, readInput, writeState, writeAnswer = unpack(kernels[1])
+local kernel, readPolicy, readState, readInput, writeState, reply = unpack(kernels[1])
 local policy = readPolicy(gmatch(ARGV[1], "%S+"))
 local held = writeState(kernel.initial(policy))
 local out = {held}
@@ -32,10 +32,14 @@ for i = 2, #ARGV do
  local result = kernel.step(policy, before, readInput(next), now)
  if not result[1].allowed and result[2] ~= before then error("a refusal changed the state") end
  held = writeState(result[2])
- out[i] = writeAnswer(result[1]) .. " | " .. held .. " | " .. format("%.17g", kernel.expiresAt(policy, result[2]) or -1)
+ local answer = {}
+ reply(result[1], answer, 0)
+ out[i] = {held, format("%.17g", kernel.expiresAt(policy, result[2]) or -1), answer}
 end
 return out`
-  }).withReturnType<ReadonlyArray<string>>()
+  }).withReturnType<
+    readonly [string, ...ReadonlyArray<readonly [after: string, end: string, answer: ReadonlyArray<string | number>]>]
+  >()
 
 const server = Layer.unwrap(Effect.map(startRedis(), ({ url }) => NodeRedis.layer({ url })))
 
@@ -58,9 +62,9 @@ describe.skipIf(missing !== undefined)(`kernels in Redis (KERNEL_SEED=${seed})${
           for (let i = 0; i < RUNS; i++) {
             const policy = policyOf(draw)
             const asked: Array<string> = []
-            const told: Array<unknown> = [kernel.initial(policy)]
+            const told: Array<unknown> = []
             const answers: Array<never> = []
-            let state: unknown = told[0]
+            let state: unknown = kernel.initial(policy)
             let now = 1_800_000_000_000 + draw(1_000_000)
             for (let step = 0; step < STEPS; step++) {
               // mostly a little time passes, sometimes none or much, and sometimes the clock is set back
@@ -74,18 +78,16 @@ describe.skipIf(missing !== undefined)(`kernels in Redis (KERNEL_SEED=${seed})${
               answers.push(answer as never) // this kernel's own answer
               state = after
             }
-            const heard = (yield* run(encode(codecs.policy, policy), asked)).map((line, step) => {
-              if (step === 0) return codecs.state.read(new Words(line))
-              const [answer, after, end] = line.split(" | ")
-              return {
-                answer: codecs.answer.read(new Words(answer!)),
-                after: codecs.state.read(new Words(after!)),
-                end: Number(end)
-              }
-            })
+            const [initial, ...lines] = yield* run(encode(codecs.policy, policy), asked)
+            const heard = lines.map(([after, end, answer]) => ({
+              answer: codecs.answer.read(new Words(answer)),
+              after: codecs.state.read(new Words(after)),
+              end: Number(end)
+            }))
+            assert.deepStrictEqual(codecs.state.read(new Words(initial)), kernel.initial(policy))
             // one by one: the first that differs is what to look at
             for (let step = 0; step < told.length; step++) {
-              const at = `run ${i}, step ${step}: ${asked[step - 1]} with ${JSON.stringify(policy)}`
+              const at = `run ${i}, step ${step}: ${asked[step]} with ${JSON.stringify(policy)}`
               assert.deepStrictEqual(heard[step], told[step], at)
             }
           }

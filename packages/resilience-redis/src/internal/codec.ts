@@ -44,20 +44,23 @@ export const unescape = (text: string): string => {
 
 const wordOf = (value: number): string => (Object.is(value, -0) ? "-0" : String(value))
 
-/** Words that are still to be read. */
+/** Words that are still to be read. In a reply, numbers may be numbers. */
 export class Words {
-  private readonly words: ReadonlyArray<string>
+  private readonly words: ReadonlyArray<string | number>
   private next = 0
-  constructor(text: string) {
-    this.words = text.split(" ")
+  constructor(words: string | ReadonlyArray<string | number>) {
+    this.words = typeof words === "string" ? words.split(" ") : words
   }
-  word(): string {
+  private take(): string | number {
     const word = this.words[this.next++]
     if (word === undefined || word === "") throw new Error("a value in Redis ends too early: who else wrote it?")
     return word
   }
+  word(): string {
+    return String(this.take())
+  }
   number(): number {
-    const number = Number(this.word())
+    const number = Number(this.take())
     if (Number.isNaN(number)) throw new Error("a value in Redis is no number: who else wrote it?")
     return number
   }

@@ -29,36 +29,45 @@ const serviceOf = (name: string): string => {
   return slash < 0 ? name : name.slice(0, slash)
 }
 
+interface Head {
+  /** What all keys of the space in this tag begin with. */
+  readonly space: string
+  /** The key that says of every space in this tag what was cleared. */
+  readonly cleared: string
+}
+
 export class Places {
   private readonly prefix: string
   private readonly space: string
-  private readonly tag: string | undefined
+  /** One, or one for each shard. */
+  private readonly heads: Array<Head | undefined>
+  private readonly service: string
 
   constructor(prefix: string, space: AnySpace) {
     this.prefix = part(prefix)
     this.space = `:${part(space.name)}:${part(space.kernel.id)}:`
-    this.tag =
-      (space as { readonly spread?: boolean }).spread === true ? undefined : `service/${part(serviceOf(space.name))}`
+    this.service = part(serviceOf(space.name))
+    const spread = (space as { readonly spread?: boolean }).spread === true
+    this.heads = new Array<Head | undefined>(spread ? SHARDS : 1).fill(undefined)
   }
 
-  private head(tag: string): string {
-    return `${this.prefix}:{${tag}}`
-  }
-
-  private tagOf(key: string): string {
-    return this.tag ?? `key/${shardOf(key)}`
+  private head(i: number): Head {
+    const known = this.heads[i]
+    if (known !== undefined) return known
+    const tag = `${this.prefix}:{${this.heads.length > 1 ? `key/${i}` : `service/${this.service}`}}`
+    const head = { space: tag + this.space, cleared: `${tag}:cleared` }
+    this.heads[i] = head
+    return head
   }
 
   /** The key of the state; its first `space` characters are those of the space, the same for all its keys of one tag. */
   of(key: string): { readonly state: string; readonly space: number; readonly cleared: string } {
-    const head = this.head(this.tagOf(key))
-    const space = head + this.space
-    return { state: space + escape(key), space: space.length, cleared: `${head}:cleared` }
+    const { cleared, space } = this.head(this.heads.length > 1 ? shardOf(key) : 0)
+    return { state: space + escape(key), space: space.length, cleared }
   }
 
   /** For every tag that the space has keys of: what `cleared` there calls the space. */
-  all(): ReadonlyArray<{ readonly space: string; readonly cleared: string }> {
-    const tags = this.tag === undefined ? Array.from({ length: SHARDS }, (_, shard) => `key/${shard}`) : [this.tag]
-    return tags.map((tag) => ({ space: this.head(tag) + this.space, cleared: `${this.head(tag)}:cleared` }))
+  all(): ReadonlyArray<Head> {
+    return this.heads.map((_, i) => this.head(i))
   }
 }

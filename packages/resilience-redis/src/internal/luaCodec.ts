@@ -5,7 +5,10 @@
  */
 import type { Field, Shape } from "./compiled.ts"
 
-/** What all of it uses. Numbers are written with 17 digits, with which every double is read back as itself. */
+/**
+ * What all of it uses. Numbers are written with 17 digits, with which every double is read back as itself; in a reply,
+ * whole ones are left as they are, which Redis sends as integers of 64 bits, for a tenth of the time.
+ */
 export const luaCodecLibrary = `local format, gmatch, gsub, sub, byte, char, concat = string.format, string.gmatch, string.gsub, string.sub, string.byte, string.char, table.concat
 local function readList(next, read)
  local list = {}
@@ -25,6 +28,10 @@ local function writeText(text)
 end
 local function readNumber(next) return tonumber(next()) end
 local function writeNumber(number) return format("%.17g", number) end
+local function replyNumber(number)
+ if number % 1 == 0 and number < 9007199254740992 and number > -9007199254740992 then return number end
+ return format("%.17g", number)
+end
 `
 
 interface Written {
@@ -62,6 +69,29 @@ export class LuaCodec {
   /** A function of a value. */
   writer(shape: Shape): string {
     return shape === "number" ? "writeNumber" : this.named(`(value) return ${this.write(shape)} end`)
+  }
+
+  /** A function of a value, the list of words of a reply, and how many it has; it returns how many it has then. */
+  replier(shape: Shape): string {
+    return this.named(`(value, out, n)\n${this.reply(shape, "value")} return n\nend`)
+  }
+
+  private reply(shape: Shape, value: string): string {
+    const push = (word: string) => ` n = n + 1\n out[n] = ${word}\n`
+    if (shape === "number") return push(`replyNumber(${value})`)
+    if (shape === "boolean") return push(`${value} and 1 or 0`)
+    if (shape === "string") return push(`writeText(${value})`)
+    if (shape === "word") return push(value)
+    if ("list" in shape) {
+      const each = ` for i = 1, #list do n = ${this.replier(shape.list)}(list[i], out, n) end\n`
+      return ` do\n local list = ${value}\n${push("#list")}${each} end\n`
+    }
+    if ("record" in shape) return shape.record.map(([name, field]) => this.reply(field, `${value}["${name}"]`)).join("")
+    const choices = shape.choices.map(
+      ([word, fields]) =>
+        ` if choice["${shape.tag}"] == "${word}" then\n${push(`"${word}"`)}${this.reply({ record: fields }, "choice")} end\n`
+    )
+    return ` do\n local choice = ${value}\n${choices.join("")} end\n`
   }
 
   private read(shape: Shape): string {

@@ -55,17 +55,16 @@ export const make = (redis: Service, { kernels: more, prefix }: Settings): Store
       const where = `${places.get(space.kernel.id)} ${keys.cleared[i]! + 1} ${keys.spaces[i]}`
       return `${where} ${policy} ${encode(coded!.input, input)}`
     })
-    return Effect.flatMap(asked(redis.eval(commit)(keys.all, lines)), (reply) =>
-      Effect.try({
-        try: () => {
-          const words = new Words(reply)
-          const now = words.number()
-          const allowed = words.word() === "1"
-          return { now, allowed, answers: homes.map(({ coded }) => coded!.answer.read(words)) }
-        },
-        catch: unreadable
-      })
-    )
+    return Effect.flatMap(asked(redis.eval(commit)(keys.all, lines)), (reply) => {
+      try {
+        const words = new Words(reply)
+        const now = words.number()
+        const allowed = words.number() === 1
+        return Effect.succeed({ now, allowed, answers: homes.map(({ coded }) => coded!.answer.read(words)) })
+      } catch (cause) {
+        return Effect.fail(unreadable(cause))
+      }
+    })
   }
 
   const ask: Exchange["ask"] = (effect) => asked(effect)

@@ -18,7 +18,7 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 const kernelOf = ({ answer, id, input, lua, policy, state }: Compiled, index: number): string => {
   const codec = new LuaCodec(`k${index}_`)
   const readers = [policy, state, input].map((shape) => codec.reader(shape))
-  const writers = [state, answer].map((shape) => codec.writer(shape))
+  const writers = [codec.writer(state), codec.replier(answer)]
   return `do -- ${id}
 ${codec.definitions}local kernel = (function()
 ${lua}
@@ -28,7 +28,7 @@ end
 `
 }
 
-/** Defines `kernels`: each a list of the kernel, how its policy, state and input are read, its state and answer written. */
+/** Defines `kernels`: each a list of the kernel, how its policy, state and input are read, its state written and its answer replied. */
 export const kernelsInLua = (kernels: ReadonlyArray<Compiled>): string =>
   `${luaCodecLibrary}local kernels = {}\n${kernels.map((kernel, i) => kernelOf(kernel, i + 1)).join("")}`
 
@@ -42,7 +42,7 @@ export const kernelsInLua = (kernels: ReadonlyArray<Compiled>): string =>
  */
 const commit = `local steps = #ARGV
 ${clock}local held = redis.call("MGET", unpack(KEYS))
-local allowed = true
+local allowed, words = true, 2
 local out, found, before, after, policies, idles, ends, epochs = {}, {}, {}, {}, {}, {}, {}, {}
 for i = 1, steps do
  local next = gmatch(ARGV[i], "%S+")
@@ -58,16 +58,16 @@ for i = 1, steps do
  local input = kernel[4](next)
  local state
  if held[i] then
-  local words = gmatch(held[i], "%S+")
-  if tonumber(words()) >= epoch then
-   state = kernel[3](words)
+  local more = gmatch(held[i], "%S+")
+  if tonumber(more()) >= epoch then
+   state = kernel[3](more)
    found[i] = true
   end
  end
  if not state then state = kernel[1].initial(policy) end
  local result = kernel[1].step(policy, state, input, now)
  if not result[1].allowed then allowed = false end
- out[i + 2] = kernel[6](result[1])
+ words = kernel[6](result[1], out, words)
  before[i], after[i], policies[i], ends[i], epochs[i] = state, result[2], policy, kernel, epoch
 end
 for i = 1, steps do
@@ -90,16 +90,16 @@ for i = 1, steps do
   end
  end
 end
-out[1] = format("%.17g", now)
-out[2] = allowed and "1" or "0"
-return concat(out, " ")`
+out[1] = now
+out[2] = allowed and 1 or 0
+return out`
 
 /** The keys of a commit, and its lines. */
 export const makeCommit = (kernels: ReadonlyArray<Compiled>) =>
   Redis.script((keys: ReadonlyArray<string>, lines: ReadonlyArray<string>) => [...keys, ...lines], {
     numberOfKeys: (keys) => keys.length,
     lua: kernelsInLua(kernels) + commit
-  }).withReturnType<string>()
+  }).withReturnType<ReadonlyArray<string | number>>()
 
 /** The time, and what the keys hold. */
 export const look = Redis.script((keys: ReadonlyArray<string>) => [...keys], {
