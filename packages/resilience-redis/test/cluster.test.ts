@@ -37,6 +37,19 @@ const circuit = { tripPolicy: CircuitBreaker.consecutive(2), openDuration: "1 mi
 
 describe.skipIf(missing !== undefined)(`a store on a cluster${skipped}`, () => {
   layer(cluster, { excludeTestServices: true })((it) => {
+    it.effect("spreads a service by its keys where each call has one", () =>
+      Effect.gen(function* () {
+        const { resilient } = yield* Resilience.makeFromStore("spread", {
+          rateLimiter: perHour(1),
+          circuitBreaker: CircuitBreaker.policy({ ...circuit, by: "key" })
+        })
+        const call = (user: string) => isAllowed(resilient(Effect.void, user))
+        assert.isTrue((yield* Effect.forEach(users, call, { concurrency: "unbounded" })).every(Boolean))
+        assert.isFalse((yield* Effect.forEach(users, call, { concurrency: "unbounded" })).some(Boolean))
+        for (const count of yield* counts("spread")) assert.isAtLeast(count, 10)
+      })
+    )
+
     it.effect("keeps a service on one machine where a call takes several keys, all or nothing", () =>
       Effect.gen(function* () {
         const { inspect, resilient } = yield* Resilience.makeFromStore("together", {

@@ -30,6 +30,11 @@ export interface Space<in out Policy, in out State, in out Input, out Answer ext
   readonly keys: KeyBounds
   /** The note of a store in this process, of where it keeps the space; nobody else reads it. */
   home?: unknown
+  /**
+   * Whether all that is ever committed together with a key of this space has the same key. Then a store of several
+   * machines may choose the machine by the key; else what a name has before its last slash, the service, is on one.
+   */
+  readonly spread?: boolean | undefined
 }
 
 /**

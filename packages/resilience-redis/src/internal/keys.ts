@@ -47,8 +47,7 @@ export class Places {
     this.prefix = part(prefix)
     this.space = `:${part(space.name)}:${part(space.kernel.id)}:`
     this.service = part(serviceOf(space.name))
-    const spread = (space as { readonly spread?: boolean }).spread === true
-    this.heads = new Array<Head | undefined>(spread ? SHARDS : 1).fill(undefined)
+    this.heads = new Array<Head | undefined>(space.spread === true ? SHARDS : 1).fill(undefined)
   }
 
   private head(i: number): Head {

@@ -51,7 +51,7 @@ export class CircuitGate {
   readonly kind = "circuit"
   readonly service: string
   readonly spec: CircuitSpec
-  readonly space: CircuitSpace
+  readonly space: CircuitSpace & { spread: boolean }
   readonly store: Store["Service"]
   /** Thresholds of slow calls, ascending. */
   readonly slowAfter: ReadonlyArray<number>
@@ -64,11 +64,22 @@ export class CircuitGate {
     this.spec = spec
     this.service = service
     this.store = store
-    this.space = { name: `${service}/circuitBreaker`, kernel: breaker, policy: spec.policy, keys: spec.keys }
+    const name = `${service}/circuitBreaker`
+    this.space = { name, kernel: breaker, policy: spec.policy, keys: spec.keys, spread: true }
     this.slowAfter = spec.policy.trips
       .flatMap((trip) => (trip.kind === "rate" && trip.slowAfter > 0 ? [trip.slowAfter] : []))
       .sort((a, b) => a - b)
     this.jittered = spec.policy.openGrowth > 0 || spec.policy.openLow.some((low, i) => low !== spec.policy.openHigh[i])
+  }
+
+  /** Which part of a call's key it looks at, in one word: `""` for none, `"key"` for all of it. */
+  get by(): string {
+    const { by = "" } = this.spec
+    return by === "" || by === "key" ? by : `.${by}`
+  }
+
+  spread(spread: boolean): void {
+    this.space.spread = spread
   }
 
   /** The circuit's key in the store. */

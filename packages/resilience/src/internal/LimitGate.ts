@@ -51,7 +51,7 @@ class Place {
 
 class Member {
   readonly spec: LimitSpec
-  readonly space: LimitSpace
+  readonly space: LimitSpace & { spread: boolean }
   readonly places = new Map<string, Place>()
   private readonly store: Store["Service"]
 
@@ -59,7 +59,18 @@ class Member {
     this.spec = spec
     this.store = store
     const name = spec.name.replaceAll("~", "~0").replaceAll("/", "~1") // no two limits of two services are one space
-    this.space = { name: `${service}/${name}`, kernel: spec.kernel, policy: spec.policy, keys: spec.keys }
+    this.space = {
+      name: `${service}/${name}`,
+      kernel: spec.kernel,
+      policy: spec.policy,
+      keys: spec.keys,
+      spread: false
+    }
+  }
+
+  get by(): string {
+    const { dimension, shared } = this.spec
+    return shared ? "" : dimension === undefined ? "key" : `.${dimension}`
   }
 
   keyOf(key: Key): string {
@@ -346,9 +357,18 @@ export class LimitGate {
   /** What most calls ask, made once. */
   readonly takeOne = { op: "take", cost: 1 } as const
   readonly store: Store["Service"]
+  /** Which part of a call's key they look at, in the words of `CircuitGate.by`; `undefined` if each looks at another. */
+  readonly by: string | undefined
   constructor(specs: ReadonlyArray<LimitSpec>, service: string, store: Store["Service"]) {
     this.store = store
     this.members = specs.map((spec) => new Member(spec, service, store))
+    const by = this.members[0]?.by
+    this.by = this.members.every((member) => member.by === by) ? by : undefined
+    this.spread(this.by !== undefined)
+  }
+
+  spread(spread: boolean): void {
+    for (const { space } of this.members) space.spread = spread
   }
 
   peek(key: Key): Effect.Effect<Peek, StoreError> {

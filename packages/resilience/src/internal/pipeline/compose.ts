@@ -96,14 +96,13 @@ export const fromPolicies = (id: string, policies: Policies): Parts => {
 export const compose = ({ id, policies, rest, store: storePolicy }: Parts, shared: Store["Service"]): Composed => {
   const { bulkhead, circuitBreaker, rateLimiter } = policies
   const store = guarded(shared, id, storePolicy)
-  return composed({
-    id,
-    store,
-    circuit: circuitBreaker?.open(id, store, rest),
-    limits: rateLimiter === undefined || rateLimiter._tag === "Unlimited" ? undefined : rateLimiter.open(id, store),
-    slots: bulkhead?.open(),
-    ...rest
-  })
+  const circuit = circuitBreaker?.open(id, store, rest)
+  const limits = rateLimiter === undefined || rateLimiter._tag === "Unlimited" ? undefined : rateLimiter.open(id, store)
+  if (circuit !== undefined && limits !== undefined && circuit.by !== limits.by) {
+    circuit.spread(false)
+    limits.spread(false)
+  }
+  return composed({ id, store, circuit, limits, slots: bulkhead?.open(), ...rest })
 }
 
 type AnyService =
