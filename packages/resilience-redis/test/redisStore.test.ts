@@ -1,6 +1,6 @@
 /** What a store in Redis does that no other does: its keys, their end, its clock, its scripts. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { type Duration, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { CircuitBreaker, RateLimiter, Resilience } from "effect-resilience"
 import { Step } from "effect-resilience/Store"
@@ -61,43 +61,52 @@ describe.skipIf(missing !== undefined)(`a store in Redis${skipped}`, () => {
     Effect.gen(function* () {
       const server = yield* startRedis()
       const store = yield* storeOn(server)
-      const limiter = yield* Effect.provide(
-        Resilience.makeFromStore("limits", { rateLimiter: RateLimiter.tokenBucket({ limit: 10, window: "1 second" }) }),
-        store
-      )
-      yield* limiter.resilient(Effect.void, "ada", { cost: 2 })
-      const [key] = keysOf(server)
-      const left = Number(server.command("PTTL", key!))
-      assert.isTrue(left > 50 && left <= 200, `2 tokens are back in 200 ms, and the key ends in ${left}`)
-      yield* eventually(
-        "the key is gone",
-        Effect.sync(() => keysOf(server).length === 0)
-      )
+      const left = (name: string) =>
+        Number(
+          server.command(
+            "PTTL",
+            keysOf(server).find((key) => key.includes(name))!
+          )
+        )
+      const limit = (id: string, window: Duration.Input) =>
+        Effect.provide(
+          Resilience.makeFromStore(id, { rateLimiter: RateLimiter.tokenBucket({ limit: 10, window }) }),
+          store
+        )
+      yield* (yield* limit("long", "1 minute")).resilient(Effect.void, "ada", { cost: 2 })
+      const millis = left("long")
+      assert.isTrue(millis > 2_000 && millis <= 12_000, `2 tokens are back in 12 s, and the key ends in ${millis}`)
+      yield* (yield* limit("short", "1 second")).resilient(Effect.void, "ada", { cost: 2 })
 
-      const endless = yield* Effect.provide(Resilience.makeFromStore("open", { circuitBreaker: circuit }), store)
-      const idle = yield* Effect.provide(
-        Resilience.makeFromStore("idle", {
-          circuitBreaker: CircuitBreaker.policy({
-            tripPolicy: CircuitBreaker.consecutive(1),
-            openDuration: "1 hour",
-            idleTimeToLive: "400 millis"
-          })
-        }),
-        store
-      )
-      for (let i = 0; i < 2; i++) yield* Effect.exit(endless.resilient(Effect.fail("down"), "ada"))
-      yield* Effect.exit(idle.resilient(Effect.fail("down"), "ada"))
-      const [idleKey, openKey] = keysOf(server)
-      assert.strictEqual(server.command("PTTL", openKey!), "-1")
+      const circuit = (id: string, idleTimeToLive: Duration.Input | undefined) =>
+        Effect.provide(
+          Resilience.makeFromStore(id, {
+            circuitBreaker: CircuitBreaker.policy({
+              tripPolicy: CircuitBreaker.consecutive(1),
+              openDuration: "1 hour",
+              idleTimeToLive
+            })
+          }),
+          store
+        )
+      const [endless, idle, soon] = [
+        yield* circuit("endless", undefined),
+        yield* circuit("idle", "2 seconds"),
+        yield* circuit("soon", "100 millis")
+      ]
+      for (const { resilient } of [endless, idle, soon]) yield* Effect.exit(resilient(Effect.fail("down"), "ada"))
+      assert.strictEqual(left("endless"), -1)
       // each use counts, also of a circuit that refuses
-      for (let i = 0; i < 8; i++) {
-        yield* pause(100)
-        assert.isFalse(yield* isAllowed(idle.resilient(Effect.void, "ada")))
-      }
-      assert.isAtLeast(Number(server.command("PTTL", idleKey!)), 300)
       yield* eventually(
-        "the idle circuit is forgotten",
-        isAllowed(idle.resilient(Effect.void, "ada")).pipe(Effect.delay("600 millis"))
+        "a quarter of a time is over",
+        Effect.sync(() => left("idle") < 2_000)
+      )
+      assert.isFalse(yield* isAllowed(idle.resilient(Effect.void, "ada")))
+      assert.isAbove(left("idle"), 2_000)
+      const isGone = (name: string) => Effect.sync(() => !keysOf(server).some((key) => key.includes(name)))
+      yield* eventually(
+        "the short limit and the circuit that nobody asks are gone",
+        Effect.zipWith(isGone("short"), isGone("soon"), (a, b) => a && b)
       )
     })
   )

@@ -11,7 +11,9 @@ export class Home {
   readonly space: AnySpace
   readonly places: Places
   readonly coded: Coded | undefined
-  /** How long an endless state is kept, and the policy, in words. */
+  /** How long an endless state is kept; `-1`: for ever. */
+  readonly idle: string
+  /** In words. */
   readonly policy: string
 
   constructor(space: AnySpace, prefix: string, coded: Coded | undefined) {
@@ -19,8 +21,8 @@ export class Home {
     this.places = new Places(prefix, space)
     this.coded = coded
     const { idleTimeToLive } = space.keys
-    const idle = idleTimeToLive === Infinity ? "-1" : String(idleTimeToLive)
-    this.policy = coded === undefined ? idle : `${idle} ${encode(coded.policy, space.policy)}`
+    this.idle = idleTimeToLive === Infinity ? "-1" : String(idleTimeToLive)
+    this.policy = coded === undefined ? "" : encode(coded.policy, space.policy)
   }
 
   /** A state is kept as words where Redis is to read it, and else as JSON. */

@@ -10,6 +10,7 @@ import type { Field, Shape } from "./compiled.ts"
  * whole ones are left as they are, which Redis sends as integers of 64 bits, for a tenth of the time.
  */
 export const luaCodecLibrary = `local format, gmatch, gsub, sub, byte, char, concat = string.format, string.gmatch, string.gsub, string.sub, string.byte, string.char, table.concat
+local math, ipairs, tonumber = math, ipairs, tonumber
 local function readList(next, read)
  local list = {}
  for i = 1, tonumber(next()) do list[i] = read(next) end

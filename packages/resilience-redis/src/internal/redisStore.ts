@@ -51,9 +51,9 @@ export const make = (redis: Service, { kernels: more, prefix }: Settings): Store
     const keys = new Keys(homes, steps)
     const { commit, places } = kernels.script(homes.map(({ space }) => space.kernel.id))
     const lines = steps.map(({ input }, i) => {
-      const { coded, policy, space } = homes[i]!
+      const { coded, idle, policy, space } = homes[i]!
       const where = `${places.get(space.kernel.id)} ${keys.cleared[i]! + 1} ${keys.spaces[i]}`
-      return `${where} ${policy} ${encode(coded!.input, input)}`
+      return `${where} ${idle} ${encode(coded!.input, input)} ${policy}`
     })
     return Effect.flatMap(asked(redis.eval(commit)(keys.all, lines)), (reply) => {
       try {

@@ -23,12 +23,15 @@ const kernelOf = ({ answer, id, input, lua, policy, state }: Compiled, index: nu
 ${codec.definitions}local kernel = (function()
 ${lua}
 end)()
-kernels[${index}] = {kernel, ${[...readers, ...writers].join(", ")}}
+kernels[${index}] = {kernel, ${[...readers, ...writers].join(", ")}, ${JSON.stringify(policy).includes('"list"')}}
 end
 `
 }
 
-/** Defines `kernels`: each a list of the kernel, how its policy, state and input are read, its state written and its answer replied. */
+/**
+ * Defines `kernels`: each a list of the kernel, how its policy, state and input are read, its state written and its answer
+ * replied, and whether its policy is long.
+ */
 export const kernelsInLua = (kernels: ReadonlyArray<Compiled>): string =>
   `${luaCodecLibrary}local kernels = {}\n${kernels.map((kernel, i) => kernelOf(kernel, i + 1)).join("")}`
 
@@ -36,7 +39,8 @@ export const kernelsInLua = (kernels: ReadonlyArray<Compiled>): string =>
  * One commit. KEYS are those of the states, then those that say what was cleared.
  *
  * ARGV has one line of words for each step: which kernel, the place of `cleared` among KEYS, how many characters of the
- * key name the space, how long an endless state is kept (-1: for ever), the policy, the input.
+ * key name the space, how long an endless state is kept (-1: for ever), the input, the policy. A long policy is only read
+ * once the kernel looks at it: a closed circuit does not.
  *
  * An endless state is kept a quarter longer than it must, so that not every use of it is a write.
  */
@@ -54,8 +58,17 @@ for i = 1, steps do
   if last then epoch = tonumber(string.match(cleared, "^%d+", last + 1)) end
  end
  idles[i] = tonumber(next())
- local policy = kernel[2](next)
  local input = kernel[4](next)
+ local policy
+ if kernel[7] then
+  policy = setmetatable({}, {__index = function(self, field)
+   setmetatable(self, nil)
+   for name, value in pairs(kernel[2](next)) do self[name] = value end
+   return self[field]
+  end})
+ else
+  policy = kernel[2](next)
+ end
  local state
  if held[i] then
   local more = gmatch(held[i], "%S+")

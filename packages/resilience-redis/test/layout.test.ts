@@ -1,0 +1,118 @@
+/**
+ * What is written in Redis is read by the versions to come: a state, and a key, of an id does not change. Another layout
+ * is another id.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import type { AnySpace } from "effect-resilience/Store"
+import { encode, escape, unescape, Words } from "../src/internal/codec.ts"
+import { Kernels } from "../src/internal/kernels.ts"
+import { Places } from "../src/internal/keys.ts"
+
+const window = { calls: 2, bad: 1, head: 170, cells: [1, 0, 1, 1] }
+const states: ReadonlyArray<readonly [id: string, state: unknown, words: string]> = [
+  [
+    "token-bucket@1",
+    { at: 1764129600123, debt: 4503599627370496, since: 3, refunded: 4 },
+    "1764129600123 4503599627370496 3 4"
+  ],
+  ["fixed-window@1", { start: 60000, used: 2 }, "60000 2"],
+  ["sliding-window@1", { start: 60000, counts: [1, 0, 2] }, "60000 3 1 0 2"],
+  ["sliding-log@1", { times: [10, 20], counts: [1, 2], total: 3 }, "2 10 20 2 1 2 3"],
+  ["sliding-log@1", { times: [], counts: [], total: 0 }, "0 0 0"],
+  [
+    "circuit-breaker@1",
+    {
+      phase: "HalfOpen",
+      generation: 7,
+      since: 8,
+      openFor: 9,
+      openings: 1,
+      draw: 11,
+      windows: [window, { calls: 0, bad: 0, head: 0, cells: [] }],
+      trial: { issued: 3, successes: 1, failures: 0, probes: [{ id: 2, deadline: 99 }] }
+    },
+    "HalfOpen 7 8 9 1 11 2 2 1 170 4 1 0 1 1 0 0 0 0 3 1 0 1 2 99"
+  ]
+]
+
+const space = (name: string, id: string, spread?: boolean) => ({ name, kernel: { id }, spread }) as unknown as AnySpace // a place needs no more
+
+describe("the layout in Redis", () => {
+  const kernels = new Kernels([])
+
+  it("writes each state as ever, and reads it", () => {
+    for (const [id, state, words] of states) {
+      const codec = kernels.find(id)!.state
+      assert.strictEqual(encode(codec, state), words, id)
+      assert.deepStrictEqual(codec.read(new Words(words)), state, id)
+    }
+  })
+
+  it("refuses what is not a state", () => {
+    const { state } = kernels.find("token-bucket@1")!
+    for (const words of ["", "1 2 3", "1 2 3 x", "1  3 4"])
+      assert.throws(() => state.read(new Words(words)), /who else/)
+  })
+
+  it("names keys as ever", () => {
+    const together = new Places("resilience", space("app/Pay/limit", "token-bucket@1")).of("ada")
+    assert.deepStrictEqual(together, {
+      state: "resilience:{service/app/Pay}:app/Pay/limit:token-bucket@1:ada",
+      space: 58,
+      cleared: "resilience:{service/app/Pay}:cleared"
+    })
+    const spread = new Places("resilience", space("app/Pay/limit", "token-bucket@1", true)).of("ada")
+    assert.strictEqual(spread.state, "resilience:{key/457}:app/Pay/limit:token-bucket@1:ada")
+    assert.strictEqual(spread.cleared, "resilience:{key/457}:cleared")
+  })
+
+  it("gives no two places one key, and each one tag", () => {
+    const parts = [
+      "",
+      "a",
+      "a/b",
+      ":",
+      "a:",
+      "{",
+      "}",
+      "{a}",
+      "}{",
+      "%",
+      "%3A",
+      " ",
+      "é",
+      "\ud800",
+      "\udfff",
+      "cleared",
+      "@1",
+      "~"
+    ]
+    const keys = new Map<string, string>()
+    for (const prefix of parts) {
+      for (const name of parts) {
+        for (const id of parts.slice(0, 3)) {
+          for (const isSpread of [false, true]) {
+            const places = new Places(prefix, space(name, id, isSpread))
+            for (const key of parts) {
+              const { cleared, state } = places.of(key)
+              const where = JSON.stringify([prefix, name, id, key, isSpread])
+              assert.isUndefined(keys.get(state), `${where} and ${keys.get(state)}`)
+              keys.set(state, where)
+              assert.strictEqual(/\{([^}]*)\}/.exec(cleared)?.[1], /\{([^}]*)\}/.exec(state)?.[1])
+              assert.match(state, /^[^{}]*\{[^{}]+\}[^{}]*$/)
+              assert.notInclude(state, " ")
+            }
+          }
+        }
+      }
+    }
+  })
+
+  it("escapes every string so that it comes back", () => {
+    for (let code = 0; code < 0x11000; code += 7) {
+      const text = `a${String.fromCodePoint(code)}%`
+      assert.strictEqual(unescape(escape(text)), text)
+      if (code < 0xd800 || code > 0xdfff) assert.strictEqual(decodeURIComponent(escape(text)), text, "it is UTF-8")
+    }
+  })
+})
