@@ -11,14 +11,34 @@ export const groups = {
   store: {
     sources: ["internal/{memoryStore,memoryTable,heap,guardedStore,transaction}.ts"],
     tests: [
-      ...state("transactions", "waiters", "layers", "outage", "composedOnStore", "events", "storeLaws", "races"),
+      ...state(
+        "transactions",
+        "waiters",
+        "layers",
+        "outage",
+        "localShare",
+        "composedOnStore",
+        "events",
+        "storeLaws",
+        "races"
+      ),
       ...state("memory", "maxKeys", "forgetting", "cell")
     ]
   },
   executor: {
     sources: ["internal/pipeline/*.ts", "internal/{CircuitGate,LimitGate,SlotGate,WaitQueue,time}.ts"],
     tests: [
-      ...state("layers", "outage", "composedOnStore", "events", "circuitGate", "transactions", "waiters", "races"),
+      ...state(
+        "layers",
+        "outage",
+        "localShare",
+        "composedOnStore",
+        "events",
+        "circuitGate",
+        "transactions",
+        "waiters",
+        "races"
+      ),
       "scenarios/*.test.ts",
       "Retry*.test.ts",
       "Event.test.ts",

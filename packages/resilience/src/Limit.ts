@@ -107,6 +107,7 @@ export const specOf = (
   module: string,
   kernel: LimitSpec["kernel"],
   policy: unknown,
+  scale: LimitSpec["scale"],
   capacity: number,
   options: Waiting
 ): LimitSpec => {
@@ -123,6 +124,7 @@ export const specOf = (
     name: "limit",
     kernel,
     policy,
+    scale,
     capacity,
     shared: false,
     dimension: undefined,

@@ -4,12 +4,12 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import { count, millis, product, such } from "./internal/validate.ts"
+import { callback, count, millis, product, such } from "./internal/validate.ts"
 import { fixedWindow as fixedWindowKernel } from "./kernel/FixedWindow.ts"
 import type { LimiterKernel } from "./kernel/Limiter.ts"
 import { slidingLog as slidingLogKernel } from "./kernel/SlidingLog.ts"
 import { slidingWindow as slidingWindowKernel } from "./kernel/SlidingWindow.ts"
-import { tokenBucket as tokenBucketKernel } from "./kernel/TokenBucket.ts"
+import { type TokenBucketPolicy, tokenBucket as tokenBucketKernel } from "./kernel/TokenBucket.ts"
 import { type Limit, makeLimit, specOf, type Waiting } from "./Limit.ts"
 
 /** @category models @since 0.1.0 */
@@ -18,6 +18,23 @@ export interface Rate extends Waiting {
   readonly limit: number
   readonly window: Duration.Input
 }
+
+/**
+ * `share` of a count, in whole units. A share is meant as a decimal: 0.29 of 100 is 29, where doubles have a little less.
+ */
+const shareOf = (count: number, share: number): number =>
+  Math.max(1, Math.min(count, Math.floor(Number((count * share).toPrecision(15)))))
+
+const scaleBucket = (policy: TokenBucketPolicy, share: number): TokenBucketPolicy => ({
+  ...policy,
+  limit: shareOf(policy.limit, share),
+  burst: shareOf(policy.burst, share)
+})
+
+const scaleLimit = <Policy extends { readonly limit: number }>(policy: Policy, share: number): Policy => ({
+  ...policy,
+  limit: shareOf(policy.limit, share)
+})
 
 const bucket = (
   _tag: "TokenBucket" | "LeakyBucket",
@@ -36,7 +53,7 @@ const bucket = (
     limit,
     window,
     capacity,
-    specOf(module, tokenBucketKernel, { limit, window, burst: capacity }, capacity, options)
+    specOf(module, tokenBucketKernel, { limit, window, burst: capacity }, scaleBucket, capacity, options)
   )
 }
 
@@ -89,7 +106,7 @@ export const fixedWindow = (options: Rate): Limit => {
     limit,
     window,
     limit,
-    specOf(module, fixedWindowKernel, { limit, window }, limit, options)
+    specOf(module, fixedWindowKernel, { limit, window }, scaleLimit, limit, options)
   )
 }
 
@@ -117,7 +134,7 @@ export const slidingWindow = (
     limit,
     window,
     limit,
-    specOf(module, slidingWindowKernel, { limit, slice, slices }, limit, options)
+    specOf(module, slidingWindowKernel, { limit, slice, slices }, scaleLimit, limit, options)
   )
 }
 
@@ -136,7 +153,7 @@ export const slidingLog = (options: Rate): Limit => {
     limit,
     window,
     limit,
-    specOf(module, slidingLogKernel, { limit, window }, limit, options)
+    specOf(module, slidingLogKernel, { limit, window }, scaleLimit, limit, options)
   )
 }
 
@@ -154,6 +171,11 @@ export const fromKernel = <Policy, State, Receipt>(
     readonly kernel: LimiterKernel<Policy, State, Receipt>
     /** The numbers that the kernel is given with each step. */
     readonly policy: Policy
+    /**
+     * The policy for a `share` of this one, above 0 and below 1: what `store.localShare` needs. Without it, a service with
+     * such a share refuses the limit.
+     */
+    readonly scale?: ((policy: Policy, share: number) => Policy) | undefined
     /** The largest cost that can ever pass. Default: `limit`. */
     readonly capacity?: number | undefined
   }
@@ -167,8 +189,9 @@ export const fromKernel = <Policy, State, Receipt>(
     kernel.id !== "" &&
     [kernel.initial, kernel.step, kernel.expiresAt].every((part) => typeof part === "function")
   such(module, "kernel", kernel, isKernel, "an id, and functions initial, step and expiresAt")
+  const scale = callback(module, "scale", options.scale)
   const limit = count(module, "limit", options.limit)
   const window = millis(module, "window", options.window)
   const capacity = count(module, "capacity", options.capacity ?? limit)
-  return makeLimit("Kernel", limit, window, capacity, specOf(module, kernel, policy, capacity, options))
+  return makeLimit("Kernel", limit, window, capacity, specOf(module, kernel, policy, scale, capacity, options))
 }

@@ -41,6 +41,13 @@ export interface Policies {
         readonly onError?: "local" | "allow" | "fail" | undefined
         /** For each question to the store. Default: "1 second". */
         readonly deadline?: Duration.Input | undefined
+        /**
+         * With `local`: the part of each limit that this process lets through by itself, above 0 and at most 1. Of 100 a
+         * minute, 0.25 is 25 a minute. Rounded down to whole units, at least one; a burst has the same share, and a call
+         * that costs more than it is refused. Circuits have no share. With as many processes as `1 / localShare`, the
+         * limit holds in an outage too. Default: 1, so that no call is refused for an outage alone.
+         */
+        readonly localShare?: number | undefined
       }
     | undefined
 }

@@ -35,6 +35,8 @@ export interface Space<in out Policy, in out State, in out Input, out Answer ext
    * machines may choose the machine by the key; else what a name has before its last slash, the service, is on one.
    */
   readonly spread?: boolean | undefined
+  /** The policy for a share of what this one lets through. Absent where there is no such thing, as for a circuit. */
+  readonly scale?: ((policy: Policy, share: number) => Policy) | undefined
 }
 
 /**

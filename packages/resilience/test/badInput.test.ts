@@ -113,6 +113,7 @@ const constructors: ReadonlyArray<readonly [module: string, make: Make, fields: 
         bad: [...notValues, { ...fixedWindow, id: "" }, { ...fixedWindow, id: 1 }, { ...fixedWindow, step: undefined }],
         good: [fixedWindow]
       }),
+      scale: { bad: [0, "", "half", {}, [], true, null], good: [(policy: unknown) => policy] },
       maxQueued: count(1)
     }
   ],
@@ -272,7 +273,11 @@ const constructors: ReadonlyArray<readonly [module: string, make: Make, fields: 
   [
     "Resilience",
     flat((store: never) => Resilience.make("id", { store }), {}),
-    { "store.onError": oneOf("local", "allow", "fail"), "store.deadline": duration(1) }
+    {
+      "store.onError": oneOf("local", "allow", "fail"),
+      "store.deadline": duration(1),
+      "store.localShare": ratio([0, -0.1, 1.1, 2, 2 ** 53], [Number.MIN_VALUE, 0.25, 1])
+    }
   ],
   [
     "Resilience",

@@ -86,6 +86,13 @@ class Local extends Resilience.Service<Local>()("app/Local", {
 const local = Local.resilient(charge, "k")
 // => Effect.Effect<Receipt, ChargeError | RateLimitExceeded, Local>
 
+class Shared extends Resilience.Service<Shared>()("app/Shared", {
+  rateLimiter: tokenBucket,
+  store: { localShare: 0.25 }
+}) {}
+const ofShared = Shared.resilient(charge, "k")
+// => Effect.Effect<Receipt, ChargeError | RateLimitExceeded, Shared>
+
 // The default pipeline is not known to the compiler: its error is the union of all.
 const byDefault = pipe(charge, resilient("user:1"))
 // => Effect.Effect<Receipt, BulkheadFull | ChargeError | CircuitOpen | RateLimitExceeded | RetryExhausted<ChargeError | TimeoutExceeded> | StoreError | TimeoutExceeded, Resilience.Resilience>

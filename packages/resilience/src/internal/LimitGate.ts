@@ -16,6 +16,8 @@ export interface LimitSpec {
   // oxlint-disable-next-line typescript/no-explicit-any -- a gate holds limits of every kernel; their states never leave it
   readonly kernel: LimiterKernel<any, any, any>
   readonly policy: unknown
+  /** The policy for a share of this one; `undefined` where the kernel's owner gave none. */
+  readonly scale: ((policy: never, share: number) => unknown) | undefined
   /** Units that can be taken at once after a rest. */
   readonly capacity: number
   readonly shared: boolean
@@ -59,12 +61,14 @@ class Member {
     this.spec = spec
     this.store = store
     const name = spec.name.replaceAll("~", "~0").replaceAll("/", "~1") // no two limits of two services are one space
+    const { kernel, keys, policy, scale } = spec
     this.space = {
       name: `${service}/${name}`,
-      kernel: spec.kernel,
-      policy: spec.policy,
-      keys: spec.keys,
-      spread: false
+      kernel,
+      policy,
+      keys,
+      spread: false,
+      scale: scale as LimitSpace["scale"] // of this very policy
     }
   }
 

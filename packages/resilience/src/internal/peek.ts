@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { type LimiterDecision, NEVER } from "../kernel/Limiter.ts"
 import type { Peek } from "../RateLimiter.ts"
 import type { StoreError } from "../Rejection.ts"
+import { policyIn } from "./guardedStore.ts"
 import type { Key } from "./key.ts"
 import type { LimitGate } from "./LimitGate.ts"
 import { count } from "./validate.ts"
@@ -12,9 +13,11 @@ import { count } from "./validate.ts"
 export const peek = (gate: LimitGate, key: Key): Effect.Effect<Peek, StoreError> =>
   Effect.map(
     Effect.forEach(gate.members, (member) => {
-      const { kernel, policy } = member.space
+      const { kernel } = member.space
       const name = member.keyOf(key)
-      return Effect.map(gate.store.read(member.space, name), ({ now, state }) => {
+      return Effect.map(gate.store.read(member.space, name), (read) => {
+        const { now, state } = read
+        const policy = policyIn(read, member.space)
         const known: unknown = state ?? kernel.initial(policy)
         const ask = (cost: number): LimiterDecision<unknown> => kernel.step(policy, known, { op: "take", cost }, now)[0]
         const { remaining, resetAfter } = ask(0)

@@ -1,48 +1,12 @@
 /** `policies.store.onError`: what a store elsewhere does to calls when it fails, hangs, and comes back. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Layer } from "effect"
+import { Cause, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { CircuitBreaker, type Policies, RateLimiter, Rejection, Resilience, Retry } from "../../src/index.ts"
-import { layerMemory, Store } from "../../src/Store.ts"
+import { CircuitBreaker, RateLimiter, Rejection, Retry } from "../../src/index.ts"
+import { remote, serviceOn } from "./remote.ts"
 import { breakerOn, limiterOn, recorder, settle } from "./support.ts"
 
-type Mode = "up" | "slow" | "down" | "hangs" | "hangs and cannot be interrupted" | "answers and then hangs"
-
-/** A store on another machine: a memory store behind a line that a test can cut. */
-const remote = Effect.gen(function* () {
-  const { clear, commit, read } = yield* Store
-  const line = { mode: "up" as Mode, asked: 0, committed: 0 }
-  const over = <A>(self: Effect.Effect<A, Rejection.StoreError>): Effect.Effect<A, Rejection.StoreError> =>
-    Effect.suspend(() => {
-      line.asked++
-      const counted = Effect.tap(self, () => Effect.sync(() => line.committed++))
-      switch (line.mode) {
-        case "up":
-          return counted
-        case "slow":
-          return Effect.delay(counted, "70 millis")
-        case "down":
-          return Effect.fail(new Rejection.StoreError({ reason: "unavailable", cause: "ECONNREFUSED" }))
-        case "hangs":
-          return Effect.never
-        case "hangs and cannot be interrupted":
-          return Effect.uninterruptible(Effect.never)
-        case "answers and then hangs":
-          return Effect.andThen(counted, Effect.never)
-      }
-    })
-  const store: Store["Service"] = {
-    sync: undefined,
-    commit: (steps) => over(commit(steps)),
-    read: (space, key) => over(read(space, key)),
-    clear: (space) => over(clear(space))
-  }
-  return { line, store, layer: Layer.succeed(Store, store) }
-}).pipe(Effect.provide(layerMemory))
-
 const limit = RateLimiter.fixedWindow({ limit: 2, window: "1 hour" })
-const serviceOn = <const P extends Policies.Policies>(layer: Layer.Layer<Store>, policies: P & Policies.Known<P>) =>
-  Effect.provide(Resilience.makeFromStore<P>("app/orders", policies), layer)
 
 describe("while the store is down", () => {
   it.effect(

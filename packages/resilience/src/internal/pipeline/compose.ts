@@ -12,8 +12,9 @@ import type * as Retry from "../../Retry.ts"
 import type { Store } from "../../Store.ts"
 import { common, guarded, type StorePolicy } from "../guardedStore.ts"
 import type { Key } from "../key.ts"
+import type { LimitGate } from "../LimitGate.ts"
 import { memory } from "../memoryStore.ts"
-import { callback, millis, such } from "../validate.ts"
+import { between, callback, millis, such } from "../validate.ts"
 import { bare, type Classify, type Pipeline, type PipelineError, run } from "./Call.ts"
 
 type Rest = Pick<Pipeline, "retry" | "timeout" | "attemptTimeout" | "perAttempt" | "classify">
@@ -68,6 +69,20 @@ const policyOf = (parameter: string, value: { readonly _tag: string } | undefine
   return such(module, parameter, value, is, `made by its module: ${tags.join(", ")}`)
 }
 
+/** A share that would do nothing, or that a kernel cannot do, is refused where it is written. */
+const shareable = (share: number, onError: string, limits: LimitGate | undefined): void => {
+  const parameter = "store.localShare"
+  between(module, parameter, share, { above: 0, max: 1 })
+  if (share === 1) return
+  const refuse = (reason: string) => {
+    throw new InvalidPolicyError({ module, parameter, value: share, reason })
+  }
+  if (onError !== "local") refuse('does nothing unless store.onError is "local"')
+  for (const { spec } of limits?.members ?? []) {
+    if (spec.scale === undefined) refuse(`needs a scale function for the kernel ${spec.kernel.id}`)
+  }
+}
+
 export const fromPolicies = (id: string, policies: Policies): Parts => {
   if (typeof id !== "string" || id === "") {
     throw new InvalidPolicyError({ module, parameter: "id", value: id, reason: "must be a name" })
@@ -79,7 +94,7 @@ export const fromPolicies = (id: string, policies: Policies): Parts => {
   const { retry } = policies
   const retries = retry === undefined || (typeof retry === "object" && retry !== null && "driver" in retry)
   such(module, "retry", retry, retries, "a Retry.policy or a Retry.fromSchedule")
-  const { onError = "local", deadline = 1_000 } = policies.store ?? {}
+  const { onError = "local", deadline = 1_000, localShare = 1 } = policies.store ?? {}
   if (onError !== "local" && onError !== "allow" && onError !== "fail") {
     throw new InvalidPolicyError({
       module,
@@ -88,9 +103,10 @@ export const fromPolicies = (id: string, policies: Policies): Parts => {
       reason: 'must be "local", "allow" or "fail"'
     })
   }
+  shareable(localShare, onError, policies.rateLimiter?.open(id, memory))
   const rest = restOf(policies, policies.retry)
   policies.circuitBreaker?.open(id, memory, rest) // a lease that is too short is refused here, where it is written
-  return { id, policies, rest, store: { onError, deadline: millis(module, "store.deadline", deadline) } }
+  return { id, policies, rest, store: { onError, deadline: millis(module, "store.deadline", deadline), localShare } }
 }
 
 export const compose = ({ id, policies, rest, store: storePolicy }: Parts, shared: Store["Service"]): Composed => {
