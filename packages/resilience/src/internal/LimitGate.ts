@@ -209,8 +209,8 @@ export class LimitEntry {
     this.maxWait = maxWait
     const { members } = gate
     const input = cost === 1 ? gate.takeOne : { op: "take", cost }
-    const first = new Step(members[0]!.space, members[0]!.keyOf(key), input) // a gate has one member at least
-    const steps = [first]
+    // with one of no members, nothing is asked
+    const steps = members.length === 0 ? [] : [new Step(members[0]!.space, members[0]!.keyOf(key), input)]
     for (let i = 1; i < members.length; i++) steps.push(new Step(members[i]!.space, members[i]!.keyOf(key), input))
     this.steps = steps
     this.resets = 0
