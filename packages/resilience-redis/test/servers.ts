@@ -4,11 +4,11 @@
  * Where a server is not installed, suites are skipped by name (`skipped`), and fail where `CI` is set.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Clock, Effect, Layer } from "effect"
+import { Clock, Effect } from "effect"
 import type { Scope } from "effect"
 
 const has = (program: string): boolean => spawnSync(program, ["--version"], { stdio: "ignore" }).status === 0
@@ -52,11 +52,19 @@ export interface Server {
   readonly resume: Effect.Effect<void>
 }
 
-/** Starts one. `config` are options of redis-server, such as `--appendonly yes`. */
-export const startRedis = (config: ReadonlyArray<string> = []): Effect.Effect<Server, never, Scope.Scope> =>
+const running = new Set<ChildProcess>()
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")))
+
+/** Starts one. `config` are options of redis-server, such as `--appendonly yes`; `file` is one that it reads, and writes. */
+export const startRedis = (
+  config: ReadonlyArray<string> = [],
+  file?: string
+): Effect.Effect<Server, never, Scope.Scope> =>
   Effect.gen(function* () {
     const port = yield* freePort
     const folder = mkdtempSync(join(tmpdir(), "effect-resilience-redis-"))
+    const path = join(folder, "redis.conf")
+    if (file !== undefined) writeFileSync(path, file)
     let child: ChildProcess | undefined
     const command = (...args: ReadonlyArray<string>): string => {
       const cli = binary!.replace("server", "cli")
@@ -64,7 +72,8 @@ export const startRedis = (config: ReadonlyArray<string> = []): Effect.Effect<Se
     }
     const start = Effect.gen(function* () {
       const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--logfile", "log"]
-      child = spawn(binary!, [...args, ...config], { stdio: "ignore" })
+      child = spawn(binary!, [...(file === undefined ? [] : [path]), ...args, ...config], { stdio: "ignore" })
+      running.add(child)
       for (let tries = 0; tries < 200; tries++) {
         if (command("PING") === "PONG") return
         yield* pause(25)
@@ -73,11 +82,12 @@ export const startRedis = (config: ReadonlyArray<string> = []): Effect.Effect<Se
     })
     const signal = (name: NodeJS.Signals) => Effect.sync(() => void child?.kill(name))
     const kill = Effect.callback<void>((resume) => {
-      const running = child
+      const killed = child
       child = undefined
-      if (running === undefined || running.exitCode !== null) return resume(Effect.void)
-      running.once("exit", () => resume(Effect.void))
-      running.kill("SIGKILL")
+      if (killed === undefined || killed.exitCode !== null) return resume(Effect.void)
+      running.delete(killed)
+      killed.once("exit", () => resume(Effect.void))
+      killed.kill("SIGKILL")
     })
     yield* Effect.addFinalizer(() =>
       Effect.andThen(
@@ -115,6 +125,23 @@ export const startCluster: Effect.Effect<ReadonlyArray<Server>, never, Scope.Sco
   throw new Error(`no cluster: ${nodes[0].command("CLUSTER", "NODES")}`)
 })
 
-/** A layer that needs a server, for all tests of a file. */
-export const withServer = <A, E, R>(layer: (server: Server) => Layer.Layer<A, E, R>): Layer.Layer<A, E, R> =>
-  Layer.unwrap(Effect.map(startRedis(), layer))
+/** A master, a replica of it, and a sentinel that puts the one in the place of the other. */
+export const startSentinel = Effect.gen(function* () {
+  const master = yield* startRedis(["--repl-diskless-sync-delay", "0"])
+  const replica = yield* startRedis(["--replicaof", `127.0.0.1 ${master.port}`])
+  const sentinel = yield* startRedis(
+    ["--sentinel"],
+    `sentinel monitor main 127.0.0.1 ${master.port} 1
+sentinel down-after-milliseconds main 500
+sentinel failover-timeout main 2000
+`
+  )
+  for (let tries = 0; tries < 400; tries++) {
+    const isCopied = /master_link_status:up/.test(replica.command("INFO", "replication"))
+    if (isCopied && sentinel.command("SENTINEL", "REPLICAS", "main").includes(String(replica.port))) {
+      return { master, replica, sentinel }
+    }
+    yield* pause(25)
+  }
+  throw new Error(`no sentinel: ${sentinel.command("INFO", "sentinel")}`)
+})
