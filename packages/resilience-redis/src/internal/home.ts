@@ -11,8 +11,8 @@ export class Home {
   readonly space: AnySpace
   readonly places: Places
   readonly coded: Coded | undefined
-  /** How long an endless state is kept; `-1`: for ever. */
-  readonly idle: string
+  /** How long an endless state is kept; below 0: for ever. */
+  readonly idle: number
   /** In words. */
   readonly policy: string
 
@@ -21,7 +21,7 @@ export class Home {
     this.places = new Places(prefix, space)
     this.coded = coded
     const { idleTimeToLive } = space.keys
-    this.idle = idleTimeToLive === Infinity ? "-1" : String(idleTimeToLive)
+    this.idle = idleTimeToLive === Infinity ? -1 : idleTimeToLive
     this.policy = coded === undefined ? "" : encode(coded.policy, space.policy)
   }
 

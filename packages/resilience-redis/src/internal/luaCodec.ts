@@ -67,6 +67,24 @@ export class LuaCodec {
     return shape === "number" ? "readNumber" : this.named(`(next) return ${this.read(shape)} end`)
   }
 
+  /**
+   * A function of `next`, for a record: what stands behind its first list is only read once somebody looks at it. Until
+   * then `next` is not to be asked for anything else.
+   */
+  lazyReader(shape: Shape): string {
+    const fields = typeof shape === "object" && "record" in shape ? shape.record : []
+    const at = fields.findIndex(([, field]) => typeof field === "object")
+    if (at < 0) return this.reader(shape)
+    const rest = fields.slice(at).map(([name, field]) => `self["${name}"] = ${this.read(field)}`)
+    return this.named(`(next)
+ return setmetatable(${this.record(fields.slice(0, at), [])}, {__index = function(self, field)
+  setmetatable(self, nil)
+  ${rest.join("\n  ")}
+  return self[field]
+ end})
+end`)
+  }
+
   /** A function of a value. */
   writer(shape: Shape): string {
     return shape === "number" ? "writeNumber" : this.named(`(value) return ${this.write(shape)} end`)

@@ -50,11 +50,14 @@ export const make = (redis: Service, { kernels: more, prefix }: Settings): Store
   const inOneTrip = (steps: ReadonlyArray<Step>, homes: ReadonlyArray<Home>) => {
     const keys = new Keys(homes, steps)
     const { commit, places } = kernels.script(homes.map(({ space }) => space.kernel.id))
+    let notes = ""
     const lines = steps.map(({ input }, i) => {
       const { coded, idle, policy, space } = homes[i]!
-      const where = `${places.get(space.kernel.id)} ${keys.cleared[i]! + 1} ${keys.spaces[i]}`
-      return `${where} ${idle} ${encode(coded!.input, input)} ${policy}`
+      const place = places.get(space.kernel.id)!
+      notes += `${idle} ${keys.cleared[i]! + 1} ${keys.spaces[i]} `
+      return `${idle < 0 ? place : -place} ${encode(coded!.input, input)} ${policy}`
     })
+    lines.push(notes)
     return Effect.flatMap(asked(redis.eval(commit)(keys.all, lines)), (reply) => {
       try {
         const words = new Words(reply)

@@ -17,90 +17,85 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 const kernelOf = ({ answer, id, input, lua, policy, state }: Compiled, index: number): string => {
   const codec = new LuaCodec(`k${index}_`)
-  const readers = [policy, state, input].map((shape) => codec.reader(shape))
+  const readers = [codec.lazyReader(policy), codec.lazyReader(state), codec.reader(input)]
   const writers = [codec.writer(state), codec.replier(answer)]
   return `do -- ${id}
 ${codec.definitions}local kernel = (function()
 ${lua}
 end)()
-kernels[${index}] = {kernel, ${[...readers, ...writers].join(", ")}, ${JSON.stringify(policy).includes('"list"')}}
+kernels[${index}] = {kernel, ${[...readers, ...writers].join(", ")}}
 end
 `
 }
 
-/**
- * Defines `kernels`: each a list of the kernel, how its policy, state and input are read, its state written and its answer
- * replied, and whether its policy is long.
- */
+/** Defines `kernels`: each a list of the kernel, how its policy, state and input are read, its state written and its answer replied. */
 export const kernelsInLua = (kernels: ReadonlyArray<Compiled>): string =>
   `${luaCodecLibrary}local kernels = {}\n${kernels.map((kernel, i) => kernelOf(kernel, i + 1)).join("")}`
 
 /**
  * One commit. KEYS are those of the states, then those that say what was cleared.
  *
- * ARGV has one line of words for each step: which kernel, the place of `cleared` among KEYS, how many characters of the
- * key name the space, how long an endless state is kept (-1: for ever), the input, the policy. A long policy is only read
- * once the kernel looks at it: a closed circuit does not.
+ * ARGV has one line of words for each step: which kernel (below 0 if an endless state is not kept for ever), the input, the
+ * policy. The last line is only read where it is needed, and has for each step: how long an endless state is kept, which
+ * of KEYS says what was cleared, and how many characters of the step's own key name the space.
  *
  * An endless state is kept a quarter longer than it must, so that not every use of it is a write.
  */
-const commit = `local steps = #ARGV
+const commit = `local steps = #ARGV - 1
 ${clock}local held = redis.call("MGET", unpack(KEYS))
+local notes
+local function note(i, which)
+ if not notes then
+  notes = {}
+  for word in gmatch(ARGV[steps + 1], "%S+") do notes[#notes + 1] = tonumber(word) end
+ end
+ return notes[3 * i - 3 + which]
+end
+local isCleared = false
+for i = steps + 1, #KEYS do if held[i] then isCleared = true end end
+local function epochOf(i)
+ local cleared = held[note(i, 2)]
+ if not cleared then return 0 end
+ local _, last = string.find(cleared, " " .. sub(KEYS[i], 1, note(i, 3)) .. " ", 1, true)
+ return last and tonumber(string.match(cleared, "^%d+", last + 1)) or 0
+end
 local allowed, words = true, 2
-local out, found, before, after, policies, idles, ends, epochs = {}, {}, {}, {}, {}, {}, {}, {}
+local out, asked = {}, {}
 for i = 1, steps do
  local next = gmatch(ARGV[i], "%S+")
- local kernel = kernels[tonumber(next())]
- local cleared, length = held[tonumber(next())], tonumber(next())
- local epoch = 0
- if cleared then
-  local _, last = string.find(cleared, " " .. sub(KEYS[i], 1, length) .. " ", 1, true)
-  if last then epoch = tonumber(string.match(cleared, "^%d+", last + 1)) end
- end
- idles[i] = tonumber(next())
+ local which = tonumber(next())
+ local ends = which < 0
+ local kernel = kernels[ends and -which or which]
  local input = kernel[4](next)
- local policy
- if kernel[7] then
-  policy = setmetatable({}, {__index = function(self, field)
-   setmetatable(self, nil)
-   for name, value in pairs(kernel[2](next)) do self[name] = value end
-   return self[field]
-  end})
- else
-  policy = kernel[2](next)
- end
- local state
+ local policy = kernel[2](next)
+ local epoch = isCleared and epochOf(i) or 0
+ local found
  if held[i] then
   local more = gmatch(held[i], "%S+")
-  if tonumber(more()) >= epoch then
-   state = kernel[3](more)
-   found[i] = true
-  end
+  if tonumber(more()) >= epoch then found = kernel[3](more) end
  end
- if not state then state = kernel[1].initial(policy) end
- local result = kernel[1].step(policy, state, input, now)
- if not result[1].allowed then allowed = false end
- words = kernel[6](result[1], out, words)
- before[i], after[i], policies[i], ends[i], epochs[i] = state, result[2], policy, kernel, epoch
+ local before = found or kernel[1].initial(policy)
+ local result = kernel[1].step(policy, before, input, now)
+ local answer, after = result[1], result[2]
+ if not answer.allowed then allowed = false end
+ words = kernel[6](answer, out, words)
+ if after ~= before or (ends and found) then asked[i] = {kernel, policy, epoch, found, before, after, ends} end
 end
-for i = 1, steps do
- local state = before[i]
- if allowed then state = after[i] end
- if state ~= before[i] then
-  local kernel = ends[i]
-  local expires = kernel[1].expiresAt(policies[i], state)
-  if not expires and idles[i] >= 0 then expires = now + math.floor(idles[i] * 1.25) end
+for i, step in pairs(asked) do
+ local kernel, policy, epoch, found, before, state, ends = unpack(step, 1, 7)
+ if not allowed then state = before end
+ if state ~= before then
+  local expires = kernel[1].expiresAt(policy, state)
+  if not expires and ends then expires = now + math.floor(note(i, 1) * 1.25) end
   if not expires then
-   redis.call("SET", KEYS[i], epochs[i] .. " " .. kernel[5](state))
+   redis.call("SET", KEYS[i], epoch .. " " .. kernel[5](state))
   elseif expires > now then
-   redis.call("SET", KEYS[i], epochs[i] .. " " .. kernel[5](state), "PXAT", format("%.17g", expires))
+   redis.call("SET", KEYS[i], epoch .. " " .. kernel[5](state), "PXAT", format("%.17g", expires))
   elseif held[i] then
    redis.call("UNLINK", KEYS[i])
   end
- elseif found[i] and idles[i] >= 0 and not ends[i][1].expiresAt(policies[i], state) then
-  if redis.call("PTTL", KEYS[i]) < idles[i] then
-   redis.call("PEXPIREAT", KEYS[i], format("%.17g", now + math.floor(idles[i] * 1.25)))
-  end
+ elseif ends and found and not kernel[1].expiresAt(policy, found) and redis.call("PTTL", KEYS[i]) < note(i, 1) then
+  redis.call("PEXPIREAT", KEYS[i], format("%.17g", now + math.floor(note(i, 1) * 1.25)))
  end
 end
 out[1] = now

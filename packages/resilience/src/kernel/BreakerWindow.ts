@@ -15,8 +15,12 @@ import { NEVER } from "./Limiter.ts"
 export const EMPTY: Window = { calls: 0, bad: 0, head: 0, cells: [] }
 
 const BITS = 30
-const POW2: Array<number> = []
-for (let power = 1; POW2.length < BITS; power = power * 2) POW2.push(power)
+// A literal, since a script in a store makes it anew at each call.
+// oxfmt-ignore
+const POW2: ReadonlyArray<number> = [
+  1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384,
+  32768, 65536, 131072, 262144, 524288, 1048576, 2097152, 4194304, 8388608, 16777216, 33554432, 67108864, 134217728, 268435456, 536870912
+]
 
 /** A copy with one element replaced, or appended at the end. @category combinators @since 0.1.0 */
 export const replace = <A>(items: ReadonlyArray<A>, index: number, item: A): Array<A> => {

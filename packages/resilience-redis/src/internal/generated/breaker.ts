@@ -10,14 +10,7 @@ export const breaker: Compiled = {
   lua: `local NEVER = -1
 local EMPTY = {calls = 0, bad = 0, head = 0, cells = {}}
 local BITS = 30
-local POW2 = {}
-do
- local power = 1
- while #POW2 < BITS do
-  POW2[#POW2 + 1] = power
-  power = power * 2
- end
-end
+local POW2 = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576, 2097152, 4194304, 8388608, 16777216, 33554432, 67108864, 134217728, 268435456, 536870912}
 local function replace(items, index, item)
  local out = {}
  for ____, other in ipairs(items) do
