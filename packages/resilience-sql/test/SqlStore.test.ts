@@ -239,6 +239,34 @@ describe.skipIf(missing)(`the store in PostgreSQL${skipped}`, () => {
     }).pipe(Effect.provide(both))
   )
 
+  it.live("what is forgotten inside the user's transaction stays forgotten when that is rolled back", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient
+      const { clear, commit, read } = yield* Store
+      const space = spaceOf("cleared inside")
+      yield* commit([take(space, "a")])
+      yield* Effect.flip(sql.withTransaction(Effect.andThen(clear(space), Effect.fail("rolled back"))))
+      assert.isUndefined((yield* read(space, "a")).state)
+    }).pipe(Effect.provide(both))
+  )
+
+  it.live("calls that share a key go to the database together, and in the order of their arrival", () =>
+    Effect.gen(function* () {
+      const { commit } = yield* Store
+      const space = spaceOf("together", 30)
+      let all: ReadonlyArray<{ readonly allowed: boolean }> = []
+      const commits = Array.from({ length: 50 }, () => commit([take(space, "a")]))
+      const trips = yield* tripsOf(
+        Effect.map(Effect.all(commits, { concurrency: "unbounded" }), (answers) => (all = answers))
+      )
+      assert.strictEqual(trips, 4, "two for the first, two for those that came meanwhile")
+      assert.deepStrictEqual(
+        all.map(({ allowed }) => allowed),
+        Array.from({ length: 50 }, (_, i) => i < 30)
+      )
+    }).pipe(Effect.provide(both), counted)
+  )
+
   it.live("commits that take the same keys in opposite orders, in several processes' pools, do not deadlock", () =>
     Effect.gen(function* () {
       const spaces = [spaceOf("z", 10_000), spaceOf("a", 10_000), spaceOf("m", 10_000)]
