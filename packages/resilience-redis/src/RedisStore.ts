@@ -89,6 +89,18 @@ export const make = (options: Options = {}): Effect.Effect<Store["Service"], nev
       reason: "must be a string"
     })
   }
+  const known = new Set<string>()
+  for (const { id } of kernels) {
+    if (known.has(id)) {
+      throw new InvalidPolicyError({
+        module: "RedisStore",
+        parameter: "kernels",
+        value: id,
+        reason: "has two of one id"
+      })
+    }
+    known.add(id)
+  }
   return Effect.map(Redis.Redis, (redis) => redisStore.make(redis, { prefix, kernels }))
 }
 

@@ -13,7 +13,7 @@ import { missing, skipped, startRedis } from "./servers.ts"
 
 /** `KERNEL_SEED` repeats a run. */
 const seed = Number(process.env["KERNEL_SEED"] ?? Effect.runSync(Random.nextIntBetween(0, 2 ** 31)))
-const RUNS = 60
+const RUNS = 40
 const STEPS = 150
 
 /** Plays the inputs of one run. What a step leaves is written and read again before the next, as a store does. */

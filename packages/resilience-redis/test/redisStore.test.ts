@@ -3,7 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { type Duration, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { CircuitBreaker, RateLimiter, Resilience } from "effect-resilience"
+import type { Decision, Kernel } from "effect-resilience/kernel/Kernel"
 import { Step } from "effect-resilience/Store"
+import { RedisStore } from "../src/index.ts"
 import { guests } from "./kernels/guests.ts"
 import { guests as guestsLua } from "./generated/guests.ts"
 import { missing, pause, type Server, skipped, startRedis } from "./servers.ts"
@@ -195,6 +197,44 @@ describe.skipIf(missing !== undefined)(`a store in Redis${skipped}`, () => {
       })
     )
   }
+
+  it.live("runs a kernel that is written in Lua", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const gate: Kernel<{ readonly most: number }, { readonly passed: number }, object, Decision> = {
+        id: "gate@1",
+        initial: () => ({ passed: 0 }),
+        step: () => {
+          throw new Error("it runs in Redis")
+        },
+        expiresAt: () => undefined
+      }
+      const compiled: RedisStore.Compiled = {
+        id: "gate@1",
+        policy: { record: [["most", "number"]] },
+        state: { record: [["passed", "number"]] },
+        input: { record: [] },
+        answer: { record: [["allowed", "boolean"]] },
+        lua: `return {
+          initial = function(policy) return { passed = 0 } end,
+          step = function(policy, state, input, now)
+            if state.passed == policy.most then return { { allowed = false }, state } end
+            return { { allowed = true }, { passed = state.passed + 0.5 } }
+          end,
+          expiresAt = function(policy, state) return nil end
+        }`
+      }
+      assert.throws(() => RedisStore.make({ kernels: [compiled, compiled] }), /two of one id/)
+      const store = yield* storeOf(yield* storeOn(server, { kernels: [compiled] }))
+      const step = new Step({ name: "s/gate", kernel: gate, policy: { most: 1.5 }, keys: ends }, "ada", {})
+      const seen = yield* Effect.forEach([1, 2, 3, 4], () => store.commit([step]))
+      assert.deepStrictEqual(
+        seen.map(({ allowed }) => allowed),
+        [true, true, true, false]
+      )
+      assert.deepStrictEqual((yield* store.read(step.space, "ada")).state, { passed: 1.5 })
+    })
+  )
 
   it.live("gives back what an admission took that was abandoned on its way", () =>
     Effect.gen(function* () {

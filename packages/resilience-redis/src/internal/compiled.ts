@@ -24,8 +24,36 @@ export type Shape =
 export type Field = readonly [name: string, shape: Shape]
 
 /**
- * A kernel in Lua 5.1, and the shapes of what it is given and answers. `lua` ends by returning a table with `initial`,
- * `step` and `expiresAt`; `step` returns the answer and the state as a list of two.
+ * A kernel in Lua 5.1, and the shapes of what it is given and answers.
+ *
+ * `lua` ends by returning a table with `initial`, `step` and `expiresAt`. Records are tables, lists are tables that begin
+ * at 1, and `step` returns a list of the answer and the state: the very state that it was given, where nothing changes.
+ * TypeScriptToLua makes that of a kernel in TypeScript (`noImplicitSelf`, `luaTarget: "5.1"`); this library's own are
+ * compiled so.
+ *
+ * **Example** (A gate that lets a number of calls pass, ever)
+ *
+ * ```ts
+ * import { RedisStore } from "effect-resilience-redis"
+ *
+ * const gate: RedisStore.Compiled = {
+ *   id: "gate@1",
+ *   policy: { record: [["most", "number"]] },
+ *   state: { record: [["passed", "number"]] },
+ *   input: { record: [] },
+ *   answer: { record: [["allowed", "boolean"]] },
+ *   lua: `return {
+ *     initial = function(policy) return { passed = 0 } end,
+ *     step = function(policy, state, input, now)
+ *       if state.passed == policy.most then return { { allowed = false }, state } end
+ *       return { { allowed = true }, { passed = state.passed + 1 } }
+ *     end,
+ *     expiresAt = function(policy, state) return nil end
+ *   }`
+ * }
+ *
+ * export const StoreLive = RedisStore.layer({ kernels: [gate] })
+ * ```
  *
  * @category models
  * @since 0.1.0

@@ -5,35 +5,47 @@
  */
 import type { Field, Shape } from "./compiled.ts"
 
+/** As locals: a script looks a global up at every use. */
+const locals = `local math, ipairs, tonumber, concat = math, ipairs, tonumber, table.concat
+local format, gmatch, gsub, sub = string.format, string.gmatch, string.gsub, string.sub
+`
+
 /**
- * What all of it uses. Numbers are written with 17 digits, with which every double is read back as itself; in a reply,
- * whole ones are left as they are, which Redis sends as integers of 64 bits, for a tenth of the time.
+ * Numbers are written with 17 digits, with which every double is read back as itself; in a reply, whole ones are left as
+ * they are, which Redis sends as integers of 64 bits, for a tenth of the time.
  */
-export const luaCodecLibrary = `local format, gmatch, gsub, sub, byte, char, concat = string.format, string.gmatch, string.gsub, string.sub, string.byte, string.char, table.concat
-local math, ipairs, tonumber = math, ipairs, tonumber
-local function readList(next, read)
+const helpers: Readonly<Record<string, string>> = {
+  readList: `(next, read)
  local list = {}
  for i = 1, tonumber(next()) do list[i] = read(next) end
  return list
-end
-local function writeList(list, write)
+end`,
+  writeList: `(list, write)
  local out = {#list}
  for i = 1, #list do out[i + 1] = write(list[i]) end
  return concat(out, " ")
-end
-local function readText(word)
- return (gsub(sub(word, 2), "%%(%x%x)", function(hex) return char(tonumber(hex, 16)) end))
-end
-local function writeText(text)
- return "'" .. gsub(text, "[^A-Za-z0-9_.:/@-]", function(one) return format("%%%02X", byte(one)) end)
-end
-local function readNumber(next) return tonumber(next()) end
-local function writeNumber(number) return format("%.17g", number) end
-local function replyNumber(number)
+end`,
+  readText: `(word)
+ return (gsub(sub(word, 2), "%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end`,
+  writeText: `(text)
+ return "'" .. gsub(text, "[^A-Za-z0-9_.:/@-]", function(one) return format("%%%02X", string.byte(one)) end)
+end`,
+  readNumber: "(next) return tonumber(next()) end",
+  writeNumber: `(number) return format("%.17g", number) end`,
+  replyNumber: `(number)
  if number % 1 == 0 and number < 9007199254740992 and number > -9007199254740992 then return number end
  return format("%.17g", number)
-end
-`
+end`
+}
+
+/** What `lua` uses of the helpers, and no other: a script makes each function anew at every call. */
+export const luaCodecLibrary = (lua: string): string =>
+  locals +
+  Object.entries(helpers)
+    .filter(([name]) => lua.includes(name))
+    .map(([name, body]) => `local function ${name}${body}\n`)
+    .join("")
 
 interface Written {
   readonly formats: Array<string>

@@ -29,8 +29,10 @@ end
 }
 
 /** Defines `kernels`: each a list of the kernel, how its policy, state and input are read, its state written and its answer replied. */
-export const kernelsInLua = (kernels: ReadonlyArray<Compiled>): string =>
-  `${luaCodecLibrary}local kernels = {}\n${kernels.map((kernel, i) => kernelOf(kernel, i + 1)).join("")}`
+export const kernelsInLua = (kernels: ReadonlyArray<Compiled>): string => {
+  const lua = kernels.map((kernel, i) => kernelOf(kernel, i + 1)).join("")
+  return `${luaCodecLibrary(lua)}local kernels = {}\n${lua}`
+}
 
 /**
  * One commit. KEYS are those of the states, then those that say what was cleared.
