@@ -76,6 +76,27 @@ describe("while the store is away, a process lets through its share", () => {
     )
   }
 
+  it.effect("which is all of it where no share is given, and then nothing is scaled", () =>
+    Effect.gen(function* () {
+      const { layer, line } = yield* remote
+      line.mode = "down"
+      let scaled = 0
+      const rateLimiter = RateLimiter.fromKernel({
+        ...hour,
+        limit: 5,
+        kernel: fixedWindow,
+        policy: { limit: 5, window: 3_600_000 },
+        scale: (policy) => {
+          scaled++
+          return policy
+        }
+      })
+      const { resilient } = yield* serviceOn(layer, { rateLimiter })
+      assert.strictEqual(yield* passed(resilient(Effect.void, "a"), 9), 5)
+      assert.strictEqual(scaled, 0)
+    })
+  )
+
   it.effect("of a bucket's burst, and of its rate", () =>
     Effect.gen(function* () {
       const { layer, line } = yield* remote
