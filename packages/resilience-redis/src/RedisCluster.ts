@@ -30,7 +30,7 @@ const keyOf = (command: ReadonlyArray<string>): string | undefined => {
 }
 
 /**
- * Provides a `Redis` service that sends each command to the machine that has its key, follows keys that move, and loads
+ * Provides a `Redis` service that sends each command to the machine that has its key, waits for keys that move, and loads
  * scripts on every machine. `subscribe` and `reserve` fail.
  *
  * Fails with `RedisError` where no node answers at the start.

@@ -1,9 +1,9 @@
 /** On a real cluster of three: where keys lie, and what a call may take at once. */
 import { assert, describe, layer } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Fiber, Layer } from "effect"
 import { CircuitBreaker, RateLimiter, Resilience, resilient } from "effect-resilience"
 import { RedisCluster, RedisStore } from "../src/index.ts"
-import { missing, type Server, skipped, startCluster } from "./servers.ts"
+import { missing, pause, type Server, skipped, startCluster } from "./servers.ts"
 import { isAllowed, perHour } from "./support.ts"
 
 class Nodes extends Context.Service<Nodes, ReadonlyArray<Server>>()("test/Nodes") {}
@@ -93,6 +93,33 @@ describe.skipIf(missing !== undefined)(`a store on a cluster${skipped}`, () => {
           assert.isTrue((yield* Effect.forEach(users, call, { concurrency: "unbounded" })).every(Boolean))
           nodes[round]!.command("SCRIPT", "FLUSH")
         }
+      })
+    )
+
+    it.effect("waits while a slot moves to another machine, and finds its state there", () =>
+      Effect.gen(function* () {
+        const { resilient } = yield* Resilience.makeFromStore("moved", {
+          rateLimiter: perHour(2),
+          store: { onError: "fail", deadline: "10 seconds" }
+        }).pipe(Effect.provide(RedisStore.layer({ prefix: "moving" }))) // nothing was cleared there
+        const call = isAllowed(resilient(Effect.void, "ada"))
+        assert.isTrue(yield* call)
+        const nodes = yield* Nodes
+        const keysOf = (node: Server) => node.command("KEYS", "*:moved/*")
+        const from = nodes.find((node) => keysOf(node) !== "")!
+        const to = nodes.find((node) => node !== from)!
+        const [key, slot] = [keysOf(from), from.command("CLUSTER", "KEYSLOT", keysOf(from))]
+        const ids = [from, to].map((node) => node.command("CLUSTER", "MYID"))
+        to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0]!)
+        from.command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1]!)
+        const moving = yield* Effect.forkChild(call, { startImmediately: true })
+        yield* pause(100)
+        assert.isUndefined(moving.pollUnsafe())
+        from.command("MIGRATE", "127.0.0.1", String(to.port), key, "0", "5000")
+        for (const node of [to, from]) node.command("CLUSTER", "SETSLOT", slot, "NODE", ids[1]!)
+        assert.isTrue(yield* Fiber.join(moving))
+        assert.isFalse(yield* call)
+        assert.strictEqual(keysOf(to), key)
       })
     )
 

@@ -15,6 +15,16 @@ interface Client {
 
 const failed = (cause: unknown) => new Redis.RedisError({ cause })
 
+/** While a slot moves, some of a command's keys may be on one machine and some on another. It was not run. */
+const isMoving = ({ cause }: Redis.RedisError): boolean => String(cause).includes("TRYAGAIN")
+
+const patient = <A>(sent: Effect.Effect<A, Redis.RedisError>, left = 100): Effect.Effect<A, Redis.RedisError> =>
+  Effect.catchIf(
+    sent,
+    (error) => left > 0 && isMoving(error),
+    () => Effect.delay(patient(sent, left - 1), "20 millis")
+  )
+
 export const serviceOf = <C extends Client>(
   name: string,
   create: () => C,
@@ -31,7 +41,7 @@ export const serviceOf = <C extends Client>(
     const isMissing = Effect.fail(failed(new Error(`${name} is for stores: it only sends commands`)))
     return yield* Redis.make({
       send: <A>(command: string, ...args: ReadonlyArray<string>) =>
-        Effect.tryPromise({ try: () => send(client, [command, ...args]) as Promise<A>, catch: failed }), // the caller knows the reply
+        patient(Effect.tryPromise({ try: () => send(client, [command, ...args]) as Promise<A>, catch: failed })), // the caller knows the reply
       subscribe: () => isMissing,
       connect: isMissing
     })
