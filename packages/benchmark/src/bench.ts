@@ -95,11 +95,21 @@ if (unknown !== undefined || chosen.length === 0) {
   process.exit(1)
 }
 
+const isFar = ({ lines }: Result): boolean => lines.some(isFarOff)
+
+/** In a short run, what is far off is measured again, and only the second time counts: other programs run here, too. */
+const measured = (one: Case): ReadonlyArray<Result> => {
+  const first = measure(one, short)
+  if (!short || !first.some(isFar)) return first
+  const second = measure(one, short)
+  return first.map((result, i) => (isFar(result) ? second[i]! : result))
+}
+
 const startedOn = machine()
 console.log(`${startedOn}\n`)
 const results: Array<Result> = []
 for (const one of chosen) {
-  for (const result of measure(one, short)) {
+  for (const result of measured(one)) {
     results.push(result)
     console.log(`${toText(result)}\n`)
   }

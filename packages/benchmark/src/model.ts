@@ -20,6 +20,8 @@ export interface Line {
   readonly theirs?: Figure | undefined
   /** The most that the ratio (with `theirs`) or the figure may be; absent where nothing is asked. */
   readonly bar?: number | undefined
+  /** What a bar is missed by, for a reason that the page tells: a short run holds the figure to a tenth above it. */
+  readonly known?: number | undefined
 }
 
 export interface Result {

@@ -14,14 +14,17 @@ export const verdictOf = (line: Line): Verdict =>
 
 const times: ReadonlyArray<Unit> = ["ns", "us", "ms"]
 
+/** The most that a short run lets pass. */
+const limitOf = ({ bar = Infinity, known }: Line): number => (known === undefined ? bar * 1.5 : known * 1.1)
+
 /**
- * Whether a short run fails for it: a bar that is exceeded by half. A time alone says more about the machine than about
+ * Whether a short run fails for it: a bar that is exceeded by half, or a known miss that grows. A time alone says more about the machine than about
  * the code, so only ratios of times are looked at.
  */
 export const isFarOff = (line: Line): boolean =>
   line.bar !== undefined &&
   (line.theirs !== undefined || !times.includes(line.unit)) &&
-  !(measureOf(line) <= line.bar * 1.5)
+  !(measureOf(line) <= limitOf(line))
 
 /** A peer that takes less than ours: the page names it. */
 export const isPeerBetter = (line: Line): boolean => line.theirs !== undefined && line.theirs.value < line.ours.value

@@ -37,6 +37,13 @@ describe("verdict", () => {
     assert.isTrue(isFarOff(line(76, 100, 0.5)))
   })
 
+  it("a short run holds a known miss to what is known of it", () => {
+    const known = (ours: number): Line => ({ ...line(ours, undefined, 6, "kB"), known: 18 })
+    assert.strictEqual(verdictOf(known(18)), "missed")
+    assert.isFalse(isFarOff(known(19.8)))
+    assert.isTrue(isFarOff(known(19.9)))
+  })
+
   it("a short run judges no time by itself, but it does judge bytes", () => {
     assert.isFalse(isFarOff(line(100, undefined, 5, "ms")))
     assert.isTrue(isFarOff(line(300, undefined, 130, "bytes")))

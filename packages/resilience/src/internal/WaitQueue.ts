@@ -7,7 +7,8 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import { nowOf, startTimer } from "./time.ts"
+import { nowOf } from "./time.ts"
+import { startTimer } from "./timers.ts"
 
 let arrivals = 0
 

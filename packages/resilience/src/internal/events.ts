@@ -3,11 +3,12 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import { type Event, EventSink, type Sink } from "../Event.ts"
+import type { Event, Sink } from "../Event.ts"
+import { ambientOf } from "./ambient.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
-export const sinkOf = (fiber: AnyFiber): Sink | undefined => fiber.getRef(EventSink)
+export const sinkOf = (fiber: AnyFiber): Sink | undefined => ambientOf(fiber).sink
 
 /** A sink that throws must not cost the call its permits: its defect is reported as one that nobody handles. */
 export const emit = (sink: Sink, event: Event, fiber: AnyFiber): void => {

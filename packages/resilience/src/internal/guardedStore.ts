@@ -6,7 +6,7 @@ import { StoreError } from "../Rejection.ts"
 import { type AnySpace, type Committed, Step, type Store } from "../Store.ts"
 import { emit, sinkOf } from "./events.ts"
 import * as memoryStore from "./memoryStore.ts"
-import { startTimer } from "./time.ts"
+import { startTimer } from "./timers.ts"
 
 export interface StorePolicy {
   readonly onError: "local" | "allow" | "fail"

@@ -1,36 +1,55 @@
 /**
- * A binary heap by time: the earliest comes first.
+ * A binary heap by time: the earliest comes first. Each item knows where it stands, so that it can leave.
  */
 
 export interface Timed {
   at: number
+  /** Its place in the heap. */
+  index: number
 }
 
-export const push = <T extends Timed>(heap: Array<T>, item: T): void => {
-  let i = heap.push(item) - 1
+const put = <T extends Timed>(heap: Array<T>, item: T, index: number): void => {
+  heap[index] = item
+  item.index = index
+}
+
+const rise = <T extends Timed>(heap: Array<T>, item: T, from: number): void => {
+  let i = from
   while (i > 0) {
     const parent = (i - 1) >> 1
     if (heap[parent]!.at <= item.at) break
-    heap[i] = heap[parent]!
+    put(heap, heap[parent]!, i)
     i = parent
   }
-  heap[i] = item
+  put(heap, item, i)
+}
+
+const sink = <T extends Timed>(heap: Array<T>, item: T, from: number): void => {
+  let i = from
+  while (true) {
+    let child = 2 * i + 1
+    if (child >= heap.length) break
+    if (child + 1 < heap.length && heap[child + 1]!.at < heap[child]!.at) child++
+    if (heap[child]!.at >= item.at) break
+    put(heap, heap[child]!, i)
+    i = child
+  }
+  put(heap, item, i)
+}
+
+export const push = <T extends Timed>(heap: Array<T>, item: T): void => rise(heap, item, heap.push(item) - 1)
+
+/** Of a heap that holds the item. */
+export const remove = <T extends Timed>(heap: Array<T>, { at, index }: T): void => {
+  const last = heap.pop()!
+  if (index === heap.length) return
+  if (last.at < at) rise(heap, last, index)
+  else sink(heap, last, index)
 }
 
 /** Of a heap that is not empty. */
 export const pop = <T extends Timed>(heap: Array<T>): T => {
   const top = heap[0]!
-  const last = heap.pop()!
-  if (heap.length === 0) return top
-  let i = 0
-  while (true) {
-    let child = 2 * i + 1
-    if (child >= heap.length) break
-    if (child + 1 < heap.length && heap[child + 1]!.at < heap[child]!.at) child++
-    if (heap[child]!.at >= last.at) break
-    heap[i] = heap[child]!
-    i = child
-  }
-  heap[i] = last
+  remove(heap, top)
   return top
 }

@@ -31,8 +31,8 @@ export const make = (): Store["Service"] => {
 
   /** `undefined` where the key is absent. A key in use is never dropped, so what a step remembers of it is right. */
   const cellOf = (step: Step, table: Table): Cell | undefined => {
-    const known = step.place
-    if (known instanceof Cell && inUse(known)) return known
+    const known = step.place as Cell | undefined
+    if (known !== undefined && inUse(known)) return known
     const cell = table.find(step.key)
     step.place = cell
     return cell

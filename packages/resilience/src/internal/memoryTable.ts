@@ -112,6 +112,9 @@ export class Table {
   readonly initial: unknown
   size = 0
   private readonly shards: Array<Map<string, Cell> | undefined> = new Array<undefined>(SHARDS).fill(undefined)
+  /** Where there is but one key, as of a circuit or of a limit that all share, it is found without a look at the map. */
+  private only: Cell | undefined = undefined
+  private onlyKey = ""
   private sweepShard = 0
   private sweeping: IterableIterator<[string, Cell]> | undefined
   private sweepBudget = 1
@@ -130,6 +133,7 @@ export class Table {
   }
 
   find(key: string): Cell | undefined {
+    if (this.only !== undefined && key === this.onlyKey) return this.only
     return this.shards[shardOf(key)]?.get(key)
   }
 
@@ -149,6 +153,8 @@ export class Table {
     const index = shardOf(key)
     ;(this.shards[index] ??= new Map()).set(key, cell)
     this.size++
+    this.only = this.size === 1 ? cell : undefined
+    this.onlyKey = key
     this.suggest(key, cell, -Infinity)
     return cell
   }
@@ -189,9 +195,9 @@ export class Table {
     if (heap.length > 2 * this.size + 64) {
       // most of it is about keys that are gone
       heap.length = 0
-      for (const [key, cell] of this.cells()) push(heap, { key, cell, at: this.forgettableAt(cell) })
+      for (const [key, cell] of this.cells()) push(heap, { key, cell, at: this.forgettableAt(cell), index: 0 })
     }
-    push(heap, { key, cell, at })
+    push(heap, { key, cell, at, index: 0 })
   }
 
   used(cell: Cell, now: number): void {
@@ -216,12 +222,13 @@ export class Table {
   private drop(key: string, cell: Cell): void {
     this.shards[shardOf(key)]!.delete(key)
     this.size--
+    this.only = undefined
     cell.changed() // and looks the key up again
   }
 
   /** A few cells each time, more while there is much to forget: no timer, and no step that is long. */
   sweep(now: number, touched?: Touched): void {
-    if (--this.untilSweep > 0) return
+    if (--this.untilSweep > 0 || this.only !== undefined) return
     this.untilSweep = SWEEP_EVERY
     let dropped = 0
     for (let i = 0; i < this.sweepBudget * SWEEP_EVERY; i++) {

@@ -4,13 +4,13 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import { ambientOf } from "./ambient.ts"
 
 /**
  * Whether the fiber runs inside a user's transaction, or inherited one that has completed. A cheap look that is never
  * wrong when it says no; `Effect.tx` and `inTransaction` know the difference.
  */
-export const maybeInTransaction = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
-  Context.getOrUndefined(fiber.context, Effect.Transaction) !== undefined
+export const maybeInTransaction = (fiber: Fiber.Fiber<unknown, unknown>): boolean => ambientOf(fiber).maybeInTransaction
 
 /** Whether a transaction is open around this effect, which one may be: then `Effect.tx` joins it, and makes no new one. */
 export const inTransaction: Effect.Effect<boolean> = Effect.withFiber((fiber) => {

@@ -17,7 +17,8 @@ import type { CircuitPass } from "../CircuitGate.ts"
 import { emit } from "../events.ts"
 import type { LimitEntry } from "../LimitGate.ts"
 import type { SlotGate } from "../SlotGate.ts"
-import { nowOf, startTimer } from "../time.ts"
+import { nowOf } from "../time.ts"
+import { startTimer } from "../timers.ts"
 import { Waiter } from "../WaitQueue.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>

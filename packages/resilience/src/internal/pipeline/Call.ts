@@ -150,7 +150,7 @@ class Call<A, E, R> implements Caller {
 
   begin(): Effect.Effect<A, E | PipelineError, R> {
     this.startedAt = nowOf(this.fiber)
-    this.deadline = this.startedAt + this.pipeline.timeout
+    if (this.pipeline.timeout !== Infinity) this.deadline = this.startedAt + this.pipeline.timeout
     return this.attempt(1, this.startedAt)
   }
 
@@ -167,10 +167,23 @@ class Call<A, E, R> implements Caller {
     if (!whole && pipeline.slots === undefined) return this.runAttempt(n)
     const admission = this.admissionFor(n, whole)
     const admitted = admission.request(now)
+    return admitted === Effect.void ? this.admitted(n, whole) : this.waiting(admitted, n, whole)
+  }
+
+  private waiting(
+    admitted: Effect.Effect<void, Rejection | TimeoutExceeded>,
+    n: number,
+    whole: boolean
+  ): Effect.Effect<A, E | PipelineError, R> {
+    return Effect.matchEffect(admitted, {
+      onFailure: (error) => this.notAdmitted(error, n, whole),
+      onSuccess: () => this.admitted(n, whole)
+    })
+  }
+
+  private admitted(n: number, whole: boolean): Effect.Effect<A, E | PipelineError, R> {
     // while a further attempt waits for its slot, the circuit that admitted the call may move
-    const go = () => (!whole && this.moved() ? this.lastExit! : this.runAttempt(n))
-    if (admitted === Effect.void) return whole ? this.runAttempt(n) : go()
-    return Effect.matchEffect(admitted, { onFailure: (error) => this.notAdmitted(error, n, whole), onSuccess: go })
+    return !whole && this.moved() ? this.lastExit! : this.runAttempt(n)
   }
 
   /** Whether the circuit has left the generation that admitted the call. */

@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { CircuitPass } from "../CircuitGate.ts"
 import { sinkOf } from "../events.ts"
-import { nowOf, startTimer } from "../time.ts"
+import { nowOf } from "../time.ts"
+import { startTimer } from "../timers.ts"
 
 /** Ends early when the circuit that admitted the call moves. */
 export const backOff = (

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
-import { startTimer } from "../time.ts"
+import { startTimer } from "../timers.ts"
 
 /**
  * Runs the effect in a fiber of its own, so that it can be interrupted without the call, and fails with `onTimeout`

@@ -1,0 +1,100 @@
+/**
+ * Timers of calls. Those of one clock share one sleep, since a fiber that sleeps and is woken too early costs more than
+ * the rest of a call, and most calls end long before their time.
+ */
+import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import { ambientOf } from "./ambient.ts"
+import { pop, push, remove, type Timed } from "./heap.ts"
+import { nowAt } from "./time.ts"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+class Timer implements Timed {
+  declare at: number
+  declare index: number
+  declare readonly onTime: () => void
+  declare readonly fiber: AnyFiber
+  /** The fiber may end before its timer, and then has none. */
+  declare readonly context: Context.Context<never>
+
+  constructor(fiber: AnyFiber, at: number, onTime: () => void) {
+    this.at = at
+    this.index = -1
+    this.onTime = onTime
+    this.fiber = fiber
+    this.context = fiber.context
+  }
+}
+
+class Timers {
+  private readonly clock: Clock.Clock
+  private readonly heap: Array<Timer> = []
+  /** When the sleep ends. It may end before anything is due: then it is slept again. */
+  private wakesAt = Infinity
+  private sleep: Fiber.Fiber<void> | undefined
+  private checks = false
+
+  constructor(clock: Clock.Clock) {
+    this.clock = clock
+  }
+
+  start(fiber: AnyFiber, millis: number, onTime: () => void): Timer {
+    const timer = new Timer(fiber, nowAt(this.clock) + millis, onTime)
+    push(this.heap, timer)
+    if (timer.at < this.wakesAt) this.arm(timer)
+    return timer
+  }
+
+  cancel(timer: Timer): void {
+    if (this.heap[timer.index] !== timer) return
+    remove(this.heap, timer)
+    if (this.heap.length > 0 || this.checks) return
+    // the next call may come at once, and need a timer, too
+    this.checks = true
+    timer.fiber.currentDispatcher.scheduleTask(() => {
+      this.checks = false
+      if (this.heap.length === 0) this.disarm()
+    }, 0)
+  }
+
+  private arm({ at, context }: Timer): void {
+    this.disarm()
+    this.wakesAt = at
+    const sleep = this.clock.sleep(Duration.millis(Math.max(1, at - nowAt(this.clock))))
+    this.sleep = Effect.runForkWith(context)(Effect.map(sleep, () => this.onTime()))
+  }
+
+  private disarm(): void {
+    this.sleep?.interruptUnsafe()
+    this.sleep = undefined
+    this.wakesAt = Infinity
+  }
+
+  private onTime(): void {
+    this.sleep = undefined
+    this.wakesAt = Infinity
+    const now = nowAt(this.clock)
+    let first = this.heap[0]
+    while (first !== undefined && first.at <= now) {
+      pop(this.heap).onTime()
+      first = this.heap[0]
+    }
+    if (first !== undefined && first.at < this.wakesAt) this.arm(first)
+  }
+}
+
+const byClock = new WeakMap<Clock.Clock, Timers>()
+
+/** Calls back after `millis` on the fiber's clock, unless cancelled first. */
+export const startTimer = (fiber: AnyFiber, millis: number, onTime: () => void): (() => void) => {
+  const { clock } = ambientOf(fiber)
+  let timers = byClock.get(clock)
+  if (timers === undefined) byClock.set(clock, (timers = new Timers(clock)))
+  const all = timers
+  const timer = all.start(fiber, millis, onTime)
+  return () => all.cancel(timer)
+}
