@@ -141,7 +141,7 @@ const commandOf =
     const how = HOW[size % HOW.length]!
     if (what < 22) return { do: "call", user, cost }
     if (what < 38) return { do: "call", user, cost, ends: how === "hint" ? "fail" : how }
-    if (what < 43 && interleaved) return { do: "rush", user, calls: size % 25 }
+    if (what < 43 && interleaved) return { do: "rush", user, calls: size % 20 === 0 ? 50 : size % 25 }
     if (what < 43) return { do: "call", user, cost, maxWait: size }
     if (what < 47) return { do: "allow", user, cost }
     if (what < 65) return how === "hint" ? { do: "end", pick: who, how, hint: size * 2 } : { do: "end", pick: who, how }
