@@ -22,11 +22,11 @@ export const groups = {
         "storeLaws",
         "races"
       ),
-      ...state("memory", "maxKeys", "forgetting", "cell")
+      ...state("timers", "memory", "maxKeys", "forgetting", "cell")
     ]
   },
   executor: {
-    sources: ["internal/pipeline/*.ts", "internal/{CircuitGate,LimitGate,SlotGate,WaitQueue,time}.ts"],
+    sources: ["internal/pipeline/*.ts", "internal/{CircuitGate,LimitGate,SlotGate,WaitQueue,time,timers,ambient}.ts"],
     tests: [
       ...state(
         "layers",
