@@ -1,5 +1,7 @@
 /**
  * Runs every numbered example, one after another, each for 30 s at most: `node scripts/examples.ts`.
+ *
+ * An example that needs a server which is not installed prints `SKIPPED: why` and ends well, or fails where CI is set.
  */
 import { globSync } from "node:fs"
 import { condition, fail, root, run } from "./lib.ts"
@@ -11,6 +13,8 @@ for (const example of examples) {
   const result = run(process.execPath, [`--conditions=${condition}`, example], { timeoutSeconds: 30 })
   const seconds = ((performance.now() - start) / 1000).toFixed(1)
   console.log(`${result.ok ? "ok    " : "FAILED"} ${example} (${seconds} s)`)
+  const skipped = /^SKIPPED.*/m.exec(result.stdout)
+  if (skipped !== null) console.log(`       ${skipped[0]}`)
   if (!result.ok) failures.push(`${example} ended with ${result.ending}\n${result.stdout}${result.stderr}`)
 }
 if (examples.length === 0) failures.push("no example found")
