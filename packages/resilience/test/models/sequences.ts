@@ -193,5 +193,6 @@ export const agrees = (
       arbitrary: { runs: Math.ceil(runs * effort), size: 200, seed, maxShrinks: 4_000 }
     }
   )
-  it(`${name}, and the sequences came to all of it`, () => tally.mustHave(...expected))
+  // fewer than usual need not
+  it.skipIf(effort < 1)(`${name}, and the sequences came to all of it`, () => tally.mustHave(...expected))
 }
