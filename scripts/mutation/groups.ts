@@ -35,6 +35,8 @@ export const groups = {
         "composedOnStore",
         "events",
         "circuitGate",
+        "limitGate",
+        "spread",
         "timers",
         "transactions",
         "waiters",

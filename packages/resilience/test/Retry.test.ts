@@ -2,6 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Effect, Exit, Fiber, Option, Random, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Backoff from "../src/Backoff.ts"
+import * as RateLimiter from "../src/RateLimiter.ts"
+import * as Resilience from "../src/Resilience.ts"
+import * as Rejection from "../src/Rejection.ts"
 import { RetryExhausted } from "../src/Rejection.ts"
 import * as Retry from "../src/Retry.ts"
 import { Busy, busy, call, every100, finish } from "./failing.ts"
@@ -171,6 +174,22 @@ describe("the end", () => {
         assert.instanceOf(error, RetryExhausted)
         assert.deepStrictEqual(error.errors, [new Busy({ n })])
       }
+    })
+  )
+
+  it.effect("wrap gives the refusals, too, that were tried again", () =>
+    Effect.gen(function* () {
+      const { resilient } = yield* Resilience.make("app/Api", {
+        rateLimiter: RateLimiter.fixedWindow({ limit: 1, window: "1 hour" }),
+        retry: Retry.policy({ maxAttempts: 2, ...every100, onExhausted: "wrap", retryRejections: true })
+      })
+      yield* resilient(Effect.void, "a")
+      const error = yield* Effect.flip(yield* finish(resilient(Effect.fail("never runs"), "a")))
+      assert.instanceOf(error, RetryExhausted)
+      assert.deepStrictEqual(
+        [error.attempts, error.errors.map((one) => Rejection.isRejection(one) && one._tag)],
+        [0, ["RateLimitExceeded", "RateLimitExceeded"]]
+      )
     })
   )
 

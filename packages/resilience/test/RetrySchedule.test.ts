@@ -2,6 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, Option, Queue, Random, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import * as Backoff from "../src/Backoff.ts"
+import * as CircuitBreaker from "../src/CircuitBreaker.ts"
+import * as Resilience from "../src/Resilience.ts"
 import { RetryExhausted } from "../src/Rejection.ts"
 import * as Retry from "../src/Retry.ts"
 import { Busy, busy, finish } from "./failing.ts"
@@ -43,6 +45,23 @@ describe("fromSchedule", () => {
       assert.deepStrictEqual(error.errors, [new Busy({ n: 1 }), new Busy({ n: 2 })])
       const last = yield* finish(Retry.execute(busy().effect, Retry.fromSchedule(Schedule.recurs(1))))
       assert.deepStrictEqual(last, Exit.fail(new Busy({ n: 2 })))
+    })
+  )
+
+  it.effect("a defect of the schedule ends the call, and is not held against the dependency", () =>
+    Effect.gen(function* () {
+      const schedule = Schedule.forever.pipe(Schedule.while(() => Effect.die("mine")))
+      const circuitBreaker = CircuitBreaker.policy({
+        tripPolicy: CircuitBreaker.consecutive(1),
+        openDuration: "1 minute"
+      })
+      const { inspect, resilient } = yield* Resilience.make("app/Api", {
+        circuitBreaker,
+        retry: Retry.fromSchedule(schedule)
+      })
+      const exit = yield* finish(resilient(Effect.fail("down"), "a"))
+      assert.deepStrictEqual(exit, Exit.die("mine"))
+      assert.strictEqual((yield* inspect("a")).circuitBreaker?.state, "Closed")
     })
   )
 

@@ -101,13 +101,13 @@ class Call<A, E, R> implements Caller {
   /** A later attempt's own slot. */
   declare private slot: Admission | undefined
   declare private driver: Driver<unknown> | undefined
+  /** Of all attempts, where the last error is to be wrapped. */
   declare private errors: Array<unknown> | undefined
   declare private attempts: number
-  /**
-   * Whether the first attempt may be nothing but the effect itself, and then whether it was: nobody watches it, nor the
-   * time it takes, and its failure is caught where `begin` was called.
-   */
-  declare plain: boolean
+  /** Whether the first attempt may be nothing but the effect itself: nobody watches it, nor the time that it takes. */
+  declare readonly plain: boolean
+  /** Whether it was, and its failure is still to be caught where `begin` was called. */
+  declare private uncaught: boolean
   declare private started: boolean
   declare private timedOut: boolean
   /** The last timeout of this call's own: no function of the user knows it. */
@@ -132,13 +132,14 @@ class Call<A, E, R> implements Caller {
     this.fiber = fiber
     this.sink = sinkOf(fiber)
     this.plain = this.sink === undefined && Math.min(pipeline.timeout, pipeline.attemptTimeout) === Infinity
+    this.uncaught = false
     this.deadline = Infinity
     this.startedAt = -1
     this.admission = undefined
     this.pass = undefined
     this.slot = undefined
     this.driver = undefined
-    this.errors = undefined
+    this.errors = pipeline.retry?.onExhausted === "wrap" ? [] : undefined
     this.attempts = 0
     this.started = false
     this.timedOut = false
@@ -156,8 +157,8 @@ class Call<A, E, R> implements Caller {
 
   /** Whatever comes out of `begin`: of an attempt that has no handler of its own, or the end of all others. */
   caught(cause: Cause.Cause<E | PipelineError>): Effect.Effect<A, E | PipelineError, R> {
-    if (!this.plain) return Effect.failCause(cause)
-    this.plain = false
+    if (!this.uncaught) return Effect.failCause(cause)
+    this.uncaught = false
     return this.failed(cause as Cause.Cause<E>, 1, this.pipeline.retry!) // nothing of ours fails in a plain attempt
   }
 
@@ -216,7 +217,7 @@ class Call<A, E, R> implements Caller {
     const exit = this.lastExit ?? Exit.fail(error)
     if (retry === undefined || !this.ask(() => retry.retries(error))) return exit
     this.lastExit = exit
-    if (retry.onExhausted === "wrap") (this.errors ??= []).push(error)
+    this.errors?.push(error)
     this.admission = this.pass = undefined
     return n < retry.maxAttempts ? this.again(exit, error, n) : this.exhausted(exit)
   }
@@ -224,13 +225,10 @@ class Call<A, E, R> implements Caller {
   private runAttempt(n: number): Effect.Effect<A, E | PipelineError, R> {
     const { attemptTimeout, retry } = this.pipeline
     this.attempts = n
-    if (this.plain) {
-      // with the fiber's next operation the effect begins: what an interruption finds is that it has
-      this.plain = n === 1 && beginsNext(this.fiber)
-      if (this.plain) {
-        this.started = true
-        return this.self
-      }
+    // with the fiber's next operation the effect begins: what an interruption finds is that it has
+    if (this.plain && n === 1 && beginsNext(this.fiber)) {
+      this.started = this.uncaught = true
+      return this.self
     }
     const timed = this.timed(attemptTimeout)
     const seen = this.sink === undefined ? timed : observed(timed, this, n, this.fiber, this.sink)
@@ -272,7 +270,7 @@ class Call<A, E, R> implements Caller {
       const fail = cause.reasons.find(Cause.isFailReason)
       if (fail === undefined || cause.reasons.some(Cause.isDieReason) || this.timedOut || this.pass?.probe) return exit
       const error = fail.error
-      if (retry.onExhausted === "wrap") (this.errors ??= []).push(error)
+      this.errors?.push(error)
       const worthwhile = error === this.timeout || this.ask(() => retry.retries(error))
       if (!worthwhile) return exit
       return n < retry.maxAttempts ? this.again(exit, error, n) : this.exhausted(exit)
@@ -284,8 +282,8 @@ class Call<A, E, R> implements Caller {
   }
 
   private exhausted(exit: Exit.Exit<never, E | PipelineError>): Effect.Effect<never, E | PipelineError> {
-    if (this.pipeline.retry?.onExhausted !== "wrap") return exit
-    return Effect.fail(new RetryExhausted({ key: this.name, attempts: this.attempts, errors: this.errors ?? [] }))
+    const { attempts, errors, name: key } = this
+    return errors === undefined ? exit : Effect.fail(new RetryExhausted({ key, attempts, errors }))
   }
 
   /** Waits for the next attempt, unless there is none. */
@@ -325,7 +323,7 @@ class Call<A, E, R> implements Caller {
 
   private guard<B>(self: Effect.Effect<B>): Effect.Effect<B> {
     return Effect.onExitPrimitive(self, (exit) => {
-      if (exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause)) this.broken = true
+      if (exit._tag === "Failure") this.broken = true
       return undefined
     })
   }
