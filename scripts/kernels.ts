@@ -17,7 +17,7 @@ interface Target {
 
 const redis = "packages/resilience-redis"
 const targets: ReadonlyArray<Target> = [
-  ...["TokenBucket", "FixedWindow", "SlidingWindow", "SlidingLog", "Breaker"].map((module) => {
+  ...["TokenBucket", "Lease", "FixedWindow", "SlidingWindow", "SlidingLog", "Breaker"].map((module) => {
     const name = module[0]!.toLowerCase() + module.slice(1)
     return {
       file: `packages/resilience/src/kernel/${module}.ts`,

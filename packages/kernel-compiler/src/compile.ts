@@ -95,7 +95,7 @@ export const compile = (sources: ReadonlyArray<Source>): ReadonlyArray<Compiled>
     const [policy, state, input] = step.parameters.map((parameter) => checker.getTypeOfSymbol(parameter))
     const [answer] = checker.getTypeArguments(step.getReturnType() as ts.TypeReference) // a kernel returns a pair
     const lua = toLua(link(program, file, source.name), source)
-    const id = /\bid = "([^"]+)"/.exec(lua)?.[1]
+    const id = [...lua.matchAll(/\bid = "([^"]+)"/g)].at(-1)?.[1] // before it may stand a kernel that it uses
     if (id === undefined) throw new Error(`${source.file}: ${source.name} has no id that is written out`)
     return {
       id,

@@ -40,11 +40,19 @@
  * each tag, which stays; what is of an older epoch counts as absent. `maxKeys` and `overflow` mean nothing here: bound the
  * memory of the server, with `maxmemory-policy volatile-ttl`, which forgets first what is nearest to fresh.
  *
+ * **Leases**
+ *
+ * Where a `RateLimiter.tokenBucket` has a `lease`, this store takes its tokens ahead and answers most calls without a trip.
+ * It is asked by itself, before what else a call takes, so it does not hold the others in one place of a cluster. What a
+ * process did not spend goes back at the end of each lease, and when the scope of the store closes.
+ *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
+import type * as Scope from "effect/Scope"
 import { InvalidPolicyError } from "effect-resilience/Rejection"
 import { Store } from "effect-resilience/Store"
 import type { Compiled } from "./internal/compiled.ts"
@@ -79,7 +87,7 @@ export interface Options {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Options = {}): Effect.Effect<Store["Service"], never, Redis.Redis> => {
+export const make = (options: Options = {}): Effect.Effect<Store["Service"], never, Redis.Redis | Scope.Scope> => {
   const { kernels = [], prefix = "resilience" } = options
   if (typeof prefix !== "string") {
     throw new InvalidPolicyError({
@@ -101,7 +109,13 @@ export const make = (options: Options = {}): Effect.Effect<Store["Service"], nev
     }
     known.add(id)
   }
-  return Effect.map(Redis.Redis, (redis) => redisStore.make(redis, { prefix, kernels }))
+  return Effect.gen(function* () {
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    const clock = yield* Clock.Clock
+    const { close, store } = redisStore.make(yield* Redis.Redis, { prefix, kernels, clock, fork })
+    yield* Effect.addFinalizer(() => close)
+    return store
+  })
 }
 
 /**

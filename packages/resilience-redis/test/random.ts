@@ -3,6 +3,7 @@ import type { Kernel } from "effect-resilience/kernel/Kernel"
 import type { BreakerInput, BreakerPolicy, Trip } from "effect-resilience/kernel/Breaker"
 import { breaker } from "effect-resilience/kernel/Breaker"
 import { fixedWindow } from "effect-resilience/kernel/FixedWindow"
+import { lease } from "effect-resilience/kernel/Lease"
 import { slidingLog } from "effect-resilience/kernel/SlidingLog"
 import { slidingWindow } from "effect-resilience/kernel/SlidingWindow"
 import { tokenBucket } from "effect-resilience/kernel/TokenBucket"
@@ -129,6 +130,14 @@ export const subjects: ReadonlyArray<Subject> = [
     kernel: tokenBucket,
     policy: (draw) => ({ limit: size(draw), window: size(draw), burst: size(draw) }),
     input: limiterInput
+  },
+  {
+    kernel: lease,
+    policy: (draw) => ({ limit: size(draw), window: size(draw), burst: size(draw) }),
+    input: (draw, { burst }: Limited) => {
+      const cost = 1 + draw(pick(draw, [1, 3, burst! + 2]))
+      return { cost, most: cost + draw(pick(draw, [1, 10, burst! * 2])) }
+    }
   },
   { kernel: fixedWindow, policy: (draw) => ({ limit: size(draw), window: size(draw) }), input: limiterInput },
   {

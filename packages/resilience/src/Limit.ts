@@ -128,6 +128,7 @@ export const specOf = (
     capacity,
     shared: false,
     dimension: undefined,
+    lease: undefined,
     ...waiting(module, options),
     keys: {
       maxKeys: options.maxKeys === undefined ? undefined : count(module, "maxKeys", options.maxKeys),

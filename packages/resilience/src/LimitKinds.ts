@@ -11,6 +11,7 @@ import { slidingLog as slidingLogKernel } from "./kernel/SlidingLog.ts"
 import { slidingWindow as slidingWindowKernel } from "./kernel/SlidingWindow.ts"
 import { type TokenBucketPolicy, tokenBucket as tokenBucketKernel } from "./kernel/TokenBucket.ts"
 import { type Limit, makeLimit, specOf, type Waiting } from "./Limit.ts"
+import { InvalidPolicyError } from "./Rejection.ts"
 
 /** @category models @since 0.1.0 */
 export interface Rate extends Waiting {
@@ -58,20 +59,78 @@ const bucket = (
 }
 
 /**
+ * That a process may take tokens ahead, in a store elsewhere.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LeaseOptions {
+  /** How long tokens may be spent after they were asked for. It lowers the burst by `limit * duration / window`. */
+  readonly duration: Duration.Input
+  /** How many tokens a process may take ahead. It asks for fewer while it uses fewer. */
+  readonly share: number
+}
+
+const leased = (module: string, limit: Limit, { duration, share }: LeaseOptions): Limit => {
+  const { capacity, limit: units, spec, window } = limit
+  const late = Math.ceil(product(module, "lease.duration", millis(module, "lease.duration", duration), units) / window)
+  const burst = capacity - late
+  if (burst < 1) {
+    throw new InvalidPolicyError({
+      module,
+      parameter: "lease.duration",
+      value: duration,
+      reason: `is too long: ${late} tokens can be late in it, which leaves nothing of a burst of ${capacity}`
+    })
+  }
+  const lease = {
+    duration: millis(module, "lease.duration", duration),
+    share: count(module, "lease.share", share, 1, burst)
+  }
+  const policy: TokenBucketPolicy = { limit: units, window, burst }
+  return makeLimit("TokenBucket", units, window, burst, { ...spec, policy, capacity: burst, lease })
+}
+
+/**
  * A bucket of `burst` tokens that refills continuously at `limit` per `window`. A call takes as many as it costs.
  *
  * Bound: a span of time `d` sees at most `burst + limit * d / window` units. Arithmetic is in whole numbers, so the
  * burst is exact and `retryAfter` is the first millisecond at which the call passes.
+ *
+ * **Leases**
+ *
+ * With `lease`, a process that shares the limit through a store elsewhere takes tokens ahead and spends them without a
+ * trip. The bound is the same, over all processes: what is taken ahead is spent less than `lease.duration` later, and the
+ * bucket is smaller by what it refills in that time. So less can be taken at once (`capacity`), on any store. When tokens
+ * are scarce, a process asks for as many as it uses, not for each: `retryAfter` is then when it will ask, and may be longer
+ * than one token takes. Stores that know no leases ask for each token.
+ *
+ * **Example** (5,000 a second in leases of 50)
+ *
+ * ```ts
+ * import { RateLimiter } from "effect-resilience"
+ *
+ * // at once: 4,500
+ * const limit = RateLimiter.tokenBucket({ limit: 5_000, window: "1 second", lease: { duration: "100 millis", share: 50 } })
+ * ```
  *
  * @category constructors
  * @since 0.1.0
  */
 export const tokenBucket = (
   options: Rate & {
-    /** Capacity: what can be taken at once after a rest. Default: `limit`. */
+    /** Capacity: what can be taken at once after a rest. Default: `limit`. A `lease` takes its part of it. */
     readonly burst?: number | undefined
+    /** Tokens may be taken ahead. Default: each is asked for. */
+    readonly lease?: LeaseOptions | undefined
   }
-): Limit => bucket("TokenBucket", "RateLimiter.tokenBucket", "burst", options, options.burst ?? options.limit)
+): Limit => {
+  const module = "RateLimiter.tokenBucket"
+  const limit = bucket("TokenBucket", module, "burst", options, options.burst ?? options.limit)
+  const { lease } = options
+  if (lease === undefined) return limit
+  return leased(module, limit, such(module, "lease", lease, typeof lease === "object" && lease !== null, "an object"))
+}
 
 /**
  * A bucket that work fills and that drains at `limit` per `window`: a call that would make it run over is refused.

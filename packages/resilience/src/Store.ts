@@ -33,10 +33,27 @@ export interface Space<in out Policy, in out State, in out Input, out Answer ext
   /**
    * Whether all that is ever committed together with a key of this space has the same key. Then a store of several
    * machines may choose the machine by the key; else what a name has before its last slash, the service, is on one.
+   * What has a `lease` does not count: it is taken by itself.
    */
   readonly spread?: boolean | undefined
+  /** Absent where every unit is asked for. A store in this process has no use for it. */
+  readonly lease?: Lease | undefined
   /** The policy for a share of what this one lets through. Absent where there is no such thing, as for a circuit. */
   readonly scale?: ((policy: Policy, share: number) => Policy) | undefined
+}
+
+/**
+ * That a process may take tokens of a bucket ahead, and spend them late by less than `duration`. The space's policy allows
+ * for it already: its burst is lowered by what can be late.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Lease {
+  /** Milliseconds. */
+  readonly duration: number
+  /** So many tokens at most may be taken ahead. */
+  readonly share: number
 }
 
 /**

@@ -317,6 +317,15 @@ describe("a constructor", () => {
     }
   }
 
+  it("takes from the burst of a leased limit what may be late, rounded against the caller", () => {
+    const capacity = (limit: number, duration: number) =>
+      RateLimiter.tokenBucket({ limit, window: 1_000, burst: 100, lease: { duration, share: 1 } }).capacity
+    assert.deepStrictEqual(
+      [capacity(100, 100), capacity(100, 990), capacity(1, 1), capacity(1, 1_001)],
+      [90, 1, 99, 98]
+    )
+  })
+
   it("refuses numbers that are fine one by one and cannot be counted together", () => {
     const refused = (make: () => unknown, module: string, field: string) => {
       try {
@@ -343,6 +352,15 @@ describe("a constructor", () => {
       "RateLimiter.tokenBucket",
       "limit"
     )
+    const withLease = (lease: object | null) => () =>
+      RateLimiter.tokenBucket({ limit: 100, window: 1_000, lease: lease as never })
+    for (const lease of [null, 3, "1 second"]) refused(withLease(lease as never), "RateLimiter.tokenBucket", "lease")
+    for (const duration of [undefined, 0, -1, 0.5, NaN, "soon", Infinity, 2 ** 52, 991, 1_000]) {
+      refused(withLease({ duration, share: 1 }), "RateLimiter.tokenBucket", "lease.duration")
+    }
+    for (const share of [undefined, 0, 0.5, NaN, "1", 91]) {
+      refused(withLease({ duration: 100, share }), "RateLimiter.tokenBucket", "lease.share")
+    }
     refused(() => RateLimiter.slidingWindow({ limit: 1, window: 5, slices: 6 }), "RateLimiter.slidingWindow", "slices")
     refused(
       () => CircuitBreaker.policy({ ...circuit, openDuration: "1 hour", maxOpenDuration: "1 minute" } as never),

@@ -6,6 +6,7 @@ import { type Codec, codecOf } from "./codec.ts"
 import type { Compiled } from "./compiled.ts"
 import { breaker } from "./generated/breaker.ts"
 import { fixedWindow } from "./generated/fixedWindow.ts"
+import { lease } from "./generated/lease.ts"
 import { slidingLog } from "./generated/slidingLog.ts"
 import { slidingWindow } from "./generated/slidingWindow.ts"
 import { tokenBucket } from "./generated/tokenBucket.ts"
@@ -32,7 +33,7 @@ export class Kernels {
   private readonly scripts = new Map<string, Script>()
 
   constructor(more: ReadonlyArray<Compiled>) {
-    const all = [tokenBucket, fixedWindow, slidingWindow, slidingLog, breaker, ...more]
+    const all = [tokenBucket, lease, fixedWindow, slidingWindow, slidingLog, breaker, ...more]
     this.coded = new Map(
       all.map((compiled): readonly [string, Coded] => {
         const { answer, id, input, policy, state } = compiled

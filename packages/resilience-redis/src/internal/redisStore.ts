@@ -1,20 +1,32 @@
 /**
  * A store in Redis: one script for all steps of a commit.
  */
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Redis from "effect/persistence/Redis"
+import type { Decision } from "effect-resilience/kernel/Kernel"
 import { StoreError } from "effect-resilience/Rejection"
 import type { AnySpace, Committed, Step, Store } from "effect-resilience/Store"
 import { encode, Words } from "./codec.ts"
 import type { Compiled } from "./compiled.ts"
 import { type Exchange, exchange } from "./exchange.ts"
 import { Home, Keys } from "./home.ts"
+import { lease as leaseKernel } from "./generated/lease.ts"
 import { Kernels } from "./kernels.ts"
+import { elapsed, Leases } from "./leases.ts"
 import { clear, epochIn, look } from "./scripts.ts"
 
 export interface Settings {
   readonly prefix: string
   readonly kernels: ReadonlyArray<Compiled>
+  readonly clock: Clock.Clock
+  readonly fork: (effect: Effect.Effect<unknown>) => Fiber.Fiber<unknown>
+}
+
+export interface RedisStore {
+  readonly store: Store["Service"]
+  readonly close: Effect.Effect<void>
 }
 
 type Service = Redis.Redis["Service"]
@@ -37,7 +49,7 @@ const asked = <A>(answer: Effect.Effect<A, Redis.RedisError>): Effect.Effect<A, 
 /** What was read is nothing of ours. */
 const unreadable = (cause: unknown): StoreError => new StoreError({ reason: "unavailable", cause })
 
-export const make = (redis: Service, { kernels: more, prefix }: Settings): Store["Service"] => {
+export const make = (redis: Service, { clock, fork, kernels: more, prefix }: Settings): RedisStore => {
   const kernels = new Kernels(more)
   const homes = new WeakMap<AnySpace, Home>()
   const homeOf = (space: AnySpace): Home => {
@@ -45,15 +57,22 @@ export const make = (redis: Service, { kernels: more, prefix }: Settings): Store
     if (home === undefined) homes.set(space, (home = new Home(space, prefix, kernels.find(space.kernel.id))))
     return home
   }
+  const leasing = new WeakMap<AnySpace, Home>()
+  /** Where the bucket is, for the kernel that takes its tokens ahead. */
+  const leasingIn = (space: AnySpace): Home => {
+    let home = leasing.get(space)
+    if (home === undefined) leasing.set(space, (home = new Home(space, prefix, kernels.find(leaseKernel.id))))
+    return home
+  }
 
   /** In one trip, where Redis knows all the kernels. */
   const inOneTrip = (steps: ReadonlyArray<Step>, homes: ReadonlyArray<Home>) => {
     const keys = new Keys(homes, steps)
-    const { commit, places } = kernels.script(homes.map(({ space }) => space.kernel.id))
+    const { commit, places } = kernels.script(homes.map(({ coded }) => coded!.compiled.id))
     let notes = ""
     const lines = steps.map(({ input }, i) => {
-      const { coded, idle, policy, space } = homes[i]!
-      const place = places.get(space.kernel.id)!
+      const { coded, idle, policy } = homes[i]!
+      const place = places.get(coded!.compiled.id)!
       notes += `${idle} ${keys.cleared[i]! + 1} ${keys.spaces[i]} `
       return `${idle < 0 ? place : -place} ${encode(coded!.input, input)} ${policy}`
     })
@@ -63,7 +82,11 @@ export const make = (redis: Service, { kernels: more, prefix }: Settings): Store
         const words = new Words(reply)
         const now = words.number()
         const allowed = words.number() === 1
-        return Effect.succeed({ now, allowed, answers: homes.map(({ coded }) => coded!.answer.read(words)) })
+        return Effect.succeed({
+          now,
+          allowed,
+          answers: homes.map(({ coded }) => coded!.answer.read(words) as Decision)
+        }) // what kernels answer
       } catch (cause) {
         return Effect.fail(unreadable(cause))
       }
@@ -78,13 +101,24 @@ export const make = (redis: Service, { kernels: more, prefix }: Settings): Store
     answers: []
   }))
 
-  return {
+  const commit = (steps: ReadonlyArray<Step>) => {
+    const homes = steps.map(({ space }) => homeOf(space))
+    return homes.every(({ coded }) => coded !== undefined) ? inOneTrip(steps, homes) : inTwo(steps, homes)
+  }
+  const leases = new Leases({
+    lease: (step) => inOneTrip([step], [leasingIn(step.space)]),
+    commit,
+    clock,
+    now: elapsed(clock),
+    fork
+  })
+
+  const store: Store["Service"] = {
     sync: undefined,
     commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps) =>
-      Effect.suspend(() => {
+      Effect.suspend((): Effect.Effect<Committed<ReadonlyArray<Step>>, StoreError> => {
         if (steps.length === 0) return nothing
-        const homes = steps.map(({ space }) => homeOf(space))
-        return homes.every(({ coded }) => coded !== undefined) ? inOneTrip(steps, homes) : inTwo(steps, homes)
+        return steps.some(({ space }) => space.lease !== undefined) ? leases.commit(steps) : commit(steps)
       }) as Effect.Effect<Committed<Steps>, StoreError>, // the answers are those of the steps, in their order
     read: (space, key) =>
       Effect.suspend(() => {
@@ -101,11 +135,17 @@ export const make = (redis: Service, { kernels: more, prefix }: Settings): Store
         )
       }),
     clear: (space) =>
-      Effect.suspend(() =>
-        Effect.forEach(homeOf(space).places.all(), (place) => asked(redis.eval(clear)(place.cleared, place.space)), {
-          concurrency: 128,
-          discard: true
-        })
-      )
+      Effect.suspend(() => {
+        leases.clear(space)
+        return Effect.forEach(
+          homeOf(space).places.all(),
+          (place) => asked(redis.eval(clear)(place.cleared, place.space)),
+          {
+            concurrency: 128,
+            discard: true
+          }
+        )
+      })
   }
+  return { store, close: leases.close }
 }

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import { type LimiterDecision, type LimiterKernel, NEVER } from "../kernel/Limiter.ts"
 import type { Peek } from "../RateLimiter.ts"
 import { RateLimitExceeded, type RateLimitReason, type RefusedLimit, type StoreError } from "../Rejection.ts"
-import { type KeyBounds, type Space, Step, type Store } from "../Store.ts"
+import { type KeyBounds, type Lease, type Space, Step, type Store } from "../Store.ts"
 import { type Key, nameOf, partOf } from "./key.ts"
 import { peek } from "./peek.ts"
 import { type Waiter, WaitQueue } from "./WaitQueue.ts"
@@ -25,6 +25,7 @@ export interface LimitSpec {
   readonly maxWait: number
   readonly maxQueued: number
   readonly keys: KeyBounds
+  readonly lease: Lease | undefined
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- as above
@@ -61,13 +62,14 @@ class Member {
     this.spec = spec
     this.store = store
     const name = spec.name.replaceAll("~", "~0").replaceAll("/", "~1") // no two limits of two services are one space
-    const { kernel, keys, policy, scale } = spec
+    const { kernel, keys, lease, policy, scale } = spec
     this.space = {
       name: `${service}/${name}`,
       kernel,
       policy,
       keys,
-      spread: false,
+      lease,
+      spread: lease !== undefined,
       scale: scale as LimitSpace["scale"] // of this very policy
     }
   }
@@ -361,18 +363,23 @@ export class LimitGate {
   /** What most calls ask, made once. */
   readonly takeOne = { op: "take", cost: 1 } as const
   readonly store: Store["Service"]
-  /** Which part of a call's key they look at, in the words of `CircuitGate.by`; `undefined` if each looks at another. */
-  readonly by: string | undefined
+  /** What is taken together. */
+  private readonly together: ReadonlyArray<Member>
   constructor(specs: ReadonlyArray<LimitSpec>, service: string, store: Store["Service"]) {
     this.store = store
     this.members = specs.map((spec) => new Member(spec, service, store))
-    const by = this.members[0]?.by
-    this.by = this.members.every((member) => member.by === by) ? by : undefined
-    this.spread(this.by !== undefined)
+    this.together = this.members.filter(({ spec }) => spec.lease === undefined)
+    const [first] = this.together
+    if (first !== undefined) this.spread(this.looksAt(first.by))
+  }
+
+  /** Whether all that is taken together looks at this part of a call's key, in the words of `CircuitGate.by`. */
+  looksAt(by: string): boolean {
+    return this.together.every((member) => member.by === by)
   }
 
   spread(spread: boolean): void {
-    for (const { space } of this.members) space.spread = spread
+    for (const { space } of this.together) space.spread = spread
   }
 
   peek(key: Key): Effect.Effect<Peek, StoreError> {

@@ -114,7 +114,7 @@ export const compose = ({ id, policies, rest, store: storePolicy }: Parts, share
   const store = guarded(shared, id, storePolicy)
   const circuit = circuitBreaker?.open(id, store, rest)
   const limits = rateLimiter === undefined || rateLimiter._tag === "Unlimited" ? undefined : rateLimiter.open(id, store)
-  if (circuit !== undefined && limits !== undefined && circuit.by !== limits.by) {
+  if (circuit !== undefined && limits !== undefined && !limits.looksAt(circuit.by)) {
     circuit.spread(false)
     limits.spread(false)
   }

@@ -1,0 +1,85 @@
+/** Compiled from packages/resilience/src/kernel/Lease.ts by scripts/kernels.ts: not to be edited. */
+import type { Compiled } from "../compiled.ts"
+
+export const lease: Compiled = {
+  id: "token-bucket-lease@1",
+  policy: {"record":[["limit","number"],["window","number"],["burst","number"]]},
+  state: {"record":[["at","number"],["debt","number"],["since","number"],["refunded","number"]]},
+  input: {"record":[["cost","number"],["most","number"]]},
+  answer: {"record":[["retryAfter","number"],["remaining","number"],["resetAfter","number"],["receipt",{"record":[["cost","number"],["before",{"record":[["at","number"],["debt","number"],["since","number"],["refunded","number"]]}],["after",{"record":[["at","number"],["debt","number"],["since","number"],["refunded","number"]]}]]}],["allowed","boolean"]]},
+  lua: `local NEVER = -1
+local function initial()
+ return {at = 0, debt = 0, since = 0, refunded = 0}
+end
+local function capacity(policy)
+ return policy.burst * policy.window
+end
+local function expiresAt(policy, state)
+ return math.max(state.at + math.ceil(math.min(state.debt, capacity(policy)) / policy.limit), state.since)
+end
+local function debtAt(policy, state, time)
+ return math.max(0, math.min(state.debt, capacity(policy)) - (time - state.at) * policy.limit)
+end
+local function decide(policy, state, now, retryAfter, receipt)
+ local debt = debtAt(policy, state, math.max(now, state.at))
+ return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = math.floor((capacity(policy) - debt) / policy.window), resetAfter = math.max(0, expiresAt(policy, state) - now), receipt = receipt}
+end
+local function stay(policy, state, now, retryAfter)
+ return {decide(policy, state, now, retryAfter, {cost = 0, before = state, after = state}), state}
+end
+local function take(policy, state, cost, now)
+ if cost == 0 then
+  return stay(policy, state, now, 0)
+ end
+ if cost > policy.burst then
+  return stay(policy, state, now, NEVER)
+ end
+ local time = math.max(now, state.at)
+ local owed = debtAt(policy, state, time)
+ local debt = owed + cost * policy.window
+ local over = debt - capacity(policy)
+ if over > 0 then
+  return stay(policy, state, now, time - now + math.ceil(over / policy.limit))
+ end
+ local fresh = owed == 0
+ local after = {at = time, debt = debt, since = fresh and math.max(time, state.since) or state.since, refunded = fresh and 0 or state.refunded}
+ return {decide(policy, after, now, 0, {cost = cost, before = state, after = after}), after}
+end
+local function same(a, b)
+ return a.at == b.at and a.debt == b.debt and a.since == b.since and a.refunded == b.refunded
+end
+local function refund(policy, state, receipt, now)
+ local left = receipt.after
+ if same(state, left) then
+  return receipt.before
+ end
+ if left.at > state.at then
+  return state
+ end
+ local time = math.max(now, state.at)
+ local back = math.min(receipt.cost * policy.window, debtAt(policy, state, time))
+ if left.at < state.at then
+  if left.at < state.since then
+   return state
+  end
+  back = math.min(back, left.debt - (state.refunded - left.refunded) - (time - left.at) * policy.limit)
+ end
+ if back <= 0 then
+  return state
+ end
+ local refunded = state.refunded + back
+ local full = refunded > capacity(policy)
+ return {at = state.at, debt = state.debt - back, since = full and math.max(time, state.since) + 1 or state.since, refunded = full and 0 or refunded}
+end
+local tokenBucket = {id = "token-bucket@1", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
+  if input.op == "take" then
+   return take(policy, state, input.cost, now)
+  end
+  return stay(policy, input.op == "refund" and refund(policy, state, input.receipt, now) or initial(), now, 0)
+ end}
+return {id = "token-bucket-lease@1", initial = tokenBucket.initial, expiresAt = tokenBucket.expiresAt, step = function(policy, state, input, now)
+  local look = tokenBucket.step(policy, state, {op = "take", cost = 0}, now)
+  local cost = math.max(input.cost, math.min(input.most, look[1].remaining))
+  return tokenBucket.step(policy, state, {op = "take", cost = cost}, now)
+ end}`
+}
