@@ -68,6 +68,30 @@ describe.skipIf(missing !== undefined)(`a store on a cluster${skipped}`, () => {
       })
     )
 
+    it.effect("spreads the others where the limit of all is leased, and takes all or nothing all the same", () =>
+      Effect.gen(function* () {
+        const all = RateLimiter.tokenBucket({
+          limit: 81,
+          window: "1000 hours",
+          lease: { duration: "1 minute", share: 10 }
+        })
+        const { inspect, resilient } = yield* Resilience.makeFromStore("leased", {
+          rateLimiter: RateLimiter.every({ user: perHour(2), all: RateLimiter.shared(all) }),
+          circuitBreaker: CircuitBreaker.policy({ ...circuit, by: "user" }),
+          store: { onError: "fail", deadline: "10 seconds" }
+        })
+        const call = (user: string) => isAllowed(resilient(Effect.void, { user }))
+        const often = [...users.slice(0, 30), ...users.slice(0, 30), ...users.slice(0, 30)]
+        const first = (yield* Effect.forEach(often, call, { concurrency: 5 })).filter(Boolean).length
+        assert.strictEqual(first, 60, "the third time, each user had no more, and the tokens of all were given back")
+        const then = (yield* Effect.forEach(users.slice(30), call, { concurrency: 5 })).filter(Boolean).length
+        assert.strictEqual(then, 20)
+        const seen = yield* inspect({ user: users[0]! })
+        assert.strictEqual(seen.rateLimiter?.limits["all"]?.remaining, 0)
+        for (const count of yield* counts("leased")) assert.isAtLeast(count, 10)
+      })
+    )
+
     it.effect("finds what it spread again: to look at it, to give it back, to forget it", () =>
       Effect.gen(function* () {
         class Limit extends RateLimiter.Service<Limit>()("found", perHour(2)) {}

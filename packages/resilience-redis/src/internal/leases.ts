@@ -153,9 +153,8 @@ export class Leases {
       const receipts = input.receipt.line.giveBack(input.receipt, this.now())
       return Effect.as(this.returned(space, key, receipts), [NOT_ASKED, undefined] as const)
     }
-    known?.forget()
     return Effect.map(this.trips.commit([new Step(space, key, input)]), ({ answers: [answer], now }) => {
-      known?.forget() // and what came during the trip
+      known?.forget() // also what came during the trip
       return [answer!, now] as const
     })
   }
