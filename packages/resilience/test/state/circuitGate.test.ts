@@ -279,3 +279,15 @@ describe("a store elsewhere that has no room for a report", () => {
     }).pipe(Effect.provide(layerMemory))
   )
 })
+
+it.effect("where nobody asks for slow calls, a process notes no calls in flight", () =>
+  Effect.gen(function* () {
+    const breaker = yield* CircuitBreaker.make(
+      CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 minute", by: "key" })
+    )
+    const fiber = yield* Effect.forkChild(breaker.execute(Effect.never, "a"), { startImmediately: true })
+    assert.strictEqual(breaker.gate.locals.size, 0)
+    yield* Fiber.interrupt(fiber)
+    assert.strictEqual(breaker.gate.locals.size, 0)
+  })
+)

@@ -1,7 +1,8 @@
 /** What happens in a transaction is told when it has happened: after the commit, once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
-import { CircuitBreaker, type Event, RateLimiter } from "../../src/index.ts"
+import { Effect, Fiber, Logger } from "effect"
+import { TestClock } from "effect/testing"
+import { Backoff, Bulkhead, CircuitBreaker, type Event, RateLimiter, Resilience, Retry } from "../../src/index.ts"
 import { EventSink } from "../../src/Event.ts"
 import { recorder, settle } from "./support.ts"
 
@@ -129,3 +130,32 @@ describe("events of a transaction", () => {
     })
   )
 })
+
+it.effect("where no sink is set nothing is told, and nothing is thrown that a log would show", () =>
+  Effect.gen(function* () {
+    const logged: Array<unknown> = []
+    const logger = Logger.make(({ message }) => void logged.push(message))
+    const waits = { maxWait: "3 seconds", maxQueued: 1 } as const
+    const policies = {
+      circuitBreaker: CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(3), openDuration: "1 second" }),
+      retry: Retry.policy({ maxAttempts: 2, backoff: Backoff.constant("100 millis"), retryRejections: true })
+    }
+    yield* Effect.gen(function* () {
+      for (const wait of [
+        { rateLimiter: RateLimiter.tokenBucket({ limit: 1, window: "1 second", ...waits }) },
+        { bulkhead: Bulkhead.policy({ maxConcurrent: 1, ...waits }) }
+      ]) {
+        for (const timeouts of [{}, { timeout: "1 minute", attemptTimeout: "10 seconds" }] as const) {
+          const { resilient } = yield* Resilience.make("app/Api", { ...policies, ...wait, ...timeouts })
+          const ends = [Effect.fail("down"), Effect.delay(Effect.void, "1 second"), Effect.fail("down")]
+          const calls = yield* Effect.forEach([...ends, ...ends, ...ends], (end) =>
+            Effect.forkChild(Effect.exit(resilient(end, "a")))
+          )
+          yield* TestClock.adjust("1 minute")
+          yield* Fiber.joinAll(calls)
+        }
+      }
+    }).pipe(Effect.provide(Logger.layer([logger])))
+    assert.deepStrictEqual(logged, [])
+  })
+)

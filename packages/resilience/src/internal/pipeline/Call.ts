@@ -158,13 +158,12 @@ class Call<A, E, R> implements Caller {
   /** Whatever comes out of `begin`: of an attempt that has no handler of its own, or the end of all others. */
   caught(cause: Cause.Cause<E | PipelineError>): Effect.Effect<A, E | PipelineError, R> {
     if (!this.uncaught) return Effect.failCause(cause)
-    this.uncaught = false
     return this.failed(cause as Cause.Cause<E>, 1, this.pipeline.retry!) // nothing of ours fails in a plain attempt
   }
 
   private attempt(n: number, now: number): Effect.Effect<A, E | PipelineError, R> {
     const { pipeline } = this
-    const whole = n === 1 || pipeline.perAttempt || this.admission === undefined
+    const whole = this.admission === undefined || pipeline.perAttempt
     if (!whole && pipeline.slots === undefined) return this.runAttempt(n)
     const admission = this.admissionFor(n, whole)
     const admitted = admission.request(now)
