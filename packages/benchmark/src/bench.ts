@@ -35,7 +35,7 @@ const versions = (): string => {
   const require = createRequire(import.meta.url)
   const manifest = JSON.parse(readFileSync(join(here, "../package.json"), "utf8"))
   return Object.keys(manifest.devDependencies)
-    .filter((name) => !name.startsWith("@types/") && name !== OURS)
+    .filter((name) => !name.startsWith("@types/") && !name.startsWith(OURS))
     .map((name) => {
       const path = require.resolve.paths(name)!.map((folder) => join(folder, name, "package.json"))
       for (const file of path) {

@@ -3,7 +3,7 @@
  */
 
 /** `ns`, `us` and `ms` are times, which a short run never judges by themselves. */
-export type Unit = "ns" | "us" | "ms" | "bytes" | "kB" | "%"
+export type Unit = "ns" | "us" | "ms" | "bytes" | "kB" | "%" | "trips"
 
 export interface Figure {
   readonly name: string
