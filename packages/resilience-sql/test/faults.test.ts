@@ -143,6 +143,43 @@ describe.skipIf(missing)(`when PostgreSQL fails${skipped}`, () => {
       }).pipe(Effect.provide(both))
   )
 
+  it.live("a slow server is waited for within the deadline; while it is slower, this process decides", () =>
+    Effect.gen(function* () {
+      const events: Array<Event.Event> = []
+      const policies = (deadline: "1 minute" | "500 millis") => ({ rateLimiter: limit, store: { deadline } }) as const
+      const patient = yield* Resilience.makeFromStore("app/slow", policies("1 minute"))
+      const hasty = yield* Resilience.makeFromStore("app/slow", policies("500 millis"))
+      const slowedBy = (seconds: number) =>
+        server().now(`CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+          $$BEGIN IF NEW.space LIKE '["app/slow%' THEN PERFORM pg_sleep(${seconds}); END IF; RETURN NEW; END$$`)
+      slowedBy(0.05)
+      server().now(
+        "CREATE TRIGGER slow BEFORE INSERT OR UPDATE ON effect_resilience FOR EACH ROW EXECUTE FUNCTION slow()"
+      )
+      const used = Effect.map(patient.inspect("a"), ({ rateLimiter }) => 1_000_000 - rateLimiter!.remaining)
+      yield* Effect.gen(function* () {
+        for (const calls of [1, 2, 3]) {
+          yield* patient.resilient(Effect.void, "a")
+          assert.strictEqual(yield* used, calls)
+        }
+        assert.deepStrictEqual(flips(events), [])
+        slowedBy(8)
+        const { exit, millis } = yield* took(hasty.resilient(Effect.succeed("ran"), "a"))
+        assert.deepStrictEqual(exit, Exit.succeed("ran"))
+        assert.isBelow(millis, 7_000)
+        assert.deepStrictEqual(flips(events), [false])
+        slowedBy(0)
+        const back = Effect.map(hasty.resilient(Effect.void, "a"), () => flips(events).at(-1) === true)
+        yield* Effect.repeat(Effect.delay(back, "50 millis"), { until: (is) => is, times: 400 })
+        assert.deepStrictEqual(flips(events).at(-1), true)
+        assert.isAtLeast(yield* used, 4)
+      }).pipe(
+        Effect.ensuring(Effect.sync(() => server().now("DROP TRIGGER slow ON effect_resilience"))),
+        Effect.provideService(EventSink, (event: Event.Event) => void events.push(event))
+      )
+    }).pipe(Effect.provide(both))
+  )
+
   /** A kernel that is asked between the look and the write, when others do something with the row. */
   const meddled = (name: string, meddle: (asked: number) => void): AnySpace => {
     let asked = 0
