@@ -36,6 +36,7 @@ export const groups = {
         "events",
         "circuitGate",
         "limitGate",
+        "outcomes",
         "spread",
         "timers",
         "transactions",

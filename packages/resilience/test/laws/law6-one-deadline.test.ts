@@ -222,6 +222,35 @@ describe("law 6: one timer", () => {
     assert.strictEqual(stage.world.slept, 1)
   })
 
+  it("nor is one set for further attempts, and they run there, too", () => {
+    const stage = new Stage({ retry: backoff(5) })
+    const inside: Array<unknown> = []
+    const call = stage.world.fork(
+      stage.call(
+        Effect.withFiber((fiber) => {
+          inside.push(fiber)
+          return inside.length < 3 ? Effect.fail("again") : Effect.sleep(10)
+        })
+      )
+    )
+    stage.world.runOut()
+    assert.deepStrictEqual(
+      inside.map((fiber) => fiber === call),
+      [true, true, true]
+    )
+    assert.strictEqual(stage.world.slept, 3, "two backoffs and the effect's own")
+  })
+
+  it("a backoff as long as what is left ends the call, and no attempt begins with it", () => {
+    const tags: Array<string> = []
+    const stage = new Stage({ timeout: "1 second", retry: backoff(1_000) }, { sink: (event) => tags.push(event._tag) })
+    const call = stage.world.fork(stage.call(stage.body.of(() => Effect.fail("down"))))
+    stage.world.runOut()
+    assert.deepStrictEqual(plainExit(call.pollUnsafe()), plainExit(timedOut("call", 1_000)))
+    assert.strictEqual(stage.body.started, 1)
+    assert.strictEqual(tags.filter((tag) => tag === "AttemptEnded").length, 1)
+  })
+
   it("none is set for attempts that end synchronously", () => {
     const stage = new Stage({ ...everything, timeout: "1 second", attemptTimeout: "500 millis" })
     const exits = [Effect.void, Effect.fail("no"), Effect.die("bug"), Effect.interrupt].map((self) =>

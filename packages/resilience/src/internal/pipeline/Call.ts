@@ -262,8 +262,8 @@ class Call<A, E, R> implements Caller {
     retry: Policy<unknown, OnExhausted>
   ): Effect.Effect<A, E | PipelineError, R> {
     const exit = (this.lastExit = Exit.failCause(cause))
-    this.slot?.end("ignored", 0, true)
-    this.admission?.releaseSlot()
+    this.slot?.releaseSlot()
+    this.admission!.releaseSlot() // it is what let the attempt through
     const reported = this.pipeline.perAttempt ? this.report(exit) : undefined
     const next = (): Effect.Effect<A, E | PipelineError, R> => {
       const fail = cause.reasons.find(Cause.isFailReason)
@@ -334,9 +334,8 @@ class Call<A, E, R> implements Caller {
       const error = exit.cause.reasons.find(Cause.isFailReason)?.error
       if (error !== undefined && error === this.timeout) return "failure"
       if (isRejection(error)) return fromExit(exit)
-      if (error instanceof RetryExhausted && this.lastExit !== undefined && error.errors === this.errors) {
-        return this.outcomeOf(this.lastExit)
-      }
+      // this call's own: it wraps the exit of the last attempt
+      if (error instanceof RetryExhausted && error.errors === this.errors) return this.outcomeOf(this.lastExit!)
     }
     const classify = this.options.classify ?? this.pipeline.classify
     return classify === undefined ? fromExit(exit) : this.ask(() => classify(exit))
