@@ -1,6 +1,6 @@
 /** What a circuit counts of a call, and what a user's `classify` is asked. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Schedule } from "effect"
+import { Effect, Fiber, Option, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, CircuitBreaker, RateLimiter, Rejection, Resilience, Retry } from "../../src/index.ts"
 import type { Policies } from "../../src/Policies.ts"
@@ -81,4 +81,20 @@ it.effect("a schedule that has a say does not make the call tell nothing", () =>
     const retry = Retry.fromSchedule(Schedule.spaced(10).pipe(Schedule.upTo({ times: 2 })))
     assert.deepStrictEqual(yield* count(Effect.fail("no"), { retry }), { asked: [["Fail"]], calls: 1, bad: 1 })
   })
+)
+
+it.effect(
+  "an error is asked how long to leave the dependency alone for each backoff, and not once more at the end",
+  () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const retryAfter = () => (asked++, Option.none())
+      const { resilient } = yield* Resilience.make("app/Api", {
+        retry: Retry.policy({ maxAttempts: 3, backoff: Backoff.constant(1), retryAfter })
+      })
+      const fiber = yield* Effect.forkChild(Effect.exit(resilient(Effect.fail("no"), "a")))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(fiber)
+      assert.strictEqual(asked, 2)
+    })
 )

@@ -341,11 +341,12 @@ class Call<A, E, R> implements Caller {
     return classify === undefined ? fromExit(exit) : this.ask(() => classify(exit))
   }
 
+  /** What a failure asks the circuit for, where there is one. */
   private hintOf(exit: Exit.Exit<unknown, unknown>): number {
     const error = exit._tag === "Failure" ? exit.cause.reasons.find(Cause.isFailReason)?.error : undefined
     return error === undefined
       ? 0
-      : this.ask(() => this.pipeline.circuit?.hintOf(error) ?? this.pipeline.retry?.hintOf(error) ?? 0)
+      : this.ask(() => this.pipeline.circuit!.hintOf(error) ?? this.pipeline.retry?.hintOf(error) ?? 0)
   }
 
   /** Reports the outcome of what was admitted, once. */
