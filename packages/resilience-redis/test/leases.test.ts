@@ -286,7 +286,7 @@ describe.skipIf(missing !== undefined)(`leased limits${skipped}`, () => {
     Effect.gen(function* () {
       const server = yield* startRedis()
       const { resilient } = yield* Effect.provide(
-        Resilience.makeFromStore("away", { rateLimiter: held, store: { onError: "fail", deadline: "100 millis" } }),
+        Resilience.makeFromStore("away", { rateLimiter: held, store: { onError: "fail", deadline: "1 second" } }),
         yield* storeOn(server)
       )
       for (let i = 0; i < 4; i++) yield* resilient(Effect.void, "all")

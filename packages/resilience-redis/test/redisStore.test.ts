@@ -1,6 +1,6 @@
 /** What a store in Redis does that no other does: its keys, their end, its clock, its scripts. */
 import { assert, describe, it } from "@effect/vitest"
-import { type Duration, Effect, Fiber, Layer } from "effect"
+import { Duration, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { CircuitBreaker, RateLimiter, Resilience } from "effect-resilience"
 import type { Decision, Kernel } from "effect-resilience/kernel/Kernel"
@@ -104,7 +104,8 @@ describe.skipIf(missing !== undefined)(`a store in Redis${skipped}`, () => {
         Effect.sync(() => left("idle") < 2_000)
       )
       assert.isFalse(yield* isAllowed(idle.resilient(Effect.void, "ada")))
-      assert.isAbove(left("idle"), 2_000)
+      const [took, still] = yield* Effect.timed(Effect.sync(() => left("idle")))
+      assert.isAbove(still + Duration.toMillis(took), 2_000) // to look takes its time, too
       const isGone = (name: string) => Effect.sync(() => !keysOf(server).some((key) => key.includes(name)))
       yield* eventually(
         "the short limit and the circuit that nobody asks are gone",
@@ -192,7 +193,7 @@ describe.skipIf(missing !== undefined)(`a store in Redis${skipped}`, () => {
         }
         const compiled = "kernels" in options
         const calls = callsOf(server)
-        if (compiled) assert.strictEqual(calls, 17)
+        if (compiled) assert.strictEqual(calls, 3, "what comes at once goes in one trip")
         else assert.isAbove(calls, 17)
       })
     )
@@ -253,12 +254,11 @@ describe.skipIf(missing !== undefined)(`a store in Redis${skipped}`, () => {
       yield* Effect.forkChild(Fiber.interruptAll(calls), { startImmediately: true })
       yield* pause(50)
       yield* server.resume
+      const [key] = keysOf(server)
       yield* eventually(
         "both have taken and given back",
-        Effect.sync(() => callsOf(server) === before + 4)
+        Effect.sync(() => callsOf(server) >= before + 2 && server.command("GET", key!).endsWith(" 1"))
       )
-      const [key] = keysOf(server)
-      assert.match(server.command("GET", key!), / 1$/)
     })
   )
 

@@ -5,13 +5,12 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Redis from "effect/persistence/Redis"
-import type { Decision } from "effect-resilience/kernel/Kernel"
 import { StoreError } from "effect-resilience/Rejection"
 import type { AnySpace, Committed, Step, Store } from "effect-resilience/Store"
-import { encode, Words } from "./codec.ts"
+import { Batches } from "./batches.ts"
 import type { Compiled } from "./compiled.ts"
 import { type Exchange, exchange } from "./exchange.ts"
-import { Home, Keys } from "./home.ts"
+import { Home } from "./home.ts"
 import { lease as leaseKernel } from "./generated/lease.ts"
 import { Kernels } from "./kernels.ts"
 import { elapsed, Leases } from "./leases.ts"
@@ -65,35 +64,10 @@ export const make = (redis: Service, { clock, fork, kernels: more, prefix }: Set
     return home
   }
 
-  /** In one trip, where Redis knows all the kernels. */
-  const inOneTrip = (steps: ReadonlyArray<Step>, homes: ReadonlyArray<Home>) => {
-    const keys = new Keys(homes, steps)
-    const { commit, places } = kernels.script(homes.map(({ coded }) => coded!.compiled.id))
-    let notes = ""
-    const lines = steps.map(({ input }, i) => {
-      const { coded, idle, policy } = homes[i]!
-      const place = places.get(coded!.compiled.id)!
-      notes += `${idle} ${keys.cleared[i]! + 1} ${keys.spaces[i]} `
-      return `${idle < 0 ? place : -place} ${encode(coded!.input, input)} ${policy}`
-    })
-    lines.push(notes)
-    return Effect.flatMap(asked(redis.eval(commit)(keys.all, lines)), (reply) => {
-      try {
-        const words = new Words(reply)
-        const now = words.number()
-        const allowed = words.number() === 1
-        return Effect.succeed({
-          now,
-          allowed,
-          answers: homes.map(({ coded }) => coded!.answer.read(words) as Decision)
-        }) // what kernels answer
-      } catch (cause) {
-        return Effect.fail(unreadable(cause))
-      }
-    })
-  }
-
   const ask: Exchange["ask"] = (effect) => asked(effect)
+  const batches = new Batches({ redis, ask, unreadable, kernels, fork })
+  const inOneTrip = (steps: ReadonlyArray<Step>, homes: ReadonlyArray<Home>) => batches.commit(steps, homes)
+
   const inTwo = exchange({ redis, ask, unreadable })
   const nothing = Effect.map(asked(redis.send<readonly [string, string]>("TIME")), ([seconds, micros]) => ({
     now: Number(seconds) * 1000 + Math.floor(Number(micros) / 1000),

@@ -35,76 +35,104 @@ export const kernelsInLua = (kernels: ReadonlyArray<Compiled>): string => {
 }
 
 /**
- * One commit. KEYS are those of the states, then those that say what was cleared.
+ * Several commits, one after the other, at one time: each of them all or nothing, and each finds what those before it left.
+ * What a state has become is written once.
  *
- * ARGV has one line of words for each step: which kernel (below 0 if an endless state is not kept for ever), the input, the
- * policy. The last line is only read where it is needed, and has for each step: how long an endless state is kept, which
- * of KEYS says what was cleared, and how many characters of the step's own key name the space.
+ * KEYS are those of the states, then those that say what was cleared. ARGV, in lines of words: how many policies there are,
+ * how many states, and how many steps each commit has; each policy; each step: which state, which kernel (below 0 if an
+ * endless state is not kept for ever), which policy, the input. The last line is only read where it is needed, and has for each
+ * state: how long an endless one is kept, which of KEYS says what was cleared, and how many characters of the state's own
+ * key name the space.
  *
  * An endless state is kept a quarter longer than it must, so that not every use of it is a write.
  */
-const commit = `local steps = #ARGV - 1
-${clock}local held = redis.call("MGET", unpack(KEYS))
+const commit = `${clock}local held = redis.call("MGET", unpack(KEYS))
+local nextSize = gmatch(ARGV[1], "%S+")
+local line = 1 + tonumber(nextSize())
+local states = tonumber(nextSize())
 local notes
 local function note(i, which)
  if not notes then
   notes = {}
-  for word in gmatch(ARGV[steps + 1], "%S+") do notes[#notes + 1] = tonumber(word) end
+  for word in gmatch(ARGV[#ARGV], "%S+") do notes[#notes + 1] = tonumber(word) end
  end
  return notes[3 * i - 3 + which]
 end
 local isCleared = false
-for i = steps + 1, #KEYS do if held[i] then isCleared = true end end
+for i = states + 1, #KEYS do if held[i] then isCleared = true end end
 local function epochOf(i)
  local cleared = held[note(i, 2)]
  if not cleared then return 0 end
  local _, last = string.find(cleared, " " .. sub(KEYS[i], 1, note(i, 3)) .. " ", 1, true)
  return last and tonumber(string.match(cleared, "^%d+", last + 1)) or 0
 end
-local allowed, words = true, 2
-local out, asked = {}, {}
-for i = 1, steps do
- local next = gmatch(ARGV[i], "%S+")
- local which = tonumber(next())
- local ends = which < 0
- local kernel = kernels[ends and -which or which]
- local input = kernel[4](next)
- local policy = kernel[2](next)
- local epoch = isCleared and epochOf(i) or 0
- local found
- if held[i] then
-  local more = gmatch(held[i], "%S+")
-  if tonumber(more()) >= epoch then found = kernel[3](more) end
+local out, words, policies, cells = {now}, 1, {}, {}
+for steps in nextSize do
+ local at = words + 1
+ words = at
+ local allowed, changes = true
+ for _ = 1, tonumber(steps) do
+  line = line + 1
+  local next = gmatch(ARGV[line], "%S+")
+  local i, which, p = tonumber(next()), tonumber(next()), tonumber(next())
+  local ends = which < 0
+  local kernel = kernels[ends and -which or which]
+  local policy = policies[p]
+  if not policy then
+   policy = kernel[2](gmatch(ARGV[1 + p], "%S+"))
+   policies[p] = policy
+  end
+  local cell = cells[i]
+  if not cell then
+   cell = {epoch = isCleared and epochOf(i) or 0, ends = ends}
+   if held[i] then
+    local more = gmatch(held[i], "%S+")
+    if tonumber(more()) >= cell.epoch then
+     cell.state = kernel[3](more)
+     cell.found = true
+    end
+   end
+   cells[i] = cell
+  end
+  cell.kernel, cell.policy = kernel, policy
+  local before = cell.state or kernel[1].initial(policy)
+  local result = kernel[1].step(policy, before, kernel[4](next), now)
+  local answer, after = result[1], result[2]
+  if not answer.allowed then allowed = false end
+  words = kernel[6](answer, out, words)
+  if after ~= before then
+   changes = changes or {}
+   changes[#changes + 1] = cell
+   changes[#changes + 1] = after
+  end
  end
- local before = found or kernel[1].initial(policy)
- local result = kernel[1].step(policy, before, input, now)
- local answer, after = result[1], result[2]
- if not answer.allowed then allowed = false end
- words = kernel[6](answer, out, words)
- if after ~= before or (ends and found) then asked[i] = {kernel, policy, epoch, found, before, after, ends} end
+ out[at] = allowed and 1 or 0
+ if allowed and changes then
+  for i = 1, #changes, 2 do
+   changes[i].state = changes[i + 1]
+   changes[i].changed = true
+  end
+ end
 end
-for i, step in pairs(asked) do
- local kernel, policy, epoch, found, before, state, ends = unpack(step, 1, 7)
- if not allowed then state = before end
- if state ~= before then
+for i, cell in pairs(cells) do
+ local kernel, policy, state = cell.kernel, cell.policy, cell.state
+ if cell.changed then
   local expires = kernel[1].expiresAt(policy, state)
-  if not expires and ends then expires = now + math.floor(note(i, 1) * 1.25) end
+  if not expires and cell.ends then expires = now + math.floor(note(i, 1) * 1.25) end
   if not expires then
-   redis.call("SET", KEYS[i], epoch .. " " .. kernel[5](state))
+   redis.call("SET", KEYS[i], cell.epoch .. " " .. kernel[5](state))
   elseif expires > now then
-   redis.call("SET", KEYS[i], epoch .. " " .. kernel[5](state), "PXAT", format("%.17g", expires))
+   redis.call("SET", KEYS[i], cell.epoch .. " " .. kernel[5](state), "PXAT", format("%.17g", expires))
   elseif held[i] then
    redis.call("UNLINK", KEYS[i])
   end
- elseif ends and found and not kernel[1].expiresAt(policy, found) and redis.call("PTTL", KEYS[i]) < note(i, 1) then
+ elseif cell.ends and cell.found and not kernel[1].expiresAt(policy, state) and redis.call("PTTL", KEYS[i]) < note(i, 1) then
   redis.call("PEXPIREAT", KEYS[i], format("%.17g", now + math.floor(note(i, 1) * 1.25)))
  end
 end
-out[1] = now
-out[2] = allowed and 1 or 0
 return out`
 
-/** The keys of a commit, and its lines. */
+/** The keys of commits, and their lines. */
 export const makeCommit = (kernels: ReadonlyArray<Compiled>) =>
   Redis.script((keys: ReadonlyArray<string>, lines: ReadonlyArray<string>) => [...keys, ...lines], {
     numberOfKeys: (keys) => keys.length,

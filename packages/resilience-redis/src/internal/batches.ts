@@ -1,0 +1,148 @@
+/**
+ * Commits of one moment go in one trip: those that begin in one turn of the scheduler, run the same script and lie in one
+ * place. Each is all or nothing by itself, in the order in which they came.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as Redis from "effect/persistence/Redis"
+import type { Decision } from "effect-resilience/kernel/Kernel"
+import type { StoreError } from "effect-resilience/Rejection"
+import type { Committed, Step } from "effect-resilience/Store"
+import { encode, Words } from "./codec.ts"
+import { type Home, Keys } from "./home.ts"
+import type { Kernels, Script } from "./kernels.ts"
+
+type Reply = Committed<ReadonlyArray<Step>>
+
+/** While a script runs, Redis does nothing else: so many commits take it about a millisecond. */
+const MOST = 50
+
+export interface Trips {
+  readonly redis: Redis.Redis["Service"]
+  readonly ask: <A>(answer: Effect.Effect<A, Redis.RedisError>) => Effect.Effect<A, StoreError>
+  readonly unreadable: (cause: unknown) => StoreError
+  readonly kernels: Kernels
+  readonly fork: (effect: Effect.Effect<unknown>) => Fiber.Fiber<unknown>
+}
+
+interface Waiter {
+  readonly steps: ReadonlyArray<Step>
+  readonly homes: ReadonlyArray<Home>
+  readonly keys: Keys
+  readonly resume: (reply: Effect.Effect<Reply, StoreError>) => void
+}
+
+class Batch {
+  readonly script: Script
+  readonly waiting = new Set<Waiter>()
+  constructor(script: Script) {
+    this.script = script
+  }
+}
+
+/** The keys and lines of the script. */
+const linesOf = (waiters: ReadonlyArray<Waiter>, { places }: Script) => {
+  const states = new Map<string, number>()
+  const policies = new Map<string, number>()
+  const policyLines: Array<string> = []
+  const steps: Array<string> = []
+  let sizes = ""
+  const notes: Array<readonly [idle: number, cleared: number, space: number]> = []
+  for (const { homes, keys, steps: asked } of waiters) {
+    sizes += ` ${asked.length}`
+    for (let i = 0; i < asked.length; i++) {
+      const { coded, idle, policy } = homes[i]!
+      const key = keys.all[i]!
+      let state = states.get(key)
+      if (state === undefined) {
+        states.set(key, (state = states.size + 1))
+        notes.push([idle, keys.cleared[i]! - asked.length, keys.spaces[i]!])
+      }
+      const place = places.get(coded!.compiled.id)!
+      const name = `${place} ${policy}` // words alone do not say what they are
+      let known = policies.get(name)
+      if (known === undefined) {
+        policies.set(name, (known = policies.size + 1))
+        policyLines.push(policy)
+      }
+      steps.push(`${state} ${idle < 0 ? place : -place} ${known} ${encode(coded!.input, asked[i]!.input)}`)
+    }
+  }
+  const last = notes.map(([idle, cleared, space]) => `${idle} ${states.size + cleared + 1} ${space}`).join(" ")
+  const { keys, steps: its } = waiters[0]! // what was cleared is told by the same keys to all of them
+  return {
+    keys: [...states.keys(), ...keys.all.slice(its.length)],
+    lines: [`${policies.size} ${states.size}${sizes}`, ...policyLines, ...steps, last]
+  }
+}
+
+export class Batches {
+  private readonly trips: Trips
+  private readonly batches = new Map<Script, Map<string, Batch>>()
+
+  constructor(trips: Trips) {
+    this.trips = trips
+  }
+
+  commit(steps: ReadonlyArray<Step>, homes: ReadonlyArray<Home>): Effect.Effect<Reply, StoreError> {
+    return Effect.withFiber((fiber) =>
+      Effect.callback<Reply, StoreError>((resume) => {
+        const script = this.trips.kernels.script(homes.map(({ coded }) => coded!.compiled.id))
+        const keys = new Keys(homes, steps)
+        const place = keys.all.slice(steps.length).join(" ")
+        let places = this.batches.get(script)
+        if (places === undefined) this.batches.set(script, (places = new Map()))
+        let batch = places.get(place)
+        if (batch === undefined) {
+          const mine = (batch = new Batch(script))
+          places.set(place, mine)
+          const known = places
+          fiber.currentDispatcher.scheduleTask(() => {
+            if (known.get(place) === mine) known.delete(place)
+            this.send([...mine.waiting], script)
+            mine.waiting.clear()
+          }, 0)
+        }
+        const { waiting } = batch
+        const waiter: Waiter = { steps, homes, keys, resume }
+        waiting.add(waiter)
+        if (waiting.size === MOST) places.delete(place) // who comes now begins another
+        return Effect.sync(() => waiting.delete(waiter))
+      })
+    )
+  }
+
+  private send(waiters: ReadonlyArray<Waiter>, script: Script): void {
+    if (waiters.length === 0) return
+    const { ask, fork, redis, unreadable } = this.trips
+    const { keys, lines } = linesOf(waiters, script)
+    fork(
+      Effect.matchCause(ask(redis.eval(script.commit)(keys, lines)), {
+        onFailure: (cause) => {
+          // one that is not to be read would fail all of them, and nothing was written
+          if (waiters.length > 1 && /user_script/.test(Cause.pretty(cause))) {
+            for (const waiter of waiters) this.send([waiter], script)
+          } else for (const { resume } of waiters) resume(Effect.failCause(cause))
+        },
+        onSuccess: (reply) => {
+          const words = new Words(reply)
+          const replies: Array<Effect.Effect<Reply, StoreError>> = []
+          try {
+            const now = words.number()
+            for (const { homes } of waiters) {
+              const allowed = words.number() === 1
+              // what kernels answer
+              const answers = homes.map(({ coded }) => coded!.answer.read(words) as Decision)
+              replies.push(Effect.succeed({ now, allowed, answers }))
+            }
+          } catch (cause) {
+            for (const { resume } of waiters) resume(Effect.fail(unreadable(cause)))
+            return
+          }
+          waiters.forEach(({ resume }, i) => resume(replies[i]!))
+        }
+      })
+    )
+  }
+}

@@ -1,0 +1,131 @@
+/** Commits that come at once go in one trip, and are what they would be one after the other. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Random } from "effect"
+import { slidingWindow } from "effect-resilience/kernel/SlidingWindow"
+import { tokenBucket } from "effect-resilience/kernel/TokenBucket"
+import { type AnySpace, Step } from "effect-resilience/Store"
+import { drawsOf, pick } from "./random.ts"
+import { missing, type Server, skipped, startRedis } from "./servers.ts"
+import { storeOf, storeOn } from "./support.ts"
+
+/** `BATCH_SEED` repeats a run. */
+const seed = Number(process.env["BATCH_SEED"] ?? Effect.runSync(Random.nextIntBetween(0, 2 ** 31)))
+
+const keys = { maxKeys: undefined, overflow: "evict", idleTimeToLive: Infinity } as const
+// the two policies are the same words
+const bucket: AnySpace = {
+  name: "s/bucket",
+  kernel: tokenBucket,
+  policy: { limit: 7, window: 900_000, burst: 7 },
+  keys
+}
+const window: AnySpace = {
+  name: "s/window",
+  kernel: slidingWindow,
+  policy: { limit: 7, slice: 900_000, slices: 7 },
+  keys
+}
+const other: AnySpace = { ...bucket, name: "s/other", policy: { limit: 2, window: 50_000, burst: 3 } }
+
+const scriptsOf = (server: Server): number =>
+  Number(/cmdstat_evalsha:calls=(\d+)/.exec(server.command("INFO", "commandstats"))?.[1] ?? 0)
+
+describe.skipIf(missing !== undefined)(`commits at once (BATCH_SEED=${seed})${skipped}`, () => {
+  it.live("are decided in their order, each all or nothing, on what those before it left", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const store = yield* storeOf(yield* storeOn(server))
+      const draw = drawsOf(seed)
+      const states = new Map<string, unknown>()
+      const receipts = new Map<string, Array<unknown>>()
+      let refused = 0
+      for (let round = 0; round < 12; round++) {
+        const commits = Array.from({ length: 60 }, () =>
+          [bucket, window, ...(draw(2) === 0 ? [other] : [])].map((space) => {
+            const key = pick(draw, ["a", "b", "c"])
+            const given = receipts.get(space.name + key) ?? []
+            const what = draw(20)
+            if (what === 0) return new Step(space, key, { op: "reset" })
+            if (what < 6 && given.length > 0) return new Step(space, key, { op: "refund", receipt: pick(draw, given) })
+            return new Step(space, key, { op: "take", cost: 1 + draw(4) })
+          })
+        )
+        const before = scriptsOf(server)
+        const replies = yield* Effect.all(
+          commits.map((steps) => store.commit(steps)),
+          { concurrency: "unbounded" }
+        )
+        assert.strictEqual(scriptsOf(server) - before, 2, "50, and the others")
+        replies.forEach(({ allowed, answers, now }, i) => {
+          const asked = commits[i]!.map(({ input, key, space }) => {
+            const name = space.name + key
+            const state: unknown = states.get(name) ?? space.kernel.initial(space.policy)
+            const [answer, after] = space.kernel.step(space.policy, state, input, now)
+            return { name, answer: answer as unknown, allowed: answer.allowed, after: after as unknown }
+          })
+          assert.deepStrictEqual(
+            answers as unknown,
+            asked.map(({ answer }) => answer),
+            `round ${round}, commit ${i}`
+          )
+          assert.strictEqual(
+            allowed,
+            asked.every(({ allowed }) => allowed)
+          )
+          if (!allowed) refused++
+          else {
+            asked.forEach(({ after, answer, name }) => {
+              states.set(name, after)
+              const list = receipts.get(name) ?? []
+              receipts.set(name, [...list.slice(-4), (answer as { readonly receipt: unknown }).receipt])
+            })
+          }
+          if (i !== 49 && i !== 59) return
+          // at the end of a trip, what is as good as new is forgotten
+          for (const { kernel, name, policy } of [bucket, window, other]) {
+            for (const key of ["a", "b", "c"]) {
+              const state = states.get(name + key)
+              if (state !== undefined && kernel.expiresAt(policy, state)! <= now) states.delete(name + key)
+            }
+          }
+        })
+        for (const space of [bucket, window, other]) {
+          for (const key of ["a", "b", "c"]) {
+            const { now, state } = yield* store.read(space, key)
+            const expected = states.get(space.name + key)
+            const end = expected === undefined ? 0 : (space.kernel.expiresAt(space.policy, expected) ?? Infinity)
+            if (now < end) assert.deepStrictEqual(state as unknown, expected, `${space.name} of ${key}`)
+          }
+        }
+      }
+      assert.isAbove(refused, 50)
+    })
+  )
+
+  it.live("do not fail with one whose state is not to be read", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const store = yield* storeOf(yield* storeOn(server))
+      const take = (key: string) => Effect.exit(store.commit([new Step(bucket, key, { op: "take", cost: 1 })]))
+      yield* take("bad")
+      server.command("SET", server.command("KEYS", "*bad"), "0 what is this")
+      const exits = yield* Effect.all(["a", "bad", "a", "b"].map(take), { concurrency: "unbounded" })
+      assert.deepStrictEqual(exits.map(Exit.isSuccess), [true, false, true, true])
+      assert.include(String(exits[1]), "StoreError")
+      const left = yield* store.commit([new Step(bucket, "a", { op: "take", cost: 6 })])
+      assert.isFalse(left.allowed, "what was let through is counted, once")
+    })
+  )
+
+  it.live("leave without a trip where they are interrupted before it", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const store = yield* storeOf(yield* storeOn(server))
+      const take = (cost: number) => store.commit([new Step(bucket, "a", { op: "take", cost })])
+      const first = yield* Effect.forkChild(take(5), { startImmediately: true })
+      const second = yield* Effect.forkChild(take(7), { startImmediately: true })
+      first.interruptUnsafe()
+      assert.isTrue((yield* Fiber.join(second)).allowed)
+    })
+  )
+})
