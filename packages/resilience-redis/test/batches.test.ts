@@ -27,6 +27,13 @@ const window: AnySpace = {
 }
 const other: AnySpace = { ...bucket, name: "s/other", policy: { limit: 2, window: 50_000, burst: 3 } }
 
+/** Without the receipt: a key that has just ended may be forgotten or not, which a receipt tells, and nothing else. */
+const said = (answer: unknown) => {
+  const { receipt, ...rest } = answer as { readonly receipt: unknown }
+  assert.isDefined(receipt)
+  return rest
+}
+
 const scriptsOf = (server: Server): number =>
   Number(/cmdstat_evalsha:calls=(\d+)/.exec(server.command("INFO", "commandstats"))?.[1] ?? 0)
 
@@ -64,8 +71,8 @@ describe.skipIf(missing !== undefined)(`commits at once (BATCH_SEED=${seed})${sk
             return { name, answer: answer as unknown, allowed: answer.allowed, after: after as unknown }
           })
           assert.deepStrictEqual(
-            answers as unknown,
-            asked.map(({ answer }) => answer),
+            answers.map(said),
+            asked.map(({ answer }) => said(answer)),
             `round ${round}, commit ${i}`
           )
           assert.strictEqual(
