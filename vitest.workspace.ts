@@ -30,8 +30,8 @@ const result = process.env["VITEST_RESULT"]
 
 export default defineConfig({
   test: {
-    // vitest leaves one core idle, which on two is half of them
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // vitest leaves one core idle, which on two is half of them; and those who test a server wait for it
+    maxWorkers: Math.max(3, availableParallelism()),
     reporters: result === undefined ? ["default"] : ["default", ["json", { outputFile: result }]],
     projects: [
       ...packages.map((folder) => project(folder.replace("packages/", ""), folder, ["test/**/*.test.ts"])),

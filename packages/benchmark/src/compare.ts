@@ -25,7 +25,8 @@ export const resultOf = (
   figures: ReadonlyMap<string, Figure>,
   ours: string,
   others: ReadonlyArray<string>,
-  bars: Bars
+  bars: Bars,
+  known: Bars = {}
 ): Result => {
   for (const name of Object.keys(bars)) {
     if (!others.includes(name)) throw new Error(`a bar against nobody is never missed: ${name}`)
@@ -34,7 +35,8 @@ export const resultOf = (
     ours: figureOf(figures, ours),
     unit: "ns",
     theirs: figureOf(figures, name),
-    bar: bars[name]
+    bar: bars[name],
+    known: known[name]
   }))
   return { title, lines }
 }
@@ -45,10 +47,15 @@ export const compare = async (
   effort: Effort,
   contestants: ReadonlyArray<Contestant>,
   bars: Bars,
-  options: { readonly ours?: string; readonly sampling?: Partial<Sampling> } = {}
+  options: {
+    readonly ours?: string
+    readonly sampling?: Partial<Sampling>
+    /** What bars are missed by, where that is known. */
+    readonly known?: Bars
+  } = {}
 ): Promise<Result> => {
   const { ours = OURS } = options
   const figures = await sample(contestants, { ...samplingOf(effort), ...options.sampling })
   const others = contestants.map(({ name }) => name).filter((name) => name !== ours)
-  return resultOf(title, figures, ours, others, bars)
+  return resultOf(title, figures, ours, others, bars, options.known)
 }
