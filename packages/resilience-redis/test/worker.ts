@@ -7,6 +7,7 @@
 import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import * as CircuitBreaker from "effect-resilience/CircuitBreaker"
 import * as RateLimiter from "effect-resilience/RateLimiter"
 import * as Resilience from "effect-resilience/Resilience"
@@ -126,7 +127,9 @@ const tasks = Effect.gen(function* () {
     ),
     /** Takes both probes of a circuit that it opened, and never gives them back. */
     probe: Effect.gen(function* () {
-      yield* Effect.exit(circuit.resilient(Effect.fail("down"), "it"))
+      // the server was started again a moment ago, and this process may not have noticed
+      const failed = Effect.flip(circuit.resilient(Effect.fail("down"), "it"))
+      yield* Effect.repeat(failed, { until: (error) => error === "down", schedule: Schedule.spaced("50 millis") })
       yield* Effect.sleep("150 millis")
       let held = 0
       yield* Effect.callback<void>((resume) => {
