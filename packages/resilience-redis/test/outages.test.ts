@@ -5,6 +5,7 @@ import { Duration, Effect, Layer } from "effect"
 import { Resilience } from "effect-resilience"
 import * as StoreLaws from "effect-resilience-testing/StoreLaws"
 import { RedisStore } from "../src/index.ts"
+import { startProxy } from "./proxy.ts"
 import { missing, skipped, startRedis } from "./servers.ts"
 import { eventually, isAllowed, perHour, storeOn } from "./support.ts"
 
@@ -73,6 +74,34 @@ describe.skipIf(missing !== undefined)(`a store whose Redis goes away${skipped}`
       assert.strictEqual(error._tag, "StoreError")
       assert.isBelow(Duration.toMillis(took), 1_000)
       yield* eventually("it answers again", isAllowed(call))
+    })
+  )
+
+  it.live("gets back what a late answer took, for a call that nobody waits for any more", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const proxy = yield* startProxy(server.port)
+      const { resilient } = yield* Effect.provide(
+        Resilience.makeFromStore("late", {
+          rateLimiter: perHour(2),
+          store: { deadline: "80 millis", onError: "fail" }
+        }),
+        yield* storeOn({ ...server, url: proxy.url })
+      )
+      const call = resilient(Effect.void, "ada", { cost: 2 })
+      const used = Effect.sync(() => server.command("GET", server.command("KEYS", "*late*")).split(" ").at(-1))
+      yield* proxy.delay(100)
+      assert.strictEqual((yield* Effect.flip(call))._tag, "StoreError")
+      yield* eventually(
+        "it arrived",
+        Effect.map(used, (used) => used === "2")
+      )
+      yield* eventually(
+        "and went back",
+        Effect.map(used, (used) => used !== "2")
+      )
+      yield* proxy.delay(0)
+      yield* eventually("there is room for it", isAllowed(call))
     })
   )
 })

@@ -2,8 +2,10 @@
  * What a store that may fail looks like to a pipeline: bounded in time, and with an answer for an outage.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { StoreError } from "../Rejection.ts"
 import { type AnySpace, type Committed, Step, type Store } from "../Store.ts"
+import { resets, takes, undoing } from "./abandoned.ts"
 import { emit, sinkOf } from "./events.ts"
 import * as memoryStore from "./memoryStore.ts"
 import { startTimer } from "./timers.ts"
@@ -16,27 +18,18 @@ export interface StorePolicy {
   readonly localShare: number
 }
 
-/** In a fiber of its own: a question that cannot be interrupted is left behind when its time is over. */
-const within = <A>(deadline: number, remote: Effect.Effect<A, StoreError>): Effect.Effect<A, StoreError> =>
-  Effect.withFiber((fiber) =>
-    Effect.callback<A, StoreError>((resume) => {
-      const asked = Effect.runForkWith(fiber.context)(remote)
-      const done = asked.pollUnsafe()
-      if (done !== undefined) return resume(done)
-      const cancel = startTimer(fiber, deadline, () => {
-        resume(Effect.fail(new StoreError({ reason: "deadline" })))
-        asked.interruptUnsafe()
-      })
-      asked.addObserver((exit) => {
-        cancel()
-        resume(exit)
-      })
-      return Effect.sync(() => {
-        cancel()
-        asked.interruptUnsafe()
-      })
-    })
-  )
+/** So many questions may be on their way that nobody waits for any more. */
+const MOST_ABANDONED = 1_000
+
+/** What becomes of an answer, beside being told to whoever asked. */
+interface Fate<in A> {
+  /** It came in time. */
+  readonly heard: (answer: A) => void
+  /** It came, and nobody waits for it. Absent where it leaves nothing behind: then the question is interrupted. */
+  readonly late: ((answer: A) => Effect.Effect<void>) | undefined
+}
+
+const NO_FATE: Fate<unknown> = { heard: () => {}, late: undefined }
 
 /** On a step that was allowed: who answered. What is told of it later is told there, and to nobody else. */
 class Note {
@@ -72,15 +65,24 @@ const shares = (share: number): Asked["spaceOf"] => {
 /** The policy that a state is to be seen under: of its share, where it was read in this process. */
 export const policyIn = (read: object, space: AnySpace): unknown => ("policy" in read ? read.policy : space.policy)
 
-const commitIn = <const Steps extends ReadonlyArray<Step>>(asked: Asked, steps: Steps) => {
-  const copies = steps.map(({ input, key, place, space }) => {
+const copiesFor = (asked: Asked, steps: ReadonlyArray<Step>): ReadonlyArray<Step> =>
+  steps.map(({ input, key, place, space }) => {
     const copy = new Step(asked.spaceOf(space), key, input)
     copy.place = place instanceof Note ? place.place : undefined
     return copy
   })
+
+const note = (asked: Asked, steps: ReadonlyArray<Step>, copies: ReadonlyArray<Step>, allowed: boolean): void => {
+  if (allowed) steps.forEach((step, i) => (step.place = new Note(asked, copies[i]!.place)))
+}
+
+type Reply = Committed<ReadonlyArray<Step>>
+
+const commitIn = (asked: Asked, steps: ReadonlyArray<Step>): Effect.Effect<Reply, StoreError> => {
+  const copies = copiesFor(asked, steps)
   return Effect.map(asked.store.commit(copies), (committed) => {
-    if (committed.allowed) steps.forEach((step, i) => (step.place = new Note(asked, copies[i]!.place)))
-    return committed as Committed<Steps> // the same steps, the same answers
+    note(asked, steps, copies, committed.allowed)
+    return committed
   })
 }
 
@@ -90,6 +92,9 @@ class Guard {
   private readonly policy: StorePolicy
   private readonly fallback: Asked
   private available = true
+  private abandoned = 0
+  /** How many resets this process sent: what was taken before one is not given back after it. */
+  private resets = 0
 
   constructor(store: Store["Service"], policy: StorePolicy) {
     this.remote = { store, spaceOf: whole }
@@ -103,42 +108,111 @@ class Guard {
     const { store } = remote
     const guarded: Store["Service"] = {
       sync: undefined,
-      commit: (steps) => {
-        const note = steps[0]?.place
-        if (!(note instanceof Note)) {
-          return this.ask(service, commitIn(remote, steps), (other) => commitIn(other, steps))
-        }
-        return note.asked === remote
-          ? this.ask(service, commitIn(remote, steps), (_, error) => Effect.fail(error))
-          : commitIn(note.asked, steps)
-      },
+      commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps) =>
+        this.commit(service, steps) as Effect.Effect<Committed<Steps>, StoreError>, // the answers are those of the steps
       read: (space, key) =>
-        this.ask(service, store.read(space, key), (other) => {
+        this.ask(service, store.read(space, key), NO_FATE, (other) => {
           const { policy } = other.spaceOf(space)
           return Effect.map(other.store.read(other.spaceOf(space), key), (read) => ({ ...read, policy }))
         }),
-      clear: (space) => this.ask(service, store.clear(space), (other) => other.store.clear(other.spaceOf(space)))
+      clear: (space) =>
+        Effect.suspend(() => {
+          this.resets++
+          return this.ask(service, store.clear(space), NO_FATE, (other) => other.store.clear(other.spaceOf(space)))
+        })
     }
     guards.set(guarded, this)
     return guarded
   }
 
+  private commit(service: string, steps: ReadonlyArray<Step>): Effect.Effect<Reply, StoreError> {
+    const { remote } = this
+    const before = steps[0]?.place
+    if (before instanceof Note && before.asked !== remote) return commitIn(before.asked, steps)
+    return Effect.suspend(() => {
+      if (resets(steps)) this.resets++
+      const copies = copiesFor(remote, steps)
+      const asked = this.resets
+      const giveBack = (reply: Reply) => {
+        const back = this.resets === asked ? undoing(copies, reply) : []
+        return back.length === 0 ? Effect.void : Effect.ignore(remote.store.commit(back))
+      }
+      return this.ask(
+        service,
+        remote.store.commit(copies),
+        {
+          heard: ({ allowed }) => note(remote, steps, copies, allowed),
+          late: takes(steps) ? giveBack : undefined
+        },
+        before instanceof Note ? (_, error) => Effect.fail(error) : (other) => commitIn(other, steps)
+      )
+    })
+  }
+
+  /**
+   * In a fiber of its own: a question is left behind when its time is over, or whoever asked it. One that may take
+   * something goes on, for its answer says what is to be given back.
+   */
   private ask<A>(
     service: string,
     remote: Effect.Effect<A, StoreError>,
+    { heard, late }: Fate<A>,
     local: (other: Asked, error: StoreError) => Effect.Effect<A, StoreError>
   ): Effect.Effect<A, StoreError> {
-    const { deadline, onError } = this.policy
-    return within(deadline, remote).pipe(
-      Effect.tap(() => this.flip(service, true)),
-      Effect.catch((error: StoreError) => {
-        const instead =
-          onError === "fail"
-            ? Effect.fail(error)
-            : local(onError === "local" ? this.fallback : { store: memoryStore.make(), spaceOf: whole }, error)
-        return Effect.andThen(this.flip(service, false), instead)
+    return Effect.withFiber((fiber) =>
+      Effect.callback<A, StoreError>((resume) => {
+        const asked = Effect.runForkWith(fiber.context)(remote)
+        const end = (exit: Exit.Exit<A, StoreError>) => {
+          if (exit._tag === "Success") heard(exit.value)
+          resume(this.answer(service, exit, local))
+        }
+        const done = asked.pollUnsafe()
+        if (done !== undefined) return end(done)
+        let waits = true
+        let goesOn = false
+        const abandon = () => {
+          if (!waits) return
+          waits = false
+          goesOn = late !== undefined && this.abandoned < MOST_ABANDONED
+          if (goesOn) this.abandoned++
+          else asked.interruptUnsafe()
+        }
+        const cancel = startTimer(fiber, this.policy.deadline, () => {
+          abandon()
+          end(Exit.fail(new StoreError({ reason: "deadline" })))
+        })
+        asked.addObserver((exit) => {
+          if (waits) {
+            cancel()
+            end(exit)
+          } else {
+            if (goesOn) this.abandoned--
+            // also of one that was interrupted too late
+            if (exit._tag === "Success" && late !== undefined) Effect.runForkWith(asked.context)(late(exit.value))
+          }
+        })
+        return Effect.sync(() => {
+          cancel()
+          abandon()
+        })
       })
     )
+  }
+
+  private answer<A>(
+    service: string,
+    exit: Exit.Exit<A, StoreError>,
+    local: (other: Asked, error: StoreError) => Effect.Effect<A, StoreError>
+  ): Effect.Effect<A, StoreError> {
+    if (exit._tag === "Success") return this.available ? exit : Effect.andThen(this.flip(service, true), exit)
+    const { onError } = this.policy
+    return Effect.catch(exit, (error: StoreError) => {
+      const instead =
+        onError === "fail"
+          ? Effect.fail(error)
+          : local(onError === "local" ? this.fallback : { store: memoryStore.make(), spaceOf: whole }, error)
+      return Effect.andThen(this.flip(service, false), instead)
+    })
   }
 
   /** Told once, by whoever notices. */
