@@ -15,8 +15,11 @@ import type { Kernels, Script } from "./kernels.ts"
 
 type Reply = Committed<ReadonlyArray<Step>>
 
-/** While a script runs, Redis does nothing else: so many commits take it about a millisecond. */
-const MOST = 50
+/**
+ * While a script runs, Redis does nothing else: so many commits take it less than half a millisecond. Of more that come at
+ * once, Redis decides some while this process tells the others.
+ */
+const MOST = 32
 
 export interface Trips {
   readonly redis: Redis.Redis["Service"]
@@ -29,7 +32,6 @@ export interface Trips {
 interface Waiter {
   readonly steps: ReadonlyArray<Step>
   readonly homes: ReadonlyArray<Home>
-  readonly keys: Keys
   readonly resume: (reply: Effect.Effect<Reply, StoreError>) => void
 }
 
@@ -41,23 +43,57 @@ class Batch {
   }
 }
 
+/** Where the steps lie, in one word. */
+const placeOf = (steps: ReadonlyArray<Step>, homes: ReadonlyArray<Home>): string => {
+  const first = homes[0]!.places.clearedOf(steps[0]!.key)
+  let place = first
+  for (let i = 1; i < steps.length; i++) {
+    const cleared = homes[i]!.places.clearedOf(steps[i]!.key)
+    if (cleared !== first) place += ` ${cleared}`
+  }
+  return place
+}
+
+/** Most calls of one moment ask the same: that is seen without writing it out. */
+const isSame = (one: Waiter, other: Waiter): boolean => {
+  if (one.steps.length !== other.steps.length) return false
+  for (let i = 0; i < one.steps.length; i++) {
+    const step = one.steps[i]!
+    const that = other.steps[i]!
+    if (step.input !== that.input || step.key !== that.key || step.space !== that.space) return false
+  }
+  return true
+}
+
 /** The keys and lines of the script. */
 const linesOf = (waiters: ReadonlyArray<Waiter>, { places }: Script) => {
   const states = new Map<string, number>()
   const policies = new Map<string, number>()
   const policyLines: Array<string> = []
-  const steps: Array<string> = []
-  let sizes = ""
+  const questions = new Map<string, number>()
+  let commits = ""
+  let times = 0
+  let asks = ""
+  let cleared: ReadonlyArray<string> = []
   const notes: Array<readonly [idle: number, cleared: number, space: number]> = []
-  for (const { homes, keys, steps: asked } of waiters) {
-    sizes += ` ${asked.length}`
-    for (let i = 0; i < asked.length; i++) {
+  let last: Waiter | undefined
+  for (const waiter of waiters) {
+    if (last !== undefined && isSame(waiter, last)) {
+      times++
+      continue
+    }
+    last = waiter
+    const { homes, steps } = waiter
+    const keys = new Keys(homes, steps)
+    cleared = keys.all.slice(steps.length) // the same for all that are in one place
+    let mine = `${steps.length}`
+    for (let i = 0; i < steps.length; i++) {
       const { coded, idle, policy } = homes[i]!
       const key = keys.all[i]!
       let state = states.get(key)
       if (state === undefined) {
         states.set(key, (state = states.size + 1))
-        notes.push([idle, keys.cleared[i]! - asked.length, keys.spaces[i]!])
+        notes.push([idle, keys.cleared[i]! - steps.length, keys.spaces[i]!])
       }
       const place = places.get(coded!.compiled.id)!
       const name = `${place} ${policy}` // words alone do not say what they are
@@ -66,14 +102,24 @@ const linesOf = (waiters: ReadonlyArray<Waiter>, { places }: Script) => {
         policies.set(name, (known = policies.size + 1))
         policyLines.push(policy)
       }
-      steps.push(`${state} ${idle < 0 ? place : -place} ${known} ${encode(coded!.input, asked[i]!.input)}`)
+      const line = `${state} ${idle < 0 ? place : -place} ${known} ${encode(coded!.input, steps[i]!.input)}`
+      let question = questions.get(line)
+      if (question === undefined) questions.set(line, (question = questions.size + 1))
+      mine += ` ${question}`
     }
+    if (mine === asks) {
+      times++
+      continue
+    }
+    if (times > 0) commits += ` ${times} ${asks}`
+    asks = mine
+    times = 1
   }
-  const last = notes.map(([idle, cleared, space]) => `${idle} ${states.size + cleared + 1} ${space}`).join(" ")
-  const { keys, steps: its } = waiters[0]! // what was cleared is told by the same keys to all of them
+  commits += ` ${times} ${asks}`
+  const end = notes.map(([idle, cleared, space]) => `${idle} ${states.size + cleared + 1} ${space}`).join(" ")
   return {
-    keys: [...states.keys(), ...keys.all.slice(its.length)],
-    lines: [`${policies.size} ${states.size}${sizes}`, ...policyLines, ...steps, last]
+    keys: [...states.keys(), ...cleared],
+    lines: [`${policies.size} ${states.size} ${questions.size}${commits}`, ...policyLines, ...questions.keys(), end]
   }
 }
 
@@ -89,8 +135,7 @@ export class Batches {
     return Effect.withFiber((fiber) =>
       Effect.callback<Reply, StoreError>((resume) => {
         const script = this.trips.kernels.script(homes.map(({ coded }) => coded!.compiled.id))
-        const keys = new Keys(homes, steps)
-        const place = keys.all.slice(steps.length).join(" ")
+        const place = placeOf(steps, homes)
         let places = this.batches.get(script)
         if (places === undefined) this.batches.set(script, (places = new Map()))
         let batch = places.get(place)
@@ -105,7 +150,7 @@ export class Batches {
           }, 0)
         }
         const { waiting } = batch
-        const waiter: Waiter = { steps, homes, keys, resume }
+        const waiter: Waiter = { steps, homes, resume }
         waiting.add(waiter)
         if (waiting.size === MOST) places.delete(place) // who comes now begins another
         return Effect.sync(() => waiting.delete(waiter))

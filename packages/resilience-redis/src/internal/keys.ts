@@ -65,6 +65,11 @@ export class Places {
     return { state: space + escape(key), space: space.length, cleared }
   }
 
+  /** The key that says what was cleared where this key is. */
+  clearedOf(key: string): string {
+    return this.head(this.heads.length > 1 ? shardOf(key) : 0).cleared
+  }
+
   /** For every tag that the space has keys of: what `cleared` there calls the space. */
   all(): ReadonlyArray<Head> {
     return this.heads.map((_, i) => this.head(i))

@@ -32,11 +32,7 @@ end`,
  return "'" .. gsub(text, "[^A-Za-z0-9_.:/@-]", function(one) return format("%%%02X", string.byte(one)) end)
 end`,
   readNumber: "(next) return tonumber(next()) end",
-  writeNumber: `(number) return format("%.17g", number) end`,
-  replyNumber: `(number)
- if number % 1 == 0 and number < 9007199254740992 and number > -9007199254740992 then return number end
- return format("%.17g", number)
-end`
+  writeNumber: `(number) return format("%.17g", number) end`
 }
 
 /** What `lua` uses of the helpers, and no other: a script makes each function anew at every call. */
@@ -104,12 +100,15 @@ end`)
 
   /** A function of a value, the list of words of a reply, and how many it has; it returns how many it has then. */
   replier(shape: Shape): string {
-    return this.named(`(value, out, n)\n${this.reply(shape, "value")} return n\nend`)
+    return this.named(`(value, out, n)\n local number\n${this.reply(shape, "value")} return n\nend`)
   }
 
   private reply(shape: Shape, value: string): string {
     const push = (word: string) => ` n = n + 1\n out[n] = ${word}\n`
-    if (shape === "number") return push(`replyNumber(${value})`)
+    if (shape === "number") {
+      const whole = "number % 1 == 0 and number < 9007199254740992 and number > -9007199254740992"
+      return ` number = ${value}\n${push(`${whole} and number or format("%.17g", number)`)}` // no call for each number
+    }
     if (shape === "boolean") return push(`${value} and 1 or 0`)
     if (shape === "string") return push(`writeText(${value})`)
     if (shape === "word") return push(value)

@@ -38,18 +38,19 @@ export const kernelsInLua = (kernels: ReadonlyArray<Compiled>): string => {
  * Several commits, one after the other, at one time: each of them all or nothing, and each finds what those before it left.
  * What a state has become is written once.
  *
- * KEYS are those of the states, then those that say what was cleared. ARGV, in lines of words: how many policies there are,
- * how many states, and how many steps each commit has; each policy; each step: which state, which kernel (below 0 if an
- * endless state is not kept for ever), which policy, the input. The last line is only read where it is needed, and has for each
- * state: how long an endless one is kept, which of KEYS says what was cleared, and how many characters of the state's own
- * key name the space.
+ * KEYS are those of the states, then those that say what was cleared. ARGV, in lines of words: how many policies, states and
+ * questions there are, then the commits, each as often as it comes in a row: how often, how many questions, and which; each
+ * policy; each question: which state, which kernel (below 0 if an endless state is not kept for ever), which policy, the
+ * input. So what many calls ask of one key at once is read once. The last line is only read where it is needed, and has
+ * for each state: how long an endless one is kept, which of KEYS says what was cleared, and how many characters of the
+ * state's own key name the space.
  *
  * An endless state is kept a quarter longer than it must, so that not every use of it is a write.
  */
 const commit = `${clock}local held = redis.call("MGET", unpack(KEYS))
-local nextSize = gmatch(ARGV[1], "%S+")
-local line = 1 + tonumber(nextSize())
-local states = tonumber(nextSize())
+local nextWord = gmatch(ARGV[1], "%S+")
+local policyLines = tonumber(nextWord())
+local states = tonumber(nextWord())
 local notes
 local function note(i, which)
  if not notes then
@@ -66,56 +67,66 @@ local function epochOf(i)
  local _, last = string.find(cleared, " " .. sub(KEYS[i], 1, note(i, 3)) .. " ", 1, true)
  return last and tonumber(string.match(cleared, "^%d+", last + 1)) or 0
 end
-local out, words, policies, cells = {now}, 1, {}, {}
-for steps in nextSize do
- local at = words + 1
- words = at
- local allowed, changes = true
- for _ = 1, tonumber(steps) do
-  line = line + 1
-  local next = gmatch(ARGV[line], "%S+")
-  local i, which, p = tonumber(next()), tonumber(next()), tonumber(next())
-  local ends = which < 0
-  local kernel = kernels[ends and -which or which]
-  local policy = policies[p]
-  if not policy then
-   policy = kernel[2](gmatch(ARGV[1 + p], "%S+"))
-   policies[p] = policy
+local policies, cells, questions = {}, {}, {}
+for n = 1, tonumber(nextWord()) do
+ local next = gmatch(ARGV[1 + policyLines + n], "%S+")
+ local i, which, p = tonumber(next()), tonumber(next()), tonumber(next())
+ local ends = which < 0
+ local kernel = kernels[ends and -which or which]
+ local policy = policies[p]
+ if not policy then
+  policy = kernel[2](gmatch(ARGV[1 + p], "%S+"))
+  policies[p] = policy
+ end
+ local cell = cells[i]
+ if not cell then
+  cell = {epoch = isCleared and epochOf(i) or 0, ends = ends}
+  if held[i] then
+   local more = gmatch(held[i], "%S+")
+   if tonumber(more()) >= cell.epoch then
+    cell.state = kernel[3](more)
+    cell.found = true
+   end
   end
-  local cell = cells[i]
-  if not cell then
-   cell = {epoch = isCleared and epochOf(i) or 0, ends = ends}
-   if held[i] then
-    local more = gmatch(held[i], "%S+")
-    if tonumber(more()) >= cell.epoch then
-     cell.state = kernel[3](more)
-     cell.found = true
+  if not cell.state then cell.state = kernel[1].initial(policy) end
+  cells[i] = cell
+ end
+ questions[n] = {cell = cell, kernel = kernel, policy = policy, step = kernel[1].step, input = kernel[4](next), reply = kernel[6]}
+end
+local out, words, after = {now}, 1, {}
+for times in nextWord do
+ local asked = {}
+ for j = 1, tonumber(nextWord()) do
+  local question = questions[tonumber(nextWord())]
+  question.cell.last = question
+  asked[j] = question
+ end
+ for _ = 1, tonumber(times) do
+  local at = words + 1
+  words = at
+  local allowed = true
+  for j = 1, #asked do
+   local question = asked[j]
+   local result = question.step(question.policy, question.cell.state, question.input, now)
+   local answer = result[1]
+   after[j] = result[2]
+   if not answer.allowed then allowed = false end
+   words = question.reply(answer, out, words)
+  end
+  out[at] = allowed and 1 or 0
+  if allowed then
+   for j = 1, #asked do
+    local cell = asked[j].cell
+    if after[j] ~= cell.state then
+     cell.state = after[j]
+     cell.changed = true
     end
    end
-   cells[i] = cell
-  end
-  cell.kernel, cell.policy = kernel, policy
-  local before = cell.state or kernel[1].initial(policy)
-  local result = kernel[1].step(policy, before, kernel[4](next), now)
-  local answer, after = result[1], result[2]
-  if not answer.allowed then allowed = false end
-  words = kernel[6](answer, out, words)
-  if after ~= before then
-   changes = changes or {}
-   changes[#changes + 1] = cell
-   changes[#changes + 1] = after
-  end
- end
- out[at] = allowed and 1 or 0
- if allowed and changes then
-  for i = 1, #changes, 2 do
-   changes[i].state = changes[i + 1]
-   changes[i].changed = true
   end
  end
 end
 for i, cell in pairs(cells) do
- local kernel, policy, state = cell.kernel, cell.policy, cell.state
+ local kernel, policy, state = cell.last.kernel, cell.last.policy, cell.state
  if cell.changed then
   local expires = kernel[1].expiresAt(policy, state)
   if not expires and cell.ends then expires = now + math.floor(note(i, 1) * 1.25) end
