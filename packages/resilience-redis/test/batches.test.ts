@@ -27,6 +27,9 @@ const window: AnySpace = {
 }
 const other: AnySpace = { ...bucket, name: "s/other", policy: { limit: 2, window: 50_000, burst: 3 } }
 
+/** Services make this input once, so that what is asked twice is seen to be the same. */
+const takes = [1, 2, 3, 4].map((cost) => ({ op: "take", cost }) as const)
+
 /** Without the receipt: a key that has just ended may be forgotten or not, which a receipt tells, and nothing else. */
 const said = (answer: unknown) => {
   const { receipt, ...rest } = answer as { readonly receipt: unknown }
@@ -47,14 +50,15 @@ describe.skipIf(missing !== undefined)(`commits at once (BATCH_SEED=${seed})${sk
       const receipts = new Map<string, Array<unknown>>()
       let refused = 0
       for (let round = 0; round < 12; round++) {
+        const spaces = [bucket, window, other]
         const commits = Array.from({ length: 60 }, () =>
-          [bucket, window, ...(draw(2) === 0 ? [other] : [])].map((space) => {
+          (draw(2) === 0 ? spaces : [window, bucket]).map((space) => {
             const key = pick(draw, ["a", "b", "c"])
             const given = receipts.get(space.name + key) ?? []
             const what = draw(20)
             if (what === 0) return new Step(space, key, { op: "reset" })
             if (what < 6 && given.length > 0) return new Step(space, key, { op: "refund", receipt: pick(draw, given) })
-            return new Step(space, key, { op: "take", cost: 1 + draw(4) })
+            return new Step(space, key, pick(draw, takes))
           })
         )
         const before = scriptsOf(server)

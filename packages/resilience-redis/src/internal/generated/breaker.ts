@@ -7,7 +7,10 @@ export const breaker: Compiled = {
   state: {"record":[["phase","word"],["generation","number"],["since","number"],["openFor","number"],["openings","number"],["draw","number"],["windows",{"list":{"record":[["calls","number"],["bad","number"],["head","number"],["cells",{"list":"number"}]]}}],["trial",{"record":[["issued","number"],["successes","number"],["failures","number"],["probes",{"list":{"record":[["id","number"],["deadline","number"]]}}]]}]]},
   input: {"tag":"op","choices":[["admit",[["draw","number"]]],["record",[["generation","number"],["probe","number"],["outcome","word"],["duration","number"],["slowFed","number"],["retryAfter","number"],["draw","number"]]],["slow",[["generation","number"],["probe","number"],["rank","number"],["draw","number"]]],["isolate",[]],["close",[]],["reset",[]]]},
   answer: {"record":[["phase","word"],["generation","number"],["probe","number"],["retryAfter","number"],["transitions",{"list":{"record":[["from","word"],["to","word"],["at","number"],["generation","number"],["openFor","number"]]}}],["allowed","boolean"]]},
-  lua: `local NEVER = -1
+  lua: `local min = math.min
+local max = math.max
+local floor = math.floor
+local NEVER = -1
 local EMPTY = {calls = 0, bad = 0, head = 0, cells = {}}
 local BITS = 30
 local POW2 = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576, 2097152, 4194304, 8388608, 16777216, 33554432, 67108864, 134217728, 268435456, 536870912}
@@ -57,7 +60,7 @@ local function age(trip, window, now)
  if trip.calls > 0 then
   return window
  end
- local passed = math.floor(now / trip.slice) - window.head
+ local passed = floor(now / trip.slice) - window.head
  if passed <= 0 then
   return window
  end
@@ -78,7 +81,7 @@ local function addFailure(within, trip, window, now)
  if within == 0 then
   return {calls = window.calls + 1, bad = window.bad + 1, head = 0, cells = EMPTY.cells}
  end
- local time = math.max(now, window.head)
+ local time = (window.head > now and window.head or now)
  local recent = age(trip, window, time)
  local count = recent.calls + 1
  return {calls = count, bad = count, head = time, cells = replace(recent.cells, recent.calls, time)}
@@ -88,11 +91,11 @@ local function addToRing(size, window, bad)
  if full and window.bad + bad == 0 then
   return window
  end
- local at = math.floor(window.head / BITS)
+ local at = floor(window.head / BITS)
  local weight = POW2[window.head - at * BITS + 1] or 1
  local word = window.cells[at + 1] or 0
- local above = math.floor(word / weight)
- local old = above - 2 * math.floor(above / 2)
+ local above = floor(word / weight)
+ local old = above - 2 * floor(above / 2)
  local same = bad == old and at < #window.cells
  return {calls = full and size or window.calls + 1, bad = window.bad + bad - old, head = window.head + 1 == size and 0 or window.head + 1, cells = same and window.cells or replace(window.cells, at, word + (bad - old) * weight)}
 end
@@ -108,7 +111,7 @@ local function addToSlice(slice, slices, recent, bad, now)
  end
  cells[#cells + 1] = (recent.cells[last + 1] or 0) + 1
  cells[#cells + 1] = (recent.cells[last + 1 + 1] or 0) + bad
- local head = recent.calls == 0 and math.floor(now / slice) or recent.head
+ local head = recent.calls == 0 and floor(now / slice) or recent.head
  return {calls = recent.calls + 1, bad = recent.bad + bad, head = head, cells = cells}
 end
 local function add(trip, window, bad, now)
@@ -206,7 +209,7 @@ local function keep(state, windows, draw, trial)
  return {phase = state.phase, generation = state.generation, since = state.since, openFor = state.openFor, openings = state.openings, draw = draw, windows = windows, trial = trial}
 end
 local function enter(policy, state, to, at, openFor, log)
- local generation = math.max(state.generation + 1, at)
+ local generation = max(state.generation + 1, at)
  if state.phase ~= to then
   log[#log + 1] = {from = state.phase, to = to, at = at, generation = generation, openFor = to == "Open" and openFor or 0}
  end
@@ -217,12 +220,12 @@ local function enter(policy, state, to, at, openFor, log)
  return {phase = to, generation = generation, since = at, openFor = openFor, openings = openings, draw = 0, windows = state.windows, trial = NO_TRIAL}
 end
 local function openTime(policy, state, retryAfter, draw)
- local low = policy.openLow[math.min(state.openings, #policy.openLow - 1) + 1] or 1
- local listed = policy.openHigh[math.min(state.openings, #policy.openHigh - 1) + 1] or low
+ local low = policy.openLow[min(state.openings, #policy.openLow - 1) + 1] or 1
+ local listed = policy.openHigh[min(state.openings, #policy.openHigh - 1) + 1] or low
  local grows = policy.openGrowth > 0 and state.openings > 0
- local high = grows and math.min(policy.openCap, math.floor(policy.openGrowth * state.openFor)) or listed
- local drawn = low + math.floor(draw * (math.max(0, high - low) + 1) / DRAWS)
- return math.max(1, drawn, math.min(retryAfter, policy.openCap))
+ local high = grows and min(policy.openCap, floor(policy.openGrowth * state.openFor)) or listed
+ local drawn = low + floor(draw * (max(0, high - low) + 1) / DRAWS)
+ return max(1, drawn, (policy.openCap < retryAfter and policy.openCap or retryAfter))
 end
 local function open(policy, state, cause, log)
  return enter(policy, state, "Open", cause.at, openTime(policy, state, cause.retryAfter, cause.draw), log)
@@ -290,10 +293,10 @@ local function admit(policy, given, draw, now)
  end
  local trial = state.trial
  local issued = trial.issued + 1
- local lease = policy.lease > 0 and policy.lease or math.max(state.openFor, LEAST_LEASE)
- local deadline = math.max(now, state.since) + lease
+ local lease = policy.lease > 0 and policy.lease or (LEAST_LEASE > state.openFor and LEAST_LEASE or state.openFor)
+ local deadline = (state.since > now and state.since or now) + lease
  for ____, probe in ipairs(trial.probes) do
-  deadline = math.max(deadline, probe.deadline)
+  deadline = (probe.deadline > deadline and probe.deadline or deadline)
  end
  local probes = replace(trial.probes, #trial.probes, {id = issued, deadline = deadline})
  local next = {issued = issued, successes = trial.successes, failures = trial.failures, probes = probes}
@@ -312,7 +315,7 @@ local function report(policy, given, input, now)
  local log = {}
  local state = settle(policy, given, now, log)
  local outcome = input.op == "record" and verdict(policy, input) or "failure"
- local cause = {at = math.max(now, state.since), retryAfter = input.op == "record" and input.retryAfter or 0, draw = input.draw}
+ local cause = {at = (state.since > now and state.since or now), retryAfter = input.op == "record" and input.retryAfter or 0, draw = input.draw}
  if input.generation ~= state.generation then
   return answer(state, 0, 0, NONE, given)
  end
@@ -342,7 +345,7 @@ local function command(policy, given, op, now)
  if state.phase == to and op ~= "reset" then
   return answer(state, 0, 0, NONE, given)
  end
- local next = enter(policy, state, to, math.max(now, state.since), 0, log)
+ local next = enter(policy, state, to, (state.since > now and state.since or now), 0, log)
  return answer(next, 0, 0, log, next)
 end
 return {id = "circuit-breaker@1", initial = function(policy) return closed(policy, 0, 0) end, step = function(policy, state, input, now)
@@ -364,7 +367,7 @@ return {id = "circuit-breaker@1", initial = function(policy) return closed(polic
    if from == NEVER then
     return nil
    end
-   time = math.max(time, from)
+   time = (from > time and from or time)
    i = i + 1
   end
   return time

@@ -7,15 +7,17 @@ export const fixedWindow: Compiled = {
   state: {"record":[["start","number"],["used","number"]]},
   input: {"tag":"op","choices":[["take",[["cost","number"]]],["reset",[]],["refund",[["receipt",{"record":[["start","number"],["cost","number"]]}]]]]},
   answer: {"record":[["retryAfter","number"],["remaining","number"],["resetAfter","number"],["receipt",{"record":[["start","number"],["cost","number"]]}],["allowed","boolean"]]},
-  lua: `local NEVER = -1
+  lua: `local max = math.max
+local floor = math.floor
+local NEVER = -1
 local function initial()
  return {start = 0, used = 0}
 end
 local function startOf(policy, time)
- return math.floor(time / policy.window) * policy.window
+ return floor(time / policy.window) * policy.window
 end
 local function windowAt(policy, state, now)
- return startOf(policy, math.max(now, state.start))
+ return startOf(policy, (state.start > now and state.start or now))
 end
 local function usedIn(policy, state, start)
  return start == startOf(policy, state.start) and state.used or 0
@@ -24,7 +26,7 @@ local function expiresAt(policy, state)
  return state.used == 0 and state.start or startOf(policy, state.start) + policy.window
 end
 local function decide(policy, state, now, retryAfter, receipt)
- return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = math.max(0, policy.limit - usedIn(policy, state, windowAt(policy, state, now))), resetAfter = math.max(0, expiresAt(policy, state) - now), receipt = receipt}
+ return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = max(0, policy.limit - usedIn(policy, state, windowAt(policy, state, now))), resetAfter = max(0, expiresAt(policy, state) - now), receipt = receipt}
 end
 local function stay(policy, state, now, retryAfter)
  return {decide(policy, state, now, retryAfter, {start = state.start, cost = 0}), state}
@@ -45,7 +47,7 @@ local function take(policy, state, cost, now)
  return {decide(policy, after, now, 0, {start = start, cost = cost}), after}
 end
 local function refund(state, receipt)
- local back = state.start == receipt.start and math.min(receipt.cost, state.used) or 0
+ local back = state.start == receipt.start and (state.used < receipt.cost and state.used or receipt.cost) or 0
  return back == 0 and state or ({start = state.start, used = state.used - back})
 end
 return {id = "fixed-window@1", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)

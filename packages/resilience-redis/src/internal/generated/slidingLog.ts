@@ -7,7 +7,9 @@ export const slidingLog: Compiled = {
   state: {"record":[["times",{"list":"number"}],["counts",{"list":"number"}],["total","number"]]},
   input: {"tag":"op","choices":[["take",[["cost","number"]]],["reset",[]],["refund",[["receipt",{"record":[["time","number"],["cost","number"]]}]]]]},
   answer: {"record":[["retryAfter","number"],["remaining","number"],["resetAfter","number"],["receipt",{"record":[["time","number"],["cost","number"]]}],["allowed","boolean"]]},
-  lua: `local NEVER = -1
+  lua: `local min = math.min
+local max = math.max
+local NEVER = -1
 local function initial()
  return {times = {}, counts = {}, total = 0}
 end
@@ -39,7 +41,7 @@ local function totalFrom(state, first)
  return total
 end
 local function decide(policy, state, now, retryAfter, receipt)
- return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = math.max(0, policy.limit - totalFrom(state, firstAt(policy, state, math.max(now, newest(state))))), resetAfter = math.max(0, expiresAt(policy, state) - now), receipt = receipt}
+ return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = max(0, policy.limit - totalFrom(state, firstAt(policy, state, max(now, newest(state))))), resetAfter = max(0, expiresAt(policy, state) - now), receipt = receipt}
 end
 local function stay(policy, state, now, retryAfter)
  return {decide(policy, state, now, retryAfter, {time = 0, cost = 0}), state}
@@ -74,7 +76,7 @@ local function take(policy, state, cost, now)
  if cost > policy.limit then
   return stay(policy, state, now, NEVER)
  end
- local time = math.max(now, newest(state))
+ local time = max(now, newest(state))
  local first = firstAt(policy, state, time)
  local over = totalFrom(state, first) + cost - policy.limit
  local left = first
@@ -95,7 +97,7 @@ local function refund(state, receipt)
   local i = 0
   while i < #state.times do
    if entry(state.times, i) == receipt.time then
-    return put(state, 0, receipt.time, -math.min(receipt.cost, entry(state.counts, i)))
+    return put(state, 0, receipt.time, -min(receipt.cost, entry(state.counts, i)))
    end
    i = i + 1
   end

@@ -7,15 +7,18 @@ export const slidingWindow: Compiled = {
   state: {"record":[["start","number"],["counts",{"list":"number"}]]},
   input: {"tag":"op","choices":[["take",[["cost","number"]]],["reset",[]],["refund",[["receipt",{"record":[["start","number"],["cost","number"]]}]]]]},
   answer: {"record":[["retryAfter","number"],["remaining","number"],["resetAfter","number"],["receipt",{"record":[["start","number"],["cost","number"]]}],["allowed","boolean"]]},
-  lua: `local NEVER = -1
+  lua: `local min = math.min
+local max = math.max
+local floor = math.floor
+local NEVER = -1
 local function initial()
  return {start = 0, counts = {}}
 end
 local function sliceOf(policy, time)
- return math.floor(time / policy.slice)
+ return floor(time / policy.slice)
 end
 local function sliceAt(policy, state, now)
- return sliceOf(policy, math.max(now, state.start))
+ return sliceOf(policy, (state.start > now and state.start or now))
 end
 local function countOf(state, k)
  return state.counts[k + 1] or 0
@@ -47,7 +50,7 @@ local function expiresAt(policy, state)
  return state.start
 end
 local function decide(policy, state, now, retryAfter, receipt)
- return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = math.max(0, policy.limit - totalAt(policy, state, sliceAt(policy, state, now) - sliceOf(policy, state.start))), resetAfter = math.max(0, expiresAt(policy, state) - now), receipt = receipt}
+ return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = max(0, policy.limit - totalAt(policy, state, sliceAt(policy, state, now) - sliceOf(policy, state.start))), resetAfter = max(0, expiresAt(policy, state) - now), receipt = receipt}
 end
 local function stay(policy, state, now, retryAfter)
  return {decide(policy, state, now, retryAfter, {start = state.start, cost = 0}), state}
@@ -88,7 +91,7 @@ local function take(policy, state, cost, now)
 end
 local function refund(policy, state, receipt)
  local k = sliceOf(policy, state.start) - sliceOf(policy, receipt.start)
- local back = math.min(receipt.cost, countOf(state, k))
+ local back = min(receipt.cost, countOf(state, k))
  return back == 0 and state or put(policy, state, 0, k, -back)
 end
 return {id = "sliding-window@1", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
