@@ -50,9 +50,8 @@ describe.skipIf(missing !== undefined)(`commits at once (BATCH_SEED=${seed})${sk
       const receipts = new Map<string, Array<unknown>>()
       let refused = 0
       for (let round = 0; round < 12; round++) {
-        const spaces = [bucket, window, other]
         const commits = Array.from({ length: 60 }, () =>
-          (draw(2) === 0 ? spaces : [window, bucket]).map((space) => {
+          [bucket, window, ...(draw(2) === 0 ? [other] : [])].map((space) => {
             const key = pick(draw, ["a", "b", "c"])
             const given = receipts.get(space.name + key) ?? []
             const what = draw(20)
@@ -110,6 +109,28 @@ describe.skipIf(missing !== undefined)(`commits at once (BATCH_SEED=${seed})${sk
         }
       }
       assert.isAbove(refused, 50)
+    })
+  )
+
+  it.live("are not taken for one another where they ask alike", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const store = yield* storeOf(yield* storeOn(server))
+      const asked = [
+        [bucket, "a"],
+        [bucket, "a"],
+        [bucket, "b"],
+        [other, "b"]
+      ] as const
+      const replies = yield* Effect.all(
+        asked.map(([space, key]) => store.commit([new Step(space, key, takes[0]!)])),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(
+        replies.map(({ answers: [answer] }) => (answer as { readonly remaining: number }).remaining),
+        [6, 5, 6, 2]
+      )
+      assert.strictEqual(scriptsOf(server), 1)
     })
   )
 
