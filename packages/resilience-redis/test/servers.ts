@@ -107,10 +107,12 @@ export const startRedis = (
     }
   })
 
+export const clusterOptions = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
+
 /** Three masters, each with a third of the slots. */
 export const startCluster: Effect.Effect<ReadonlyArray<Server>, never, Scope.Scope> = Effect.gen(function* () {
-  const options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
-  const nodes = yield* Effect.all([startRedis(options), startRedis(options), startRedis(options)])
+  const one = startRedis(clusterOptions)
+  const nodes = yield* Effect.all([one, one, one])
   nodes.forEach((node, i) => {
     const first = Math.floor((16_384 * i) / 3)
     node.command("CLUSTER", "ADDSLOTSRANGE", String(first), String(Math.floor((16_384 * (i + 1)) / 3) - 1))
