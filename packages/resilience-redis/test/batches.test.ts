@@ -1,6 +1,7 @@
 /** Commits that come at once go in one trip, and are what they would be one after the other. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Random } from "effect"
+import type { LimiterDecision } from "effect-resilience/kernel/Limiter"
 import { slidingWindow } from "effect-resilience/kernel/SlidingWindow"
 import { tokenBucket } from "effect-resilience/kernel/TokenBucket"
 import { type AnySpace, Step } from "effect-resilience/Store"
@@ -127,7 +128,7 @@ describe.skipIf(missing !== undefined)(`commits at once (BATCH_SEED=${seed})${sk
         { concurrency: "unbounded" }
       )
       assert.deepStrictEqual(
-        replies.map(({ answers: [answer] }) => (answer as { readonly remaining: number }).remaining),
+        replies.map(({ answers: [answer] }) => (answer as LimiterDecision<unknown>).remaining),
         [6, 5, 6, 2]
       )
       assert.strictEqual(scriptsOf(server), 1)

@@ -110,7 +110,10 @@ describe.skipIf(missing !== undefined)(`a store on a cluster${skipped}`, () => {
 
     it.effect("loads its scripts again on the machine that has forgotten them", () =>
       Effect.gen(function* () {
-        const { resilient } = yield* Resilience.makeFromStore("flushed", { rateLimiter: perHour(4) })
+        const { resilient } = yield* Resilience.makeFromStore("flushed", {
+          rateLimiter: perHour(4),
+          store: { onError: "fail", deadline: "10 seconds" }
+        })
         const nodes = yield* Nodes
         for (let round = 0; round < 3; round++) {
           const call = (user: string) => isAllowed(resilient(Effect.void, user))
