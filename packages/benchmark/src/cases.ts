@@ -5,7 +5,7 @@ import { allow, every, limited, openCircuit } from "./cases/decisions.ts"
 import { manyKeys } from "./cases/keys.ts"
 import { callBytes, idle, keyBytes } from "./cases/memory.ts"
 import { inside, insideFull, outside, outsideFull } from "./cases/pipeline.ts"
-import { redisKeys, redisOne, redisThree } from "./cases/redis.ts"
+import { redisKeys, redisLeased, redisOne, redisThree } from "./cases/redis.ts"
 import { size } from "./cases/size.ts"
 import { telemetry } from "./cases/telemetry.ts"
 import { interrupts, waiters } from "./cases/waiters.ts"
@@ -29,6 +29,7 @@ export const cases: ReadonlyArray<Case> = [
   callBytes,
   redisOne,
   redisThree,
+  redisLeased,
   redisKeys,
   size
 ]

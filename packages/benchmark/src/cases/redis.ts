@@ -218,6 +218,45 @@ export const redisThree: Case = needsRedis({
   }
 })
 
+const TENTH = 0.1
+
+/** The same limit, one call after the other: at once they would share trips without a lease, too. */
+export const redisLeased: Case = needsRedis({
+  id: "redis-leased",
+  onlyFull: true,
+  run: async (effort) => {
+    const server = await startRedis()
+    const ours = await storeOn(server)
+    const leased = await limiterOn(
+      ours,
+      "bench/leased",
+      RateLimiter.tokenBucket({ limit, window: windowMillis, lease: { duration: "1 second", share: 500 } })
+    )
+    const plain = await limiterOn(ours, "bench/plain", tokenBucket())
+    const oneByOne = (name: string, call: () => Effect.Effect<boolean, unknown>): Contestant => ({
+      name,
+      calls: CALLS,
+      batch: async (calls) => {
+        for (let i = 0; i < calls; i++) if (!(await Effect.runPromise(call()))) throw new Error(`${name}: refused`)
+      }
+    })
+    const without = `${OURS}, without a lease`
+    const contestants = [oneByOne(OURS, () => leased(yes, key)), oneByOne(without, () => plain(yes, key))]
+    const figures = await sample(contestants, { ...samplingOf(effort), samples: effort.short ? 8 : 40 })
+    const trips = await tripsOf(server, contestants)
+    return [
+      {
+        title: "Redis, one after the other: a leased `tokenBucket`",
+        lines: [{ ours: figureOf(figures, OURS), unit: "ns", theirs: figureOf(figures, without) }]
+      },
+      {
+        title: "Redis, trips of a call: a leased `tokenBucket`",
+        lines: [{ ours: trips(OURS), unit: "trips", theirs: trips(without), bar: TENTH }]
+      }
+    ]
+  }
+})
+
 /** A token is away for an hour, so that keys stay in use. */
 const slow = tokenBucket({ limit: 1_000, windowMillis: 3_600_000_000 })
 
