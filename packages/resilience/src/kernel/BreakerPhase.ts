@@ -84,12 +84,11 @@ export const open = (policy: BreakerPolicy, state: BreakerState, cause: Cause, l
  */
 export const indifferent = (policy: BreakerPolicy, state: BreakerState): boolean => {
   if (state.phase !== "Closed") return false
-  let i = 0
   for (const trip of policy.trips) {
-    if (trip.kind !== "consecutive" || (state.windows[i] ?? EMPTY).calls > 0) return false
-    i = i + 1
+    if (trip.kind !== "consecutive") return false
   }
-  return true
+  // Of failures in a row, each window counts the last one.
+  return (state.windows[0] ?? EMPTY).calls === 0
 }
 
 /** Takes the `index`-th probe out; the verdict falls once it cannot change. @category transitions @since 0.1.0 */

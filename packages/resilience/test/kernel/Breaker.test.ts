@@ -81,6 +81,11 @@ describe("permits", () => {
     circuit.call("failure", 2)
     circuit.call("failure", 3)
     assert.isFalse(circuit.indifferent())
+    const later = circuit.view(3).openFor + 3
+    const probe = circuit.admit(later)
+    assert.isFalse(circuit.indifferent(), "a probe's success closes it")
+    circuit.record(probe, "success", later)
+    assert.isTrue(circuit.indifferent())
   })
 
   it("successes are told to a circuit that counts calls", () => {

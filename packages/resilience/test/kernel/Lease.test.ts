@@ -23,6 +23,11 @@ describe("tokens of a bucket taken ahead", () => {
     assert.strictEqual(taken(fresh, 21, 21).answer.retryAfter, -1)
   })
 
+  it("are asked for by a kernel with a name and a version of its own", () => {
+    assert.match(lease.id, /^[\w-]+@\d+$/)
+    assert.notStrictEqual(lease.id, tokenBucket.id)
+  })
+
   it.prop(
     "are a take of the bucket's, of what was taken",
     [int(0, 20), int(1, 21), int(0, 30), int(0, 3_000)],

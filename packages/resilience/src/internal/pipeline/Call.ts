@@ -26,7 +26,7 @@ import { maybeInTransaction, outsideTransactions } from "../transaction.ts"
 import { Admission, type Caller } from "./Admission.ts"
 import { backOff } from "./backOff.ts"
 import { begin, beginsNext } from "./begin.ts"
-import { observed } from "./observed.ts"
+import { attemptEnded, observed } from "./observed.ts"
 import { withTimer } from "./withTimer.ts"
 
 /** What a service composes: every part is optional. Times are milliseconds, `Infinity` for none. */
@@ -85,6 +85,8 @@ export const run = <A, E, R>(
     return maybeInTransaction(fiber) ? outsideTransactions(run) : run
   })
 
+const errorOf = (cause: Cause.Cause<unknown>): unknown => cause.reasons.find(Cause.isFailReason)?.error
+
 class Call<A, E, R> implements Caller {
   declare readonly pipeline: Pipeline
   declare readonly name: string
@@ -104,10 +106,11 @@ class Call<A, E, R> implements Caller {
   /** Of all attempts, where the last error is to be wrapped. */
   declare private errors: Array<unknown> | undefined
   declare private attempts: number
-  /** Whether the first attempt may be nothing but the effect itself: nobody watches it, nor the time that it takes. */
+  /** Whether the first attempt may be nothing but the effect itself: nobody watches the time that it takes. */
   declare readonly plain: boolean
-  /** Whether it was, and its failure is still to be caught where `begin` was called. */
-  declare private uncaught: boolean
+  /** Whether it was, and its end is still to be seen: by `caught`, or at the call's end. */
+  declare private unseen: boolean
+  declare private begunAt: number
   declare private started: boolean
   declare private timedOut: boolean
   /** The last timeout of this call's own: no function of the user knows it. */
@@ -131,8 +134,9 @@ class Call<A, E, R> implements Caller {
     this.options = options
     this.fiber = fiber
     this.sink = sinkOf(fiber)
-    this.plain = this.sink === undefined && Math.min(pipeline.timeout, pipeline.attemptTimeout) === Infinity
-    this.uncaught = false
+    this.plain = Math.min(pipeline.timeout, pipeline.attemptTimeout) === Infinity
+    this.unseen = false
+    this.begunAt = -1
     this.deadline = Infinity
     this.startedAt = -1
     this.admission = undefined
@@ -157,8 +161,15 @@ class Call<A, E, R> implements Caller {
 
   /** Whatever comes out of `begin`: of an attempt that has no handler of its own, or the end of all others. */
   caught(cause: Cause.Cause<E | PipelineError>): Effect.Effect<A, E | PipelineError, R> {
-    if (!this.uncaught) return Effect.failCause(cause)
+    if (!this.unseen) return Effect.failCause(cause)
+    this.see(Exit.failCause(cause))
     return this.failed(cause as Cause.Cause<E>, 1, this.pipeline.retry!) // nothing of ours fails in a plain attempt
+  }
+
+  /** A plain attempt has ended. */
+  private see(exit: Exit.Exit<unknown, unknown>): void {
+    this.unseen = false
+    if (this.sink !== undefined) attemptEnded(this.sink, this, 1, exit, this.begunAt, this.fiber)
   }
 
   private attempt(n: number, now: number): Effect.Effect<A, E | PipelineError, R> {
@@ -226,7 +237,8 @@ class Call<A, E, R> implements Caller {
     this.attempts = n
     // with the fiber's next operation the effect begins: what an interruption finds is that it has
     if (this.plain && n === 1 && beginsNext(this.fiber)) {
-      this.started = this.uncaught = true
+      this.started = this.unseen = true
+      if (this.sink !== undefined) this.begunAt = nowOf(this.fiber)
       return this.self
     }
     const timed = this.timed(attemptTimeout)
@@ -321,17 +333,14 @@ class Call<A, E, R> implements Caller {
   }
 
   private guard<B>(self: Effect.Effect<B>): Effect.Effect<B> {
-    return Effect.onExitPrimitive(self, (exit) => {
-      if (exit._tag === "Failure") this.broken = true
-      return undefined
-    })
+    return Effect.onExitPrimitive(self, (exit) => void (this.broken ||= exit._tag === "Failure"))
   }
 
   private outcomeOf(exit: Exit.Exit<A, E | PipelineError>): Outcome {
     if (this.broken || !this.started) return "ignored"
     if (exit._tag === "Failure") {
       if (Cause.hasInterruptsOnly(exit.cause)) return "ignored"
-      const error = exit.cause.reasons.find(Cause.isFailReason)?.error
+      const error = errorOf(exit.cause)
       if (error !== undefined && error === this.timeout) return "failure"
       if (isRejection(error)) return fromExit(exit)
       // this call's own: it wraps the exit of the last attempt
@@ -343,7 +352,7 @@ class Call<A, E, R> implements Caller {
 
   /** What a failure asks the circuit for, where there is one. */
   private hintOf(exit: Exit.Exit<unknown, unknown>): number {
-    const error = exit._tag === "Failure" ? exit.cause.reasons.find(Cause.isFailReason)?.error : undefined
+    const error = exit._tag === "Failure" ? errorOf(exit.cause) : undefined
     return error === undefined
       ? 0
       : this.ask(() => this.pipeline.circuit!.hintOf(error) ?? this.pipeline.retry?.hintOf(error) ?? 0)
@@ -366,10 +375,10 @@ class Call<A, E, R> implements Caller {
 
   end(exit: Exit.Exit<A, E | PipelineError>): Effect.Effect<void> | undefined {
     const { fiber, pipeline, sink } = this
+    if (this.unseen) this.see(exit)
     this.slot?.end("ignored", 0, true)
     const reported = this.report(exit)
     if (sink !== undefined) {
-      const ran = this.attempts > 0
       emit(
         sink,
         {
@@ -380,7 +389,7 @@ class Call<A, E, R> implements Caller {
           attempts: this.attempts,
           duration: this.startedAt < 0 ? 0 : nowOf(fiber) - this.startedAt,
           timedOut: this.timedOut,
-          rejected: !ran && exit._tag === "Failure" && isRejection(exit.cause.reasons.find(Cause.isFailReason)?.error)
+          rejected: this.attempts === 0 && exit._tag === "Failure" && isRejection(errorOf(exit.cause))
         },
         fiber
       )

@@ -19,6 +19,19 @@ const resultOf = (exit: Exit.Exit<unknown, unknown>): Ended["result"] => {
   return exit.cause.reasons.find(Cause.isFailReason)?.error instanceof TimeoutExceeded ? "timeout" : "failure"
 }
 
+export const attemptEnded = (
+  sink: Sink,
+  call: Caller,
+  attempt: number,
+  exit: Exit.Exit<unknown, unknown>,
+  begunAt: number,
+  fiber: Fiber.Fiber<unknown, unknown>
+): void => {
+  const { name: key, pipeline } = call
+  const duration = nowOf(fiber) - begunAt
+  emit(sink, { _tag: "AttemptEnded", service: pipeline.id, key, attempt, result: resultOf(exit), duration }, fiber)
+}
+
 export const observed = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   call: Caller,
@@ -27,10 +40,8 @@ export const observed = <A, E, R>(
   sink: Sink
 ): Effect.Effect<A, E, R> => {
   const begunAt = nowOf(fiber)
-  const { name: key, pipeline } = call
   return Effect.onExitPrimitive(self, (exit) => {
-    const duration = nowOf(fiber) - begunAt
-    emit(sink, { _tag: "AttemptEnded", service: pipeline.id, key, attempt, result: resultOf(exit), duration }, fiber)
+    attemptEnded(sink, call, attempt, exit, begunAt, fiber)
     return undefined
   })
 }
