@@ -32,6 +32,7 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -91,15 +92,24 @@ export const layer = (options: Options = {}): Layer.Layer<never> => {
   if (metrics) sinks.push(makeMetrics())
   if (spans) sinks.push(toSpan)
   if (logs) sinks.push(toLog)
-  return sinks.reduce<Layer.Layer<never>>((all, sink) => Layer.provideMerge(Event.layer(sink), all), Layer.empty)
+  if (sinks.length === 0) return Layer.empty
+  return Event.layer((event, fiber) => {
+    for (const sink of sinks) sink(event, fiber)
+  })
 }
 
 /** The series of one metric, each made once. Keeps as many as there are combinations of a service and its labels. */
 const family = <M>(build: (attributes: Metric.Metric.AttributeSet) => M, ...labels: ReadonlyArray<string>) => {
   const services = new Map<string, Map<string, M>>()
-  return (service: string, first = "", second = ""): M => {
-    let series = services.get(service)
-    if (series === undefined) services.set(service, (series = new Map()))
+  // calls of one service come in a row, and end alike
+  let service = ""
+  let series = new Map<string, M>()
+  return (of: string, first = "", second = ""): M => {
+    if (of !== service) {
+      service = of
+      series = services.get(of) ?? new Map<string, M>()
+      services.set(of, series)
+    }
     const id = second === "" ? first : `${first} ${second}`
     let metric = series.get(id)
     if (metric === undefined) {
@@ -127,6 +137,20 @@ const boundaries = Metric.boundariesFromIterable([
 const histogram = (name: string, description: string) =>
   family((attributes) => Metric.histogram(`resilience_${name}`, { description, attributes, boundaries }))
 
+let known: Context.Context<never> | undefined
+let narrowed: Context.Context<never>
+
+/** What a metric asks of a context, for one that it asks often: a reference that is not there takes two looks. */
+const metricContext = (context: Context.Context<never>): Context.Context<never> => {
+  if (context !== known) {
+    known = context
+    narrowed = Context.make(Metric.MetricRegistry, Context.get(context, Metric.MetricRegistry)).pipe(
+      Context.add(Metric.CurrentMetricAttributes, Context.get(context, Metric.CurrentMetricAttributes))
+    )
+  }
+  return narrowed
+}
+
 const makeMetrics = (): Event.Sink => {
   const calls = counter("calls_total", "Calls that ended", "outcome")
   const callDuration = histogram("call_duration_ms", "How long a call took, waits and backoff included")
@@ -139,8 +163,9 @@ const makeMetrics = (): Event.Sink => {
   const transitions = counter("circuit_transitions_total", "Moves of circuits", "from", "to")
   const circuits = gauge("circuits", "Circuits that are not closed", "state")
   const available = gauge("store_available", "Whether the store answers")
-  return (event, { context }) => {
+  return (event, fiber) => {
     const { service } = event
+    const context = metricContext(fiber.context)
     switch (event._tag) {
       case "Admitted":
         if (event.waited > 0) wait(service).updateUnsafe(event.waited, context)

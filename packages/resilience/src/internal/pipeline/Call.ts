@@ -136,9 +136,8 @@ class Call<A, E, R> implements Caller {
     this.sink = sinkOf(fiber)
     this.plain = Math.min(pipeline.timeout, pipeline.attemptTimeout) === Infinity
     this.unseen = false
-    this.begunAt = -1
     this.deadline = Infinity
-    this.startedAt = -1
+    this.startedAt = this.begunAt = -1
     this.admission = undefined
     this.pass = undefined
     this.slot = undefined
@@ -155,30 +154,30 @@ class Call<A, E, R> implements Caller {
 
   begin(): Effect.Effect<A, E | PipelineError, R> {
     this.startedAt = nowOf(this.fiber)
-    if (this.pipeline.timeout !== Infinity) this.deadline = this.startedAt + this.pipeline.timeout
+    this.deadline = this.startedAt + this.pipeline.timeout
     return this.attempt(1, this.startedAt)
   }
 
   /** Whatever comes out of `begin`: of an attempt that has no handler of its own, or the end of all others. */
   caught(cause: Cause.Cause<E | PipelineError>): Effect.Effect<A, E | PipelineError, R> {
     if (!this.unseen) return Effect.failCause(cause)
-    this.see(Exit.failCause(cause))
+    this.see(Exit.failCause(cause), nowOf(this.fiber))
     return this.failed(cause as Cause.Cause<E>, 1, this.pipeline.retry!) // nothing of ours fails in a plain attempt
   }
 
   /** A plain attempt has ended. */
-  private see(exit: Exit.Exit<unknown, unknown>): void {
+  private see(exit: Exit.Exit<unknown, unknown>, now: number): void {
     this.unseen = false
-    if (this.sink !== undefined) attemptEnded(this.sink, this, 1, exit, this.begunAt, this.fiber)
+    if (this.sink !== undefined) attemptEnded(this.sink, this, 1, exit, now - this.begunAt, this.fiber)
   }
 
   private attempt(n: number, now: number): Effect.Effect<A, E | PipelineError, R> {
     const { pipeline } = this
     const whole = this.admission === undefined || pipeline.perAttempt
-    if (!whole && pipeline.slots === undefined) return this.runAttempt(n)
+    if (!whole && pipeline.slots === undefined) return this.runAttempt(n, now)
     const admission = this.admissionFor(n, whole)
     const admitted = admission.request(now)
-    return admitted === Effect.void ? this.admitted(n, whole) : this.waiting(admitted, n, whole)
+    return admitted === Effect.void ? this.admitted(n, whole, now) : this.waiting(admitted, n, whole)
   }
 
   private waiting(
@@ -188,18 +187,18 @@ class Call<A, E, R> implements Caller {
   ): Effect.Effect<A, E | PipelineError, R> {
     return Effect.matchEffect(admitted, {
       onFailure: (error) => this.notAdmitted(error, n, whole),
-      onSuccess: () => this.admitted(n, whole)
+      onSuccess: () => this.admitted(n, whole, nowOf(this.fiber))
     })
   }
 
-  private admitted(n: number, whole: boolean): Effect.Effect<A, E | PipelineError, R> {
+  private admitted(n: number, whole: boolean, now: number): Effect.Effect<A, E | PipelineError, R> {
     // while a further attempt waits for its slot, the circuit that admitted the call may move
-    return !whole && this.moved() ? this.lastExit! : this.runAttempt(n)
+    return !whole && this.moved(now) ? this.lastExit! : this.runAttempt(n, now)
   }
 
   /** Whether the circuit has left the generation that admitted the call. */
-  private moved(): boolean {
-    return this.pass?.left(nowOf(this.fiber), this.sink) === true
+  private moved(now: number): boolean {
+    return this.pass?.left(now, this.sink) === true
   }
 
   private admissionFor(n: number, whole: boolean): Admission {
@@ -232,25 +231,25 @@ class Call<A, E, R> implements Caller {
     return n < retry.maxAttempts ? this.again(exit, error, n) : this.exhausted(exit)
   }
 
-  private runAttempt(n: number): Effect.Effect<A, E | PipelineError, R> {
+  private runAttempt(n: number, now: number): Effect.Effect<A, E | PipelineError, R> {
     const { attemptTimeout, retry } = this.pipeline
     this.attempts = n
     // with the fiber's next operation the effect begins: what an interruption finds is that it has
     if (this.plain && n === 1 && beginsNext(this.fiber)) {
       this.started = this.unseen = true
-      if (this.sink !== undefined) this.begunAt = nowOf(this.fiber)
+      this.begunAt = now
       return this.self
     }
-    const timed = this.timed(attemptTimeout)
-    const seen = this.sink === undefined ? timed : observed(timed, this, n, this.fiber, this.sink)
+    const timed = this.timed(attemptTimeout, now)
+    const seen = this.sink === undefined ? timed : observed(timed, this, n, now, this.fiber, this.sink)
     return retry === undefined ? seen : Effect.catchCause(seen, (cause) => this.failed(cause, n, retry))
   }
 
-  private timed(attemptTimeout: number): Effect.Effect<A, E | TimeoutExceeded, R> {
+  private timed(attemptTimeout: number, now: number): Effect.Effect<A, E | TimeoutExceeded, R> {
     const onBegin = () => {
       this.started = true
     }
-    const left = this.deadline === Infinity ? Infinity : this.deadline - nowOf(this.fiber)
+    const left = this.deadline - now
     const millis = Math.min(attemptTimeout, left)
     return millis === Infinity
       ? begin(this.self, onBegin)
@@ -304,7 +303,7 @@ class Call<A, E, R> implements Caller {
     n: number
   ): Effect.Effect<A, E | PipelineError, R> {
     const { fiber, pipeline, sink } = this
-    if (this.moved()) return exit
+    if (this.moved(nowOf(fiber))) return exit
     this.driver ??= pipeline.retry!.driver()
     const draw = () => fiber.getRef(Random.Random).nextDoubleUnsafe()
     const delay = this.ask(() => this.driver!.next(error, n, nowOf(fiber), draw))
@@ -315,8 +314,9 @@ class Call<A, E, R> implements Caller {
       }
       const left = this.deadline - nowOf(fiber)
       return Effect.flatMap(backOff(fiber, Math.min(delay, left), this.pass), () => {
-        if (this.moved()) return exit
-        return delay >= left ? Effect.fail(this.timeoutOf(true)) : this.attempt(n + 1, nowOf(fiber))
+        const now = nowOf(fiber)
+        if (this.moved(now)) return exit
+        return delay >= left ? Effect.fail(this.timeoutOf(true)) : this.attempt(n + 1, now)
       })
     }
     return Effect.isEffect(delay) ? Effect.flatMap(this.guard(delay), after) : after(delay)
@@ -375,7 +375,8 @@ class Call<A, E, R> implements Caller {
 
   end(exit: Exit.Exit<A, E | PipelineError>): Effect.Effect<void> | undefined {
     const { fiber, pipeline, sink } = this
-    if (this.unseen) this.see(exit)
+    const now = sink === undefined ? 0 : nowOf(fiber)
+    if (this.unseen) this.see(exit, now)
     this.slot?.end("ignored", 0, true)
     const reported = this.report(exit)
     if (sink !== undefined) {
@@ -387,7 +388,7 @@ class Call<A, E, R> implements Caller {
           key: this.name,
           outcome: this.outcome ?? "ignored",
           attempts: this.attempts,
-          duration: this.startedAt < 0 ? 0 : nowOf(fiber) - this.startedAt,
+          duration: this.startedAt < 0 ? 0 : now - this.startedAt,
           timedOut: this.timedOut,
           rejected: this.attempts === 0 && exit._tag === "Failure" && isRejection(errorOf(exit.cause))
         },

@@ -24,11 +24,10 @@ export const attemptEnded = (
   call: Caller,
   attempt: number,
   exit: Exit.Exit<unknown, unknown>,
-  begunAt: number,
+  duration: number,
   fiber: Fiber.Fiber<unknown, unknown>
 ): void => {
   const { name: key, pipeline } = call
-  const duration = nowOf(fiber) - begunAt
   emit(sink, { _tag: "AttemptEnded", service: pipeline.id, key, attempt, result: resultOf(exit), duration }, fiber)
 }
 
@@ -36,12 +35,11 @@ export const observed = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   call: Caller,
   attempt: number,
+  begunAt: number,
   fiber: Fiber.Fiber<unknown, unknown>,
   sink: Sink
-): Effect.Effect<A, E, R> => {
-  const begunAt = nowOf(fiber)
-  return Effect.onExitPrimitive(self, (exit) => {
-    attemptEnded(sink, call, attempt, exit, begunAt, fiber)
+): Effect.Effect<A, E, R> =>
+  Effect.onExitPrimitive(self, (exit) => {
+    attemptEnded(sink, call, attempt, exit, nowOf(fiber) - begunAt, fiber)
     return undefined
   })
-}
