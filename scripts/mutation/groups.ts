@@ -9,13 +9,14 @@ const law = (...names: ReadonlyArray<string>) => names.map((name) => `laws/law${
 export const groups = {
   kernels: { sources: ["kernel/*.ts"], tests: ["kernel/*.test.ts"] },
   store: {
-    sources: ["internal/{memoryStore,memoryTable,heap,guardedStore,transaction}.ts"],
+    sources: ["internal/{memoryStore,memoryTable,heap,guardedStore,abandoned,transaction}.ts"],
     tests: [
       ...state(
         "transactions",
         "waiters",
         "layers",
         "outage",
+        "late",
         "localShare",
         "composedOnStore",
         "events",
@@ -35,6 +36,7 @@ export const groups = {
         "composedOnStore",
         "events",
         "circuitGate",
+        "admissions",
         "limitGate",
         "outcomes",
         "spread",

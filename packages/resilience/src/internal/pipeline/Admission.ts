@@ -113,7 +113,7 @@ export class Admission {
   }
 
   private requestElsewhere(blocked: boolean, now: number): Effect.Effect<void, Rejection | TimeoutExceeded> {
-    const { name, pipeline } = this.call
+    const { pipeline } = this.call
     if (blocked) {
       for (const step of this.steps) step.result = [NOT_ASKED, undefined]
       return this.refused(now)
@@ -124,11 +124,7 @@ export class Admission {
       this.slot = true
     }
     return Effect.flatMap(this.trip(now), (exit) => {
-      if (exit === undefined) {
-        this.releaseSlot()
-        this.leave()
-        return Effect.fail(new TimeoutExceeded({ key: name, scope: "call", timeoutMillis: pipeline.timeout }))
-      }
+      if (exit === undefined) return this.tooLate()
       if (exit._tag === "Failure") {
         this.releaseSlot()
         const error = exit.cause.reasons.find(Cause.isFailReason)?.error
@@ -164,10 +160,7 @@ export class Admission {
         resume(Effect.succeed(exit))
       })
       if (deadline !== Infinity && asked.pollUnsafe() === undefined) {
-        cancel = startTimer(fiber, Math.max(1, deadline - now), () => {
-          this.over = true
-          resume(Effect.succeed(undefined))
-        })
+        cancel = startTimer(fiber, Math.max(1, deadline - now), () => resume(Effect.succeed(undefined)))
       }
       return Effect.sync(() => cancel())
     })
@@ -212,15 +205,12 @@ export class Admission {
   private refused(now: number): Effect.Effect<void, Rejection | TimeoutExceeded> {
     const { entry, pass } = this
     const { deadline, name, pipeline } = this.call
-    const { slots, timeout } = pipeline
+    const { slots } = pipeline
     const answer = pass?.result?.[0]
-    if (pass !== undefined && answer?.allowed === false) return this.reject(pass.refusal(answer))
+    if (answer?.allowed === false) return this.reject(pass!.refusal(answer)) // whose answer it is
     const limit = entry?.assess(now, this.arrivedAt, deadline, this.waiter)
     const slot = slots?.assess(name, now, this.arrivedAt, deadline, this.waiter)
-    if (this.waiter !== undefined && now >= deadline) {
-      this.leave()
-      return Effect.fail(new TimeoutExceeded({ key: name, scope: "call", timeoutMillis: timeout }))
-    }
+    if (now >= deadline) return this.tooLate()
     if (limit?._tag === "Rejected") return this.reject(limit.rejection)
     if (slot?._tag === "Rejected") return this.reject(slot.rejection)
     const arrives = this.waiter === undefined
@@ -250,6 +240,12 @@ export class Admission {
     this.waiter?.leave(admitted)
     this.unwatch?.()
     this.unwatch = undefined
+  }
+
+  /** The call ends, and with it all that this has begun. */
+  private tooLate(): Effect.Effect<never, TimeoutExceeded> {
+    const { name: key, pipeline } = this.call
+    return Effect.fail(new TimeoutExceeded({ key, scope: "call", timeoutMillis: pipeline.timeout }))
   }
 
   private reject(rejection: Rejection): Effect.Effect<never, Rejection> {
