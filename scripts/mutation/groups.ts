@@ -23,7 +23,7 @@ export const groups = {
         "storeLaws",
         "races"
       ),
-      ...state("timers", "memory", "maxKeys", "forgetting", "cell")
+      ...state("heap", "timers", "memory", "maxKeys", "forgetting", "cell")
     ]
   },
   executor: {

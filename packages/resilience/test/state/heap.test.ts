@@ -1,0 +1,32 @@
+/** The heap behind timers and keys that may be forgotten. */
+import { assert, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { pop, push, remove, type Timed } from "../../src/internal/heap.ts"
+
+const times = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 })))
+
+it.prop(
+  "what is left comes out in the order of its times, whatever was taken out before",
+  [times, times],
+  ([ats, gone]) => {
+    const heap: Array<Timed> = []
+    const items = ats.map((at): Timed => ({ at, index: 0 }))
+    for (const item of items) push(heap, item)
+    const left = new Set(items)
+    for (const i of gone) {
+      const item = items[i]
+      if (item === undefined || !left.delete(item)) continue
+      remove(heap, item)
+    }
+    assert.deepStrictEqual(
+      Array.from(heap, ({ index }) => index),
+      Array.from(heap.keys())
+    )
+    const out: Array<number> = []
+    while (heap.length > 0) out.push(pop(heap).at)
+    assert.deepStrictEqual(
+      out,
+      Array.from(left, ({ at }) => at).toSorted((a, b) => a - b)
+    )
+  }
+)
