@@ -14,13 +14,15 @@ it.effect("a call that the store failed holds no slot while it backs off", () =>
   Effect.gen(function* () {
     const { layer, line } = yield* remote
     line.mode = "down"
+    const { events, record } = recorder()
     const { inspect, resilient } = yield* serviceOn(layer, {
       bulkhead: Bulkhead.policy({ maxConcurrent: 1 }),
       rateLimiter: RateLimiter.fixedWindow({ limit: 9, window: "1 hour" }),
       retry: again,
       store: { onError: "fail" }
     })
-    const call = yield* start(resilient(Effect.succeed(1), "a"))
+    const call = yield* start(record(resilient(Effect.succeed(1), "a")))
+    assert.deepInclude(events.find((event) => event._tag === "Rejected")?.rejection, { reason: "unavailable" })
     line.mode = "up"
     assert.strictEqual((yield* inspect("a")).bulkhead?.running, 0)
     assert.strictEqual(yield* resilient(Effect.succeed(2), "b"), 2)
@@ -140,5 +142,27 @@ it.effect("a call that began when the clock began took as long as any other", ()
       events.map((event) => ("duration" in event ? event.duration : undefined)),
       [undefined, 3_000, 3_000]
     )
+  })
+)
+
+it.effect("calls that are slow already are told to a circuit elsewhere before it is asked", () =>
+  Effect.gen(function* () {
+    const { layer } = yield* remote
+    const { resilient } = yield* serviceOn(layer, {
+      circuitBreaker: CircuitBreaker.policy({
+        tripPolicy: CircuitBreaker.slowCallRate({
+          slowAfter: "1 second",
+          threshold: 1,
+          window: { calls: 2 },
+          minimumCalls: 1
+        }),
+        openDuration: "1 minute"
+      })
+    })
+    const slow = yield* start(resilient(Effect.never, "a"))
+    yield* TestClock.adjust("2 seconds")
+    const error = yield* Effect.flip(resilient(Effect.succeed(1), "b"))
+    assert.strictEqual(error._tag, "CircuitOpen")
+    yield* Fiber.interrupt(slow)
   })
 )
