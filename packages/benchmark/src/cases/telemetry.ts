@@ -27,7 +27,7 @@ export const telemetry: Case = {
       effort,
       [inSyncFiberWith(ON, layer, () => call, one), inSyncFiber(OFF, () => call, one)],
       { [OFF]: 1.5 },
-      { ours: ON, known: { [OFF]: 2.4 } }
+      { ours: ON }
     )
     const heard = Effect.runSync(Metric.snapshot).some(({ id }) => id === "resilience_calls_total")
     if (!heard) throw new Error("telemetry was on, and heard nothing")
