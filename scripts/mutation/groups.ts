@@ -49,6 +49,7 @@ export const groups = {
       "Retry*.test.ts",
       "Event.test.ts",
       "badInput.test.ts",
+      "badInputMessages.test.ts",
       "regressions/*.test.ts",
       ...law("7*", "9*", "8*", "4*", "6*", "2-a*", "3*", "2-l*", "1*"),
       "models/*.test.ts",

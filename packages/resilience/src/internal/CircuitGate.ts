@@ -261,7 +261,6 @@ export class CircuitPass extends Step<CircuitSpace> {
   declare startedAt: number
   /** How many slow-call thresholds have counted this call already. */
   declare slowFed: number
-  declare private open: boolean
   /** In a store elsewhere, all this process knows of a circuit's moves is what its own calls are told. */
   declare private moved: boolean
   private unwatch: (() => void) | undefined = undefined
@@ -274,7 +273,6 @@ export class CircuitPass extends Step<CircuitSpace> {
     this.probe = 0
     this.startedAt = 0
     this.slowFed = 0
-    this.open = false
     this.moved = false
   }
 
@@ -284,7 +282,6 @@ export class CircuitPass extends Step<CircuitSpace> {
     this.generation = answer.generation
     this.probe = answer.probe
     this.startedAt = now
-    this.open = true
     gate.store.sync?.hold(this, now)
     gate.started(this)
     gate.observe(this.key, answer, sink, this.fiber)
@@ -314,10 +311,8 @@ export class CircuitPass extends Step<CircuitSpace> {
     return view(gate.spec.policy, state ?? breaker.initial(gate.spec.policy), now).generation !== this.generation
   }
 
-  /** Reports the outcome, once. */
+  /** Reports the outcome. Called once, and only if the call was admitted. */
   record(outcome: Outcome, retryAfter: number, sink: Sink | undefined): Effect.Effect<void> | undefined {
-    if (!this.open) return undefined
-    this.open = false
     const { gate } = this
     const sync = gate.store.sync
     // most calls succeed, and most circuits have nothing to forget by it: then there is nothing to tell, nor a time to ask for

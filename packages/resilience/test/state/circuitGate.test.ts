@@ -96,6 +96,29 @@ describe("openings that are drawn", () => {
   )
 })
 
+describe("the Random of a call", () => {
+  /** How often one call of a circuit with such openings asks for a number. */
+  const asked = Effect.fnUntraced(function* (openDuration: CircuitBreaker.Options["openDuration"]) {
+    const breaker = yield* CircuitBreaker.make(
+      CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration, maxOpenDuration: "1 minute" })
+    )
+    let draws = 0
+    const counting = { nextIntUnsafe: () => 0, nextDoubleUnsafe: () => (draws++, 0.5) }
+    yield* Effect.provideService(Effect.exit(breaker.execute(down)), Random.Random, counting)
+    return draws
+  })
+
+  it.effect("is left alone where openings are not drawn, and asked wherever one of them is", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* asked("1 second"), 0)
+      assert.strictEqual(yield* asked(Backoff.exponential({ base: 1, cap: "1 minute", jitter: "none" })), 0)
+      // the first lasts 1 ms whatever is drawn, those after it do not
+      assert.isAbove(yield* asked(Backoff.exponential({ base: 1, cap: "1 minute", jitter: "equal" })), 0)
+      assert.isAbove(yield* asked(Backoff.decorrelated({ base: 10, cap: "1 minute" })), 0)
+    })
+  )
+})
+
 describe("calls in flight that are slow", () => {
   const slow = (slowAfter: "1 second" | "3 seconds", minimumCalls: number) =>
     CircuitBreaker.slowCallRate({ slowAfter, threshold: 1, window: "1 minute", minimumCalls })
@@ -225,6 +248,15 @@ describe("what a process knows of a circuit", () => {
         for (let i = 0; i < 3; i++) assert.deepInclude((yield* breaker.state()).windows[1], { calls: 1, bad: 1 })
       }))
 
+    test("hears of a call that hangs from one that ends", (breaker) =>
+      Effect.gen(function* () {
+        yield* begin(Effect.never)
+        yield* TestClock.adjust("800 millis")
+        yield* begin(Effect.sleep("500 millis"))
+        yield* TestClock.adjust("500 millis")
+        assert.deepInclude((yield* breaker.state()).windows[1], { calls: 2, bad: 1 })
+      }))
+
     test("does not move when another call succeeds: who backs off tries again", () =>
       Effect.gen(function* () {
         let attempts = 0
@@ -257,6 +289,27 @@ describe("a circuit that is looked at", () => {
     })
   )
 })
+
+it.effect("its state is kept under the name of its service", () =>
+  Effect.gen(function* () {
+    const memory = yield* Store
+    const names = new Set<string>()
+    const noting: Store["Service"] = {
+      ...memory,
+      sync: undefined,
+      commit: (steps) => {
+        for (const { space } of steps) names.add(space.name)
+        return memory.commit(steps)
+      }
+    }
+    const policy = CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 minute" })
+    const { resilient } = yield* Resilience.makeFromStore("app/Api", { circuitBreaker: policy }).pipe(
+      Effect.provideService(Store, noting)
+    )
+    yield* resilient(Effect.void, "a")
+    assert.deepStrictEqual(Array.from(names), ["app/Api/circuitBreaker"])
+  }).pipe(Effect.provide(layerMemory))
+)
 
 describe("a store elsewhere that has no room for a report", () => {
   it.effect("is none of the call's business", () =>

@@ -2,7 +2,7 @@
  * The timers of calls: they come at their time and in its order, and share one sleep.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Clock, Effect, Schema } from "effect"
+import { Arbitrary, Clock, Effect, Exit, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { pop, push, remove, type Timed } from "../../src/internal/heap.ts"
 import { nowOf } from "../../src/internal/time.ts"
@@ -11,17 +11,17 @@ import { startTimer } from "../../src/internal/timers.ts"
 const int = (minimum: number, maximum: number) =>
   Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
 
-/** Runs with a clock that counts the sleeps that go on. */
+/** Runs with a clock that counts the sleeps that go on, and what went wrong in the fibers that slept. */
 const counted = <A, E, R>(
   test: (
-    sleeps: { live: number; begun: number },
+    sleeps: { live: number; begun: number; died: number },
     adjust: (millis: number) => Effect.Effect<void>
   ) => Effect.Effect<A, E, R>
 ) =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const adjust = (millis: number) => Effect.provideService(TestClock.adjust(millis), Clock.Clock, clock)
-    const sleeps = { live: 0, begun: 0 }
+    const sleeps = { live: 0, begun: 0, died: 0 }
     const counting: Clock.Clock = {
       currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
       currentTimeMillis: clock.currentTimeMillis,
@@ -30,9 +30,12 @@ const counted = <A, E, R>(
       monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
       monotonicTimeNanos: clock.monotonicTimeNanos,
       sleep: (duration) =>
-        Effect.suspend(() => {
+        Effect.withFiber((fiber) => {
           sleeps.live++
           sleeps.begun++
+          fiber.addObserver((exit) => {
+            if (Exit.hasDies(exit)) sleeps.died++
+          })
           return Effect.ensuring(
             clock.sleep(duration),
             Effect.sync(() => sleeps.live--)
@@ -76,14 +79,14 @@ describe("timers", () => {
       Effect.gen(function* () {
         let told = 0
         const first = yield* start(1_000, () => told++)
-        const others = yield* Effect.forEach([2_000, 3_000, 1_500], (millis) => start(millis, () => told++))
-        assert.deepStrictEqual(sleeps, { live: 1, begun: 1 })
+        const others = yield* Effect.forEach([2_000, 1_000, 3_000, 1_500], (millis) => start(millis, () => told++))
+        assert.deepInclude(sleeps, { live: 1, begun: 1 })
         for (const cancel of [first, ...others]) cancel()
         const last = yield* start(5_000, () => told++)
         yield* Effect.yieldNow
-        assert.deepStrictEqual(sleeps, { live: 1, begun: 1 }, "taken over")
+        assert.deepInclude(sleeps, { live: 1, begun: 1 }, "taken over")
         yield* adjust(1_000)
-        assert.deepStrictEqual(sleeps, { live: 1, begun: 2 }, "slept again")
+        assert.deepInclude(sleeps, { live: 1, begun: 2 }, "slept again")
         last()
         assert.strictEqual(sleeps.live, 1)
         yield* Effect.yieldNow
@@ -93,7 +96,7 @@ describe("timers", () => {
         yield* start(3, () => told++)
         assert.strictEqual(sleeps.live, 1, "an earlier one takes the place of the later")
         yield* adjust(10)
-        assert.deepStrictEqual([told, sleeps.live], [2, 0])
+        assert.deepStrictEqual([told, sleeps], [2, { live: 0, begun: 5, died: 0 }])
       })
     )
   )

@@ -26,9 +26,7 @@ export const backOff = (
       resume(Effect.void)
     }
     // from the dispatcher: a circuit moves inside a commit of another call
-    const onMove = () => {
-      if (pass.left(nowOf(fiber), undefined)) fiber.currentDispatcher.scheduleTask(done, 0)
-    }
+    const onMove = () => fiber.currentDispatcher.scheduleTask(done, 0)
     const unwatch = pass.gate.watch(pass, onMove, nowOf(fiber))
     const cancel = startTimer(fiber, millis, done)
     const stop = () => {

@@ -65,7 +65,7 @@ const restOf = (policies: RestOptions, retry: Retry.Policy<never, Retry.OnExhaus
 }
 
 const policyOf = (parameter: string, value: { readonly _tag: string } | undefined, tags: ReadonlyArray<string>) => {
-  const is = value === undefined || (typeof value === "object" && value !== null && tags.includes(value._tag))
+  const is = value === undefined || (value !== null && tags.includes(value._tag))
   return such(module, parameter, value, is, `made by its module: ${tags.join(", ")}`)
 }
 
@@ -149,11 +149,13 @@ export const composeServices = (id: string, services: ReadonlyArray<AnyService>,
       continue
     }
     stores.push(gate.store)
-    once(
-      gate.kind === "circuit" ? "CircuitBreaker" : "RateLimiter",
-      gate.kind === "circuit" ? pipeline.circuit : pipeline.limits
-    )
-    pipeline = gate.kind === "circuit" ? { ...pipeline, circuit: gate } : { ...pipeline, limits: gate }
+    if (gate.kind === "circuit") {
+      once("CircuitBreaker", pipeline.circuit)
+      pipeline = { ...pipeline, circuit: gate }
+    } else {
+      once("RateLimiter", pipeline.limits)
+      pipeline = { ...pipeline, limits: gate }
+    }
   }
   const store = stores.length === 0 ? memory : common(stores, id)
   if (store === undefined) return refuse("store", "must be one: an admission is one step")
