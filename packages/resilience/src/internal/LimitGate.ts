@@ -69,7 +69,7 @@ class Member {
       policy,
       keys,
       lease,
-      spread: lease !== undefined,
+      spread: true, // what is leased, is; the gate says it of what is taken together
       scale: scale as LimitSpace["scale"] // of this very policy
     }
   }
@@ -135,24 +135,19 @@ class Member {
       const state: unknown = this.store.sync.read(this.space, place.key)
       forecast = { state: state === undefined ? this.space.kernel.initial(this.space.policy) : state, at: now }
       for (let waiter = place.queue.head; waiter !== undefined; waiter = waiter.next) {
-        if (waiter.set === set) forecast = this.letThrough(forecast, waiter.cost)
+        if (waiter.set === set) forecast = this.letThrough(forecast, waiter.cost, now)
       }
     }
-    if (forecast.at < now) forecast = { state: forecast.state, at: now }
-    const next = this.letThrough(forecast, cost)
+    const next = this.letThrough(forecast, cost, now)
     return { wait: next.at - now, forecast: next }
   }
 
-  private letThrough(from: Forecast, cost: number): Forecast {
+  private letThrough(from: Forecast, cost: number, now: number): Forecast {
     const { kernel, policy } = this.space
     const input = { op: "take", cost } as const
-    let at = from.at
-    let [answer, state] = kernel.step(policy, from.state, input, at)
-    if (!answer.allowed && answer.retryAfter !== NEVER) {
-      at += answer.retryAfter
-      ;[answer, state] = kernel.step(policy, from.state, input, at)
-    }
-    return { state, at }
+    let at = Math.max(from.at, now)
+    at += kernel.step(policy, from.state, input, at)[0].retryAfter
+    return { state: kernel.step(policy, from.state, input, at)[1], at }
   }
 }
 
@@ -246,8 +241,7 @@ export class LimitEntry {
         Effect.map(store.read(step.space, step.key), ({ now, state }) => {
           const { kernel, policy } = step.space
           step.result = kernel.step(policy, state ?? kernel.initial(policy), step.input, now)
-        }),
-      { discard: true }
+        })
     )
   }
 
@@ -293,7 +287,7 @@ export class LimitEntry {
           ? "limit"
           : waiter === undefined && place !== undefined && place.queue.size >= member.spec.maxQueued
             ? "queue-full"
-            : now + wait > until || (waiter !== undefined && now >= until)
+            : now + wait > until || now >= until
               ? "wait-too-long"
               : undefined
       refuse(reason ?? "limit", wait)
@@ -305,8 +299,9 @@ export class LimitEntry {
     }
     if (refused.length === 0) return undefined
     const rejection = this.reject(refused)
-    if (final || standAt === undefined) return { _tag: "Rejected", rejection }
-    const { member, step, wait, own, forecast } = standAt
+    const stands = final ? undefined : standAt
+    if (stands === undefined) return { _tag: "Rejected", rejection }
+    const { member, step, wait, own, forecast } = stands
     return {
       _tag: "Waits",
       wait,
@@ -315,11 +310,10 @@ export class LimitEntry {
       rejection,
       stand: (waiter) => {
         const place = member.placeOf(step, now)
-        const arrives = waiter.queue !== place.queue
-        const last = place.queue.tail === undefined || place.queue.tail.order < waiter.order
         place.queue.stand(waiter, now + own)
-        if (arrives && last && forecast !== undefined) place.forecasts.set(waiter.set, forecast)
-        else if (arrives) place.forecasts.clear()
+        // a newcomer is the last; who comes over from another queue, or asked in vain, was not foreseen
+        if (forecast === undefined) place.forecasts.clear()
+        else place.forecasts.set(waiter.set, forecast)
       }
     }
   }
@@ -344,7 +338,7 @@ export class LimitEntry {
       if (this.gate.resets.since(this.resets, step.key, i)) return
       // a key that was evicted: what its next life took is not this call's
       if (this.gate.store.sync?.isKept(step) === false) return
-      const refund = new Step(step.space, step.key, { op: "refund", receipt: step.result?.[0].receipt })
+      const refund = new Step(step.space, step.key, { op: "refund", receipt: step.result![0].receipt })
       refund.place = step.place
       refunds.push(refund)
     })

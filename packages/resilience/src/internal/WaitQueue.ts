@@ -106,7 +106,6 @@ export class WaitQueue {
   }
 
   remove(waiter: Waiter, admitted = false): void {
-    if (waiter.queue !== this) return
     const wasHead = this.head === waiter
     if (waiter.previous === undefined) this.head = waiter.next
     else waiter.previous.next = waiter.next
@@ -131,7 +130,7 @@ export class WaitQueue {
 
   private arm(fiber: Fiber.Fiber<unknown, unknown>): void {
     const at = Math.min(this.retryAt, this.earliest)
-    if (this.timerAt <= at || this.head === undefined) return
+    if (this.timerAt <= at) return
     this.disarm()
     this.timerAt = at
     this.cancelTimer = startTimer(fiber, Math.max(1, at - nowOf(fiber)), () => this.onTime())
@@ -145,14 +144,15 @@ export class WaitQueue {
 
   private onTime(): void {
     // whoever set the timer may have gone, and an ended fiber knows no clock; without a waiter there is no timer
-    const { fiber } = this.head!
+    const head = this.head!
+    const { fiber } = head
     const now = nowOf(fiber)
     this.cancelTimer = undefined
     this.timerAt = Infinity
     const headIsDue = this.retryAt <= now
     if (headIsDue) {
       this.retryAt = Infinity
-      this.head?.wake()
+      head.wake()
     }
     if (this.earliest <= now) this.wakeDue(now, headIsDue)
     // a head that asks again either stands again, which sets the timer, or leaves, which wakes the next
