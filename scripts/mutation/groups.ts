@@ -38,6 +38,7 @@ export const groups = {
         "circuitGate",
         "admissions",
         "limitGate",
+        "line",
         "outcomes",
         "spread",
         "timers",

@@ -132,8 +132,8 @@ class Member {
     if (this.store.sync === undefined) return undefined
     let forecast = place.forecasts.get(set)
     if (forecast === undefined) {
-      const state: unknown = this.store.sync.read(this.space, place.key)
-      forecast = { state: state === undefined ? this.space.kernel.initial(this.space.policy) : state, at: now }
+      const { kernel, policy } = this.space
+      forecast = { state: this.store.sync.read(this.space, place.key) ?? kernel.initial(policy), at: now }
       for (let waiter = place.queue.head; waiter !== undefined; waiter = waiter.next) {
         if (waiter.set === set) forecast = this.letThrough(forecast, waiter.cost, now)
       }
@@ -235,13 +235,11 @@ export class LimitEntry {
   /** What the limits would say, in the transaction around it. Nothing is taken. */
   look() {
     const { store } = this.gate
-    return Effect.forEach(
-      this.steps,
-      (step) =>
-        Effect.map(store.read(step.space, step.key), ({ now, state }) => {
-          const { kernel, policy } = step.space
-          step.result = kernel.step(policy, state ?? kernel.initial(policy), step.input, now)
-        })
+    return Effect.forEach(this.steps, (step) =>
+      Effect.map(store.read(step.space, step.key), ({ now, state }) => {
+        const { kernel, policy } = step.space
+        step.result = kernel.step(policy, state ?? kernel.initial(policy), step.input, now)
+      })
     )
   }
 
@@ -310,10 +308,11 @@ export class LimitEntry {
       rejection,
       stand: (waiter) => {
         const place = member.placeOf(step, now)
+        const arrives = waiter.queue !== place.queue
         place.queue.stand(waiter, now + own)
-        // a newcomer is the last; who comes over from another queue, or asked in vain, was not foreseen
-        if (forecast === undefined) place.forecasts.clear()
-        else place.forecasts.set(waiter.set, forecast)
+        // a newcomer is the last; who comes over from another queue was not foreseen
+        if (forecast !== undefined) place.forecasts.set(waiter.set, forecast)
+        else if (arrives) place.forecasts.clear()
       }
     }
   }

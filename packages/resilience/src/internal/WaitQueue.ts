@@ -169,7 +169,7 @@ export class WaitQueue {
     for (let waiter = this.head; waiter !== undefined; waiter = waiter.next) {
       if (waiter.deadline > now) {
         this.earliest = Math.min(this.earliest, waiter.deadline)
-        if (headIsDue && waiter !== this.head) inFront.push(waiter)
+        if (headIsDue) inFront.push(waiter)
         continue
       }
       for (const older of inFront) older.wake()

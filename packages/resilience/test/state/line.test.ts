@@ -2,8 +2,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect } from "effect"
 import { World } from "effect-resilience-testing/World"
-import { RateLimiter } from "../../src/index.ts"
+import type { Event } from "../../src/Event.ts"
+import { CircuitBreaker, RateLimiter, Rejection } from "../../src/index.ts"
+import { tokenBucket } from "../../src/kernel/TokenBucket.ts"
+import type { Policies } from "../../src/Policies.ts"
 import { int } from "../kernel/laws.ts"
+import { arrive, type Caller } from "../laws/caller.ts"
+import { Stage } from "../laws/harness.ts"
+import { during, settle } from "./support.ts"
 
 const day = 86_400_000
 const MAX_WAITS = [day, day, 2_500] as const
@@ -20,7 +26,7 @@ class Line {
   readonly limiter: RateLimiter.RateLimiterService<string>
   private waiting: ReadonlyArray<{ readonly fiber: ReturnType<Line["arrive"]>["fiber"] }> = []
 
-  constructor(policy: RateLimiter.Policy<string>) {
+  constructor(policy: RateLimiter.Limit) {
     this.limiter = this.world.get(RateLimiter.make(policy))
   }
 
@@ -43,10 +49,10 @@ class Line {
     this.waiting = this.waiting.filter(({ fiber }) => fiber.pollUnsafe() === undefined)
     if (what < 12) this.waiting = [...this.waiting, this.arrive(1 + (n % 3), MAX_WAITS[what % 3]!)]
     else if (what < 15) this.waiting[n % this.waiting.length]?.fiber.interruptUnsafe()
-    else if (what === 15) world.get(this.limiter.reset("a"))
+    else if (what === 15) world.fork(this.limiter.reset("a"))
     else if (what === 16) world.get(this.limiter.allow("a", { cost: 1 + (n % 3) }))
     else world.advance(gap)
-    if (what !== 13) world.settle() // others meet who has not woken yet
+    if (n % 2 === 0) world.settle() // others meet who was woken, and has not asked yet
   }
 }
 
@@ -82,4 +88,177 @@ describe("what a newcomer is told on arrival", () => {
       { arbitrary: { runs: 200 } }
     )
   }
+
+  it.effect("costs no more to know behind a long line than behind a short one", () =>
+    Effect.sync(() => {
+      let steps = 0
+      const step: typeof tokenBucket.step = (...args) => (steps++, tokenBucket.step(...args))
+      const policy = { limit: 1, window: 1_000, burst: 1 }
+      const kernel = { ...tokenBucket, step }
+      const line = new Line(RateLimiter.fromKernel({ limit: 1, window: "1 second", kernel, policy, maxWait: day }))
+      for (let i = 0; i < 60; i++) {
+        line.world.advance(i % 5 === 0 ? 1_000 : 0) // the line grows, though some are let through
+        steps = 0
+        line.arrive(1, day)
+        assert.isAtMost(steps, 5)
+      }
+    })
+  )
+
+  it.effect("counts what a transaction has committed, also for whoever came while it was open", () =>
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(RateLimiter.tokenBucket({ limit: 1, window: "1 second", maxWait: day }))
+      const join = Effect.andThen(Effect.forkChild(limiter.acquire("a")), settle)
+      yield* limiter.acquire("a")
+      yield* join
+      yield* during(
+        (gap) => Effect.andThen(limiter.reset("a"), gap),
+        join // by what it can know, it is second
+      )
+      yield* settle
+      const { retryAfterMillis } = yield* Effect.flip(limiter.acquire("a", { maxWait: 1 }))
+      assert.strictEqual(retryAfterMillis, 2_000)
+    })
+  )
+
+  const bucket = (limit: number) => RateLimiter.tokenBucket({ limit, window: "1 second", burst: 4, maxWait: day })
+  const told = (stage: Stage, key: Record<string, string>) => {
+    const error = arrive(stage, { key, maxWait: 1 }).ended?.error
+    assert.instanceOf(error, Rejection.RateLimitExceeded)
+    return error.limits.map(({ limit, retryAfterMillis }) => [limit, retryAfterMillis])
+  }
+
+  it.effect("counts who came over from the line of another limit, there and not here", () =>
+    Effect.sync(() => {
+      const stage = new Stage({ rateLimiter: RateLimiter.every({ x: bucket(4), y: bucket(1) }) })
+      const key = { x: "a", y: "b" }
+      arrive(stage, { key: { x: "a", y: "other" }, cost: 4 })
+      const first = arrive(stage, { key })
+      arrive(stage, { key: { x: "other", y: "b" }, cost: 4 })
+      const after = [arrive(stage, { key }), arrive(stage, { key })]
+      assert.deepStrictEqual(told(stage, key), [
+        ["x", 500],
+        ["y", 3_000]
+      ])
+      stage.world.advance(250)
+      assert.deepStrictEqual(told(stage, key), [["y", 3_750]])
+      stage.world.runOut()
+      assert.deepStrictEqual(
+        [first, ...after].map(({ ranAt }) => ranAt),
+        [1_000, 2_000, 3_000]
+      )
+    })
+  )
+})
+
+/** A service whose store is asked, and counts how often. */
+const counted = (policies: Policies) => {
+  const asked = { times: 0 }
+  const stage = new Stage(policies, {
+    store: (memory) => ({
+      ...memory,
+      sync: { ...memory.sync!, commit: (...args) => (asked.times++, memory.sync!.commit(...args)) }
+    })
+  })
+  return { stage, asked }
+}
+const ends = (callers: ReadonlyArray<Caller>) => callers.map(({ ended }) => ended?.at)
+
+describe("a line", () => {
+  it.effect("asks each on arrival and in its turn, and has one timer", () =>
+    Effect.sync(() => {
+      const rateLimiter = RateLimiter.tokenBucket({ limit: 1, window: "1 second", maxWait: day })
+      const { asked, stage } = counted({ rateLimiter })
+      const callers = [1, 2, 3, 4, 5].map(() => arrive(stage))
+      assert.deepStrictEqual([asked.times, stage.world.slept], [5, 1])
+      callers[2]!.fiber.interruptUnsafe()
+      stage.world.settle()
+      assert.deepStrictEqual([asked.times, stage.world.slept], [5, 1], "who leaves the middle wakes nobody")
+      stage.world.advance(1_000)
+      assert.deepStrictEqual([asked.times, stage.world.slept], [7, 2], "one goes, the next asks when its turn is")
+      stage.world.runOut()
+      assert.deepStrictEqual(ends(callers), [0, 1_000, 0, 2_000, 3_000])
+      assert.deepStrictEqual([asked.times, stage.world.slept], [10, 3])
+    })
+  )
+
+  it.effect("asks who has no more time exactly then, and nobody else", () =>
+    Effect.sync(() => {
+      const user = RateLimiter.tokenBucket({ limit: 4, window: "4 seconds", maxWait: day })
+      const tenant = RateLimiter.fixedWindow({ limit: 9, window: "1 hour" })
+      const { asked, stage } = counted({ rateLimiter: RateLimiter.every({ user, tenant }) })
+      // of different key sets: none of them can know how long those before will take
+      const come = (tenant: string, cost: number, maxWait = day) =>
+        arrive(stage, { key: { user: "u", tenant }, cost, maxWait })
+      const callers = [come("a", 4), come("b", 4), come("c", 1), come("d", 1, 1_500), come("e", 1, 2_500)]
+      assert.strictEqual(asked.times, 5)
+      stage.world.advance(1_500)
+      assert.strictEqual(asked.times, 6)
+      stage.world.advance(1_000)
+      assert.strictEqual(asked.times, 7)
+      stage.world.runOut()
+      assert.deepStrictEqual(ends(callers), [0, 4_000, 5_000, 1_500, 2_500])
+      for (const late of callers.slice(3)) assert.deepInclude(late.ended!.error, { reason: "wait-too-long" })
+    })
+  )
+
+  it.effect("keeps the place of those who are woken before their turn", () =>
+    Effect.sync(() => {
+      const stage = new Stage({
+        rateLimiter: RateLimiter.tokenBucket({ limit: 1, window: "1 second", maxWait: day }),
+        circuitBreaker: CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(5), openDuration: "1 minute" })
+      })
+      const callers = [1, 1_000, 2_000, 3_000].map((maxWait) => arrive(stage, { maxWait }))
+      stage.world.advance(500)
+      const { circuit } = stage.service.pipeline
+      circuit!.moved(circuit!.keyOf(stage.key)) // a circuit that moves wakes all
+      stage.world.runOut()
+      assert.deepStrictEqual(
+        callers.map(({ ranAt }) => ranAt),
+        [0, 1_000, 2_000, 3_000]
+      )
+    })
+  )
+
+  for (const [first, second, where] of [
+    [1, 5, "second"],
+    [5, 1, "first"],
+    [5, 5, "first"]
+  ] as const) {
+    it.effect(`is that of the longest wait, of ${first} and ${second} seconds`, () =>
+      Effect.sync(() => {
+        const events: Array<Event> = []
+        const of = (seconds: number) =>
+          RateLimiter.fixedWindow({ limit: 1, window: `${seconds} seconds`, maxWait: "1 minute" })
+        const rateLimiter = RateLimiter.every({ first: of(first), second: of(second) })
+        const key = { first: "a", second: "a" }
+        const stage = new Stage({ rateLimiter }, { key, sink: (event) => void events.push(event) })
+        arrive(stage)
+        arrive(stage)
+        assert.deepInclude(
+          events.find(({ _tag }) => _tag === "Queued"),
+          { limit: where }
+        )
+        stage.world.runOut()
+      })
+    )
+  }
+})
+
+describe("resets", () => {
+  it.effect("are remembered key by key while there are not too many, and then as if all had been reset", () =>
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(RateLimiter.fixedWindow({ limit: 1, window: "1 hour" }))
+      const { resets } = limiter.gate
+      const before = resets.count
+      for (let i = 0; i < 1_024; i++) yield* limiter.reset(`${i}`)
+      assert.isTrue(resets.since(before, "7", 0))
+      assert.isFalse(resets.since(before, "a", 0))
+      yield* limiter.reset("one more")
+      assert.isTrue(resets.since(before, "a", 0))
+      const then = resets.count
+      yield* limiter.reset("and another")
+      assert.isFalse(resets.since(then, "a", 0), "it remembers anew")
+    })
+  )
 })
