@@ -137,6 +137,24 @@ describe("waiting", () => {
   )
 })
 
+describe("giving back", () => {
+  it.effect("is left out where the key was forgotten: what its next life took is not this call's", () =>
+    Effect.gen(function* () {
+      const { store } = yield* spied
+      const limiter = yield* limiterOn(store, RateLimiter.tokenBucket({ limit: 9, window: hour, maxKeys: 1 }))
+      const { gate } = limiter
+      const entry = gate.entry("a", 1)
+      entry.asks()
+      store.sync.commit(entry.steps, 0, true)
+      assert.strictEqual(entry.refunds().length, 1)
+      yield* limiter.acquire("b")
+      assert.strictEqual(entry.refunds().length, 0, "evicted")
+      yield* limiter.acquire("a")
+      assert.strictEqual(entry.refunds().length, 0, "another life")
+    })
+  )
+})
+
 describe("elsewhere", () => {
   it.effect("one who waits in the queue of this process goes first, whatever the store would say", () =>
     Effect.gen(function* () {

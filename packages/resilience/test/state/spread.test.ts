@@ -58,4 +58,14 @@ describe("a store of several machines may spread a service by key", () => {
       assert.deepStrictEqual(yield* asked({ rateLimiter: two }, { user: "ada" }), several)
     })
   )
+
+  it.effect("what is leased is taken alone, whatever else a call asks", () =>
+    Effect.gen(function* () {
+      const lease = { duration: "10 millis", share: 2 } as const
+      const user = RateLimiter.tokenBucket({ limit: 9, window: "1 second", lease })
+      const own = { spread: [true], keys: ["ada", ""] }
+      const two = every({ user, global: shared(limit) })
+      assert.deepStrictEqual(yield* asked({ rateLimiter: two }, { user: "ada" }), own)
+    })
+  )
 })

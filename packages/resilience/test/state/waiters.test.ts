@@ -30,6 +30,24 @@ describe("a transaction beside a waiter", () => {
     })
   )
 
+  it.effect("is told what every limit says, also of those where nobody waits", () =>
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(RateLimiter.every({ x: policy, y: policy }))
+      yield* limiter.acquire({ x: "a", y: "a" }, { cost: 4 })
+      const waiter = yield* Effect.forkChild(limiter.acquire({ x: "a", y: "other" }, { cost: 2 }))
+      yield* settle
+      const { limits } = yield* Effect.flip(Effect.tx(limiter.acquire({ x: "a", y: "a" })))
+      assert.deepStrictEqual(
+        limits.map(({ limit, retryAfterMillis }) => [limit, retryAfterMillis]),
+        [
+          ["x", 1_000],
+          ["y", 1_000]
+        ]
+      )
+      yield* Fiber.interrupt(waiter)
+    })
+  )
+
   for (const [what, reset] of [
     ["the key", "a"],
     ["every key", undefined]
