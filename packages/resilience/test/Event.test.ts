@@ -20,6 +20,19 @@ const broken: Event.Sink = (event) => {
 }
 
 describe("sinks", () => {
+  it.effect("where there is none, a circuit that opens is not spoken of", () =>
+    Effect.gen(function* () {
+      const heard: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void heard.push(message))
+      const breaker = yield* CircuitBreaker.make(
+        CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 minute" })
+      )
+      yield* Effect.exit(breaker.execute(Effect.fail("down"))).pipe(Effect.provide(Logger.layer([logger])))
+      assert.strictEqual((yield* breaker.state()).state, "Open")
+      assert.deepStrictEqual(heard, [])
+    })
+  )
+
   it.effect("two compose, whichever way the one is provided to the other", () =>
     Effect.gen(function* () {
       const [outer, inner] = [recorder(), recorder()]

@@ -209,7 +209,7 @@ export class CircuitGate {
   /** A report to the store of this process. */
   tell(step: Step<CircuitSpace>, now: number, sink: Sink | undefined, fiber: AnyFiber): void {
     this.store.sync!.commit([step], now)
-    if (step.result !== undefined) this.observe(step.key, step.result[0], sink, fiber)
+    this.observe(step.key, step.result![0], sink, fiber) // a circuit always has room: its keys evict each other
   }
 
   feed(circuit: string, now: number, sink: Sink | undefined, fiber: AnyFiber): Effect.Effect<void> | undefined {
@@ -337,7 +337,7 @@ export class CircuitPass extends Step<CircuitSpace> {
       // what the reply tells of the circuit is still for this call to hear
       const sent = Effect.ensuring(
         gate.send(this, sink, this.fiber),
-        Effect.sync(() => this.unwatch?.())
+        Effect.sync(() => this.unwatch!())
       )
       return fed === undefined ? sent : Effect.andThen(fed, sent)
     }

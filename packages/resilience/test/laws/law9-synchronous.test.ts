@@ -87,12 +87,26 @@ describe("law 9: Effect.runSync", () => {
     assert.deepStrictEqual(exit, Exit.succeed("RateLimitExceeded"))
   })
 
-  it("runs a body of many operations under a timer", () => {
-    const many = Effect.forEach(
-      Array.from({ length: 5_000 }, (_, i) => i),
-      (i) => Effect.succeed(i),
-      { discard: true }
+  const many = Effect.forEach(
+    Array.from({ length: 5_000 }, (_, i) => i),
+    (i) => Effect.succeed(i),
+    { discard: true }
+  )
+
+  it("lets others run while a body of many operations runs under a timer", () => {
+    const exit = sync(
+      2048,
+      Effect.gen(function* () {
+        let ran = false
+        yield* Effect.forkChild(Effect.sync(() => (ran = true)))
+        const seen = Effect.sync(() => ran)
+        return [yield* seen, yield* Whole.resilient(Effect.andThen(many, seen), key)]
+      })
     )
+    assert.deepStrictEqual(exit, Exit.succeed([false, true]))
+  })
+
+  it("runs a body of many operations under a timer", () => {
     assert.deepStrictEqual(sync(2048, Whole.resilient(Effect.as(many, "done"), key)), Exit.succeed("done"))
   })
 })
