@@ -149,6 +149,25 @@ describe("what a newcomer is told on arrival", () => {
       )
     })
   )
+
+  it.effect("does not count who has just gone over to another line", () =>
+    Effect.sync(() => {
+      const stage = new Stage({ rateLimiter: RateLimiter.every({ x: bucket(4), y: bucket(1) }) })
+      const key = { x: "a", y: "b" }
+      arrive(stage, { key: { x: "a", y: "other" }, cost: 4 })
+      arrive(stage, { key })
+      arrive(stage, { key })
+      arrive(stage, { key: { x: "other", y: "b" }, cost: 4 })
+      const queued = () => stage.service.pipeline.limits!.members.map(({ places }) => places.size)
+      while (queued()[1] === 0) stage.world.turn()
+      assert.deepStrictEqual([stage.world.elapsed, queued()], [250, [1, 1]], "one has gone, and one has not asked yet")
+      assert.deepStrictEqual(told(stage, key), [
+        ["x", 250],
+        ["y", 1_750]
+      ])
+      stage.world.runOut()
+    })
+  )
 })
 
 /** A service whose store is asked, and counts how often. */
