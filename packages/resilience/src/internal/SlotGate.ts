@@ -12,7 +12,7 @@ export interface SlotSpec {
 
 export type SlotRefusal =
   | { readonly _tag: "Rejected"; readonly rejection: BulkheadFull }
-  | { readonly _tag: "Waits"; readonly deadline: number; readonly rejection: BulkheadFull }
+  | { readonly _tag: "Waits"; readonly deadline: number }
 
 export class SlotGate {
   readonly kind = "slots"
@@ -58,6 +58,6 @@ export class SlotGate {
     if (maxWait === 0) return rejects("full")
     if (waiter === undefined && this.queue.size >= maxQueued) return rejects("queue-full")
     if (now >= deadline) return rejects("wait-too-long")
-    return { _tag: "Waits", deadline, rejection: new BulkheadFull({ key, reason: "wait-too-long" }) }
+    return { _tag: "Waits", deadline }
   }
 }
