@@ -69,7 +69,7 @@ export class CircuitGate {
     this.slowAfter = spec.policy.trips
       .flatMap((trip) => (trip.kind === "rate" && trip.slowAfter > 0 ? [trip.slowAfter] : []))
       .sort((a, b) => a - b)
-    this.jittered = spec.policy.openGrowth > 0 || spec.policy.openLow.some((low, i) => low !== spec.policy.openHigh[i])
+    this.jittered = spec.policy.openLow.some((low, i) => low !== spec.policy.openHigh[i])
   }
 
   /** Which part of a call's key it looks at, in one word: `""` for none, `"key"` for all of it. */

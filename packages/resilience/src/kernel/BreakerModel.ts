@@ -33,8 +33,8 @@ export type Trip =
  * The numbers of a circuit, with 1 <= `required` <= `permitted`.
  *
  * The n-th opening in a row lasts between `openLow[n]` and `openHigh[n]`, both included; the last entry repeats. With
- * `openGrowth` above 0, every opening but the first lasts at most min(`openCap`, `openGrowth` * the one before) instead
- * of `openHigh[n]`. A failure's `retryAfter` makes an opening longer, up to `openCap`.
+ * `openGrowth` above 0, every opening but the first lasts at most `openGrowth` * the one before, up to the last entry of
+ * `openHigh`, instead of `openHigh[n]`. A failure's `retryAfter` makes an opening longer, up to `openCap`.
  *
  * While half-open, `permitted` probes are let through, and `required` successes close. A probe that is silent for
  * `lease` ms has failed; 0 means as long as the opening before, and at least a minute.

@@ -67,7 +67,8 @@ const openTime = (policy: BreakerPolicy, state: BreakerState, retryAfter: number
   const low = policy.openLow[Math.min(state.openings, policy.openLow.length - 1)] ?? 1
   const listed = policy.openHigh[Math.min(state.openings, policy.openHigh.length - 1)] ?? low
   const grows = policy.openGrowth > 0 && state.openings > 0
-  const high = grows ? Math.min(policy.openCap, Math.floor(policy.openGrowth * state.openFor)) : listed
+  const longest = policy.openHigh[policy.openHigh.length - 1] ?? low
+  const high = grows ? Math.min(longest, Math.floor(policy.openGrowth * state.openFor)) : listed
   const drawn = low + Math.floor((draw * (Math.max(0, high - low) + 1)) / DRAWS)
   return Math.max(1, drawn, Math.min(retryAfter, policy.openCap))
 }

@@ -221,7 +221,7 @@ describe("openings", () => {
 
   it("a growing opening is drawn up to a multiple of the one before, and capped", () => {
     const last = Lives.DRAWS - 1
-    const growing = { openLow: [10], openHigh: [30], openGrowth: 3, openCap: 100 }
+    const growing = { openLow: [10], openHigh: [30, 100], openGrowth: 3, openCap: 500 }
     assert.deepEqual(lengths(growing, [last, last, last, 0, last]), [30, 90, 100, 10, 30])
   })
 

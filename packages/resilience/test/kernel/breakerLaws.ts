@@ -52,7 +52,7 @@ export const movesLegally: Law = (policy, commands) => {
       if (move.to === "Open") {
         const low = policy.openLow[Math.min(openings, policy.openLow.length - 1)] ?? 0
         const listed = policy.openHigh[Math.min(openings, policy.openHigh.length - 1)] ?? 0
-        const grown = Math.min(policy.openCap, policy.openGrowth * previous)
+        const grown = Math.min(policy.openHigh.at(-1) ?? 0, policy.openGrowth * previous)
         const high = Math.max(1, low, policy.openGrowth > 0 && openings > 0 ? grown : listed)
         const told =
           input.op === "record" && move === answer.transitions.at(-1) ? Math.min(input.retryAfter, policy.openCap) : 0

@@ -223,7 +223,8 @@ local function openTime(policy, state, retryAfter, draw)
  local low = policy.openLow[min(state.openings, #policy.openLow - 1) + 1] or 1
  local listed = policy.openHigh[min(state.openings, #policy.openHigh - 1) + 1] or low
  local grows = policy.openGrowth > 0 and state.openings > 0
- local high = grows and min(policy.openCap, floor(policy.openGrowth * state.openFor)) or listed
+ local longest = policy.openHigh[#policy.openHigh] or low
+ local high = grows and min(longest, floor(policy.openGrowth * state.openFor)) or listed
  local drawn = low + floor(draw * (max(0, high - low) + 1) / DRAWS)
  return max(1, drawn, (policy.openCap < retryAfter and policy.openCap or retryAfter))
 end
