@@ -282,7 +282,7 @@ describe.skipIf(missing !== undefined)(`leased limits${skipped}`, () => {
     })
   )
 
-  it.live("fail as any call does where the server is away", () =>
+  it.live("fail like every other call where the server is away", () =>
     Effect.gen(function* () {
       const server = yield* startRedis()
       const { resilient } = yield* Effect.provide(

@@ -90,8 +90,8 @@ export const layer = (options: Options = {}): Layer.Layer<never> => {
   const { logs = true, metrics = true, spans = true } = options
   const sinks: Array<Event.Sink> = []
   if (metrics) sinks.push(makeMetrics())
-  if (spans) sinks.push(toSpan)
   if (logs) sinks.push(toLog)
+  if (spans) sinks.push(toSpan) // last: a tracer is somebody else's, and what it throws ends the row
   if (sinks.length === 0) return Layer.empty
   return Event.layer((event, fiber) => {
     for (const sink of sinks) sink(event, fiber)

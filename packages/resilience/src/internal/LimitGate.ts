@@ -145,7 +145,7 @@ class Member {
   private letThrough(from: Forecast, cost: number, now: number): Forecast {
     const { kernel, policy } = this.space
     const input = { op: "take", cost } as const
-    let at = Math.max(from.at, now)
+    let at = Math.max(from.at, now) // whoever stands in line can be let through at some time
     at += kernel.step(policy, from.state, input, at)[0].retryAfter
     return { state: kernel.step(policy, from.state, input, at)[1], at }
   }

@@ -17,6 +17,7 @@ import { isRejection, type Rejection, RetryExhausted, TimeoutExceeded } from "..
 import type { Driver, OnExhausted, Policy } from "../../Retry.ts"
 import type { Store } from "../../Store.ts"
 import type { CircuitGate, CircuitPass } from "../CircuitGate.ts"
+import { errorOf } from "../errorOf.ts"
 import { emit, sinkOf } from "../events.ts"
 import { type Key, nameOf } from "../key.ts"
 import type { LimitGate } from "../LimitGate.ts"
@@ -84,8 +85,6 @@ export const run = <A, E, R>(
     const run = Effect.onExitPrimitive(caught, (exit) => call.end(exit))
     return maybeInTransaction(fiber) ? outsideTransactions(run) : run
   })
-
-const errorOf = (cause: Cause.Cause<unknown>): unknown => cause.reasons.find(Cause.isFailReason)?.error
 
 class Call<A, E, R> implements Caller {
   declare readonly pipeline: Pipeline

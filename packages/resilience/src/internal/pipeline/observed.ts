@@ -7,6 +7,7 @@ import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Event, Sink } from "../../Event.ts"
 import { TimeoutExceeded } from "../../Rejection.ts"
+import { errorOf } from "../errorOf.ts"
 import { emit } from "../events.ts"
 import { nowOf } from "../time.ts"
 import type { Caller } from "./Admission.ts"
@@ -16,7 +17,7 @@ type Ended = Extract<Event, { readonly _tag: "AttemptEnded" }>
 const resultOf = (exit: Exit.Exit<unknown, unknown>): Ended["result"] => {
   if (exit._tag === "Success") return "success"
   if (Cause.hasInterruptsOnly(exit.cause)) return "interrupt"
-  return exit.cause.reasons.find(Cause.isFailReason)?.error instanceof TimeoutExceeded ? "timeout" : "failure"
+  return errorOf(exit.cause) instanceof TimeoutExceeded ? "timeout" : "failure"
 }
 
 export const attemptEnded = (
