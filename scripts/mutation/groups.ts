@@ -32,6 +32,7 @@ export const groups = {
       ...state(
         "layers",
         "outage",
+        "late",
         "localShare",
         "composedOnStore",
         "events",

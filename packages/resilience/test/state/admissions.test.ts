@@ -166,3 +166,68 @@ it.effect("calls that are slow already are told to a circuit elsewhere before it
     yield* Fiber.interrupt(slow)
   })
 )
+
+const leavesInMidTrip = <A, E>(self: Effect.Effect<A, E>) =>
+  Effect.gen(function* () {
+    const call = yield* start(self)
+    yield* TestClock.adjust(30)
+    yield* Fiber.interrupt(call)
+  })
+
+it.effect("what a call gives back that left in mid-trip wakes who waits for it", () =>
+  Effect.gen(function* () {
+    const { layer, line } = yield* remote
+    line.mode = "slow"
+    const { resilient } = yield* serviceOn(layer, {
+      rateLimiter: RateLimiter.fixedWindow({ limit: 1, window: "1 hour", maxWait: "2 hours" })
+    })
+    const first = yield* start(resilient(Effect.succeed(1), "a"))
+    const second = yield* start(resilient(Effect.succeed(2), "a"))
+    yield* TestClock.adjust(30)
+    yield* Fiber.interrupt(first)
+    yield* TestClock.adjust(500)
+    assert.deepStrictEqual(second.pollUnsafe(), Exit.succeed(2))
+  })
+)
+
+it.effect("the permit of a call that left in mid-trip goes back by the clock of the call", () =>
+  Effect.gen(function* () {
+    const { layer, line } = yield* remote
+    const { inspect, resilient } = yield* serviceOn(layer, {
+      circuitBreaker: CircuitBreaker.policy({
+        tripPolicy: CircuitBreaker.slowCallRate({
+          slowAfter: "1 hour",
+          threshold: 1,
+          window: { calls: 2 },
+          minimumCalls: 1
+        }),
+        openDuration: "1 minute"
+      })
+    })
+    const long = yield* start(resilient(Effect.never, "a"))
+    line.mode = "slow"
+    yield* leavesInMidTrip(resilient(Effect.succeed(1), "a"))
+    yield* TestClock.adjust(500)
+    line.mode = "up"
+    assert.strictEqual((yield* inspect("a")).circuitBreaker?.state, "Closed")
+    yield* Fiber.interrupt(long)
+  })
+)
+
+it.effect("a call whose classifier throws still gives its probe back to a store elsewhere", () =>
+  Effect.gen(function* () {
+    const { layer } = yield* remote
+    const { inspect, resilient } = yield* serviceOn(layer, {
+      circuitBreaker: CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 second" })
+    })
+    yield* Effect.flip(resilient(Effect.fail("down"), "a"))
+    yield* TestClock.adjust("1 second")
+    const broken = resilient(Effect.void, "a", {
+      classify: () => {
+        throw new Error("a bug of the classifier")
+      }
+    })
+    assert.isTrue(Exit.isFailure(yield* Effect.exit(broken)))
+    assert.deepInclude((yield* inspect("a")).circuitBreaker, { state: "HalfOpen", probesInFlight: 0 })
+  })
+)
