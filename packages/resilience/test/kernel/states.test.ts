@@ -1,6 +1,6 @@
 /** The states themselves: what stores keep. What they mean for decisions is told by the laws. */
 import { assert, describe, it } from "@effect/vitest"
-import { type BreakerState, breaker, view } from "../../src/kernel/Breaker.ts"
+import { type BreakerState, breaker, indifferent, view } from "../../src/kernel/Breaker.ts"
 import { add, EMPTY } from "../../src/kernel/BreakerWindow.ts"
 import { fixedWindow } from "../../src/kernel/FixedWindow.ts"
 import { slidingLog } from "../../src/kernel/SlidingLog.ts"
@@ -33,6 +33,12 @@ it("an absent key means these states", () => {
     windows: [EMPTY, EMPTY],
     trial: { issued: 0, successes: 0, failures: 0, probes: [] }
   })
+})
+
+it("a success is told to a half-open circuit, also to one that was left by other trips and remembers no failure", () => {
+  const policy = { ...defaults, trips: [consecutive(1)] }
+  const state: BreakerState = { ...breaker.initial(policy), phase: "HalfOpen", generation: 2 }
+  assert.isFalse(indifferent(policy, state))
 })
 
 it("a receipt for nothing gives nothing back", () => {
