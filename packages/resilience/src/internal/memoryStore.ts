@@ -1,7 +1,7 @@
 /**
- * The store in this process: one table a space, one cell a key.
+ * The store in this process: one table a space.
  *
- * A cell is a transactional reference of Effect's, so decisions made inside a user's `Effect.tx` commit and roll back
+ * A key that a transaction touches has a cell. It is a transactional reference of Effect's, so decisions made inside a user's `Effect.tx` commit and roll back
  * with it. Outside of a transaction no journal is needed: JavaScript runs one fiber at a time, so one synchronous step
  * (read, decide, write, bump the version, wake) is atomic, and a transaction that read the cell runs again.
  */
@@ -12,7 +12,7 @@ import * as TxRef from "effect/TxRef"
 import type { Decision } from "../kernel/Kernel.ts"
 import type { AnySpace, Committed, Step, Store, SyncStore } from "../Store.ts"
 import { committed } from "./answers.ts"
-import { Cell, inUse, Table, Watch } from "./memoryTable.ts"
+import { Cell, inUse, stateOf, Table, Watch } from "./memoryTable.ts"
 import { nowOf } from "./time.ts"
 import { inTransaction, maybeInTransaction } from "./transaction.ts"
 
@@ -30,22 +30,19 @@ export const make = (): Store["Service"] => {
   }
 
   /** `undefined` where the key is absent. A key in use is never dropped, so what a step remembers of it is right. */
-  const cellOf = (step: Step, table: Table): Cell | undefined => {
-    const known = step.place as Cell | undefined
-    if (known !== undefined && inUse(known)) return known
-    const cell = table.find(step.key)
-    step.place = cell
-    return cell
+  const entryOf = (step: Step, table: Table): unknown => {
+    const known = step.place
+    return known instanceof Cell && inUse(known) ? known : (step.place = table.find(step.key))
   }
 
   /** Asks one step, and tells whether it is allowed. */
   const ask = (step: Step, now: number): boolean => {
     const { input, space } = step
     const table = tableOf(space)
-    const cell = cellOf(step, table)
-    const result = space.kernel.step(space.policy, cell === undefined ? table.initial : cell.value, input, now)
+    const entry = entryOf(step, table)
+    const result = space.kernel.step(space.policy, entry === undefined ? table.initial : stateOf(entry), input, now)
     // what leaves an absent key as good as new, as a reset does, makes no key and needs no room
-    const room = cell !== undefined || table.hasRoom(now) || table.isFresh(result[1], now)
+    const room = entry !== undefined || table.hasRoom(now) || table.isFresh(result[1], now)
     step.result = room ? result : undefined
     return room && result[0].allowed
   }
@@ -53,15 +50,14 @@ export const make = (): Store["Service"] => {
   /** Keeps what was answered, if `write`. */
   const keep = (step: Step, now: number, write: boolean): void => {
     const table = tableOf(step.space)
-    let cell = step.place as Cell | undefined // `cellOf` left it
+    const entry = step.place // `entryOf` left it
     if (write) {
       const next: unknown = step.result![1] // all were allowed
-      if (cell === undefined ? !table.isFresh(next, now) : !Object.is(next, cell.value)) {
-        cell ??= step.place = table.findOrMake(step.key, now)
-        table.write(step.key, cell, next)
+      if (entry === undefined ? !table.isFresh(next, now) : !Object.is(next, stateOf(entry))) {
+        step.place = table.write(step.key, entry, next, now)
       }
     }
-    if (cell !== undefined) table.used(cell, now)
+    table.used(step.place, now)
   }
 
   const commit = (steps: ReadonlyArray<Step>, now: number, write = true): boolean => {
@@ -95,7 +91,7 @@ export const make = (): Store["Service"] => {
         continue
       }
       // an absent key is in the journal too: whoever writes it conflicts
-      const cell = known ?? table.insert(step.key)
+      const cell = known === undefined ? table.insertCell(step.key) : table.cell(step.key, now)
       table.used(cell, now)
       yield* sync.afterCommit(Effect.sync(() => table.enforce(nowOf(fiber))))
       const before = yield* TxRef.get(cell)
@@ -116,18 +112,21 @@ export const make = (): Store["Service"] => {
 
   const sync: SyncStore = {
     commit,
-    read: (space, key) => tableOf(space).find(key)?.value as never, // a cell of this space holds states of its kernel
+    read: (space, key) => stateOf(tableOf(space).find(key)) as never, // a space's table holds states of its kernel
     held: (step) => (step.place as Cell).value as never, // `hold` left it; and as above
     hold: (step, now) => {
-      const table = tableOf(step.space)
-      const cell = cellOf(step, table) ?? (step.place = table.findOrMake(step.key, now))
+      const cell = (step.place = tableOf(step.space).cell(step.key, now))
       cell.more().holds++
     },
     release: (step) => {
       const cell = step.place as Cell // `hold` left it
       cell.more().holds--
     },
-    isKept: (step) => step.place !== undefined && tableOf(step.space).find(step.key) === step.place,
+    isKept: (step) => {
+      const kept = tableOf(step.space).find(step.key)
+      // of a key without a bound there is but one life, as far as its kernel can tell
+      return step.place instanceof Cell ? kept === step.place : kept !== undefined
+    },
     watch: (step, onChange) => {
       const cell = step.place as Cell // as above
       let active = true
@@ -168,11 +167,13 @@ export const make = (): Store["Service"] => {
     read: (space, key) =>
       Effect.withFiber((fiber) => {
         const now = nowOf(fiber)
-        if (!maybeInTransaction(fiber)) return Effect.succeed({ now, state: tableOf(space).find(key)?.value as never }) // as above
+        if (!maybeInTransaction(fiber))
+          return Effect.succeed({ now, state: stateOf(tableOf(space).find(key)) as never }) // as above
         const table = tableOf(space)
         const { journal } = Context.getOrUndefined(fiber.context, Effect.Transaction)! // as it said
-        const cell = table.find(key) ?? (table.hasRoom(now, journal) ? table.insert(key) : undefined) // as in a commit
-        if (cell === undefined) return Effect.succeed({ now, state: undefined })
+        const known = table.find(key) !== undefined
+        if (!known && !table.hasRoom(now, journal)) return Effect.succeed({ now, state: undefined })
+        const cell = known ? table.cell(key, now) : table.insertCell(key) // as in a commit
         return Effect.map(TxRef.get(cell), (state) => ({ now, state: state as never })) // as above
       }),
     clear: (space) =>
@@ -180,7 +181,11 @@ export const make = (): Store["Service"] => {
         const table = tableOf(space)
         if (!maybeInTransaction(fiber)) return Effect.sync(() => table.clear())
         return Effect.tx(
-          Effect.forEach(Array.from(table.cells()), ([, cell]) => TxRef.set(cell, table.initial), { discard: true })
+          Effect.forEach(
+            Array.from(table.entries(), ([key]) => table.cell(key, nowOf(fiber))),
+            (cell) => TxRef.set(cell, table.initial),
+            { discard: true }
+          )
         )
       })
   }

@@ -2,6 +2,8 @@
  * The keys of one space in the memory of this process, and when they are forgotten.
  *
  * Absent means initial: only a write makes a key, so a refusal leaves none behind and makes no other one go.
+ *
+ * A key is nothing but its state, until somebody needs more of it: a call that waits on it, a transaction, a bound.
  */
 import * as Fiber from "effect/Fiber"
 import { pipeArguments } from "effect/Pipeable"
@@ -96,6 +98,9 @@ const shardOf = (key: string): number => {
   return (hash ^ (hash >>> 11)) & (SHARDS - 1)
 }
 
+/** What a table keeps of a key: a cell, or nothing but the state. */
+export const stateOf = (entry: unknown): unknown => (entry instanceof Cell ? entry.value : entry)
+
 /** The references in a transaction's journal. */
 type Touched = Pick<ReadonlyMap<unknown, unknown>, "has">
 
@@ -111,12 +116,12 @@ export class Table {
   readonly owner: unknown
   readonly initial: unknown
   size = 0
-  private readonly shards: Array<Map<string, Cell> | undefined> = new Array<undefined>(SHARDS).fill(undefined)
+  private readonly shards: Array<Map<string, unknown> | undefined> = new Array<undefined>(SHARDS).fill(undefined)
   /** Where there is but one key, as of a circuit or of a limit that all share, it is found without a look at the map. */
   private only: Cell | undefined = undefined
   private onlyKey = ""
   private sweepShard = 0
-  private sweeping: IterableIterator<[string, Cell]> | undefined
+  private sweeping: IterableIterator<[string, unknown]> | undefined
   private sweepBudget = 1
   private untilSweep = 1
   /** A lazy heap by the time of forgetting, kept only where the number of keys is bounded. */
@@ -132,7 +137,8 @@ export class Table {
     this.usedAt = space.keys.idleTimeToLive === Infinity ? undefined : new WeakMap()
   }
 
-  find(key: string): Cell | undefined {
+  /** A cell, a state, or `undefined` where the key is absent. */
+  find(key: string): unknown {
     if (this.only !== undefined && key === this.onlyKey) return this.only
     return this.shards[shardOf(key)]?.get(key)
   }
@@ -147,23 +153,38 @@ export class Table {
     return maxKeys === undefined || overflow === "evict" || this.size < maxKeys || this.makeRoom(now, touched)
   }
 
-  /** A cell where there was none. */
-  insert(key: string): Cell {
-    const cell = new Cell(this.initial)
+  private put(key: string, entry: unknown): void {
     const index = shardOf(key)
-    ;(this.shards[index] ??= new Map()).set(key, cell)
+    ;(this.shards[index] ??= new Map()).set(key, entry)
+  }
+
+  private insert(key: string, entry: unknown): void {
+    this.put(key, entry)
     this.size++
-    this.only = this.size === 1 ? cell : undefined
+    this.only = undefined
+  }
+
+  /** A cell where there was none. */
+  insertCell(key: string): Cell {
+    const cell = new Cell(this.initial)
+    this.insert(key, cell)
+    if (this.size === 1) this.only = cell
     this.onlyKey = key
     this.suggest(key, cell, -Infinity)
     return cell
   }
 
-  findOrMake(key: string, now: number): Cell {
+  /** The key's cell, which from now on it has. */
+  cell(key: string, now: number): Cell {
     const found = this.find(key)
-    if (found !== undefined) return found
+    if (found instanceof Cell) return found
+    if (found !== undefined) {
+      const cell = new Cell(found)
+      this.put(key, cell)
+      return cell
+    }
     this.keepTo((this.space.keys.maxKeys ?? Infinity) - 1, now)
-    return this.insert(key)
+    return this.insertCell(key)
   }
 
   /** Forgets keys above the bound, but for those in use: as many calls are there, and they bound them. */
@@ -177,7 +198,22 @@ export class Table {
     }
   }
 
-  write(key: string, cell: Cell, next: unknown): void {
+  /** What is kept of the key after a write. `entry` is what was kept before. */
+  write(key: string, entry: unknown, next: unknown, now: number): unknown {
+    const known = entry ?? this.find(key) // which may have come with this very commit
+    // a bound needs to know more of each key; and an only key is found at once, if it has a cell
+    const bounded = this.candidates !== undefined || this.usedAt !== undefined
+    if (known instanceof Cell || (known === undefined && (bounded || this.size === 0))) {
+      const cell = known ?? this.cell(key, now)
+      this.writeCell(key, cell, next)
+      return cell
+    }
+    if (known === undefined) this.insert(key, next)
+    else this.put(key, next)
+    return next
+  }
+
+  private writeCell(key: string, cell: Cell, next: unknown): void {
     const before = this.candidates === undefined ? 0 : this.forgettableAt(cell)
     cell.value = next
     cell.changed()
@@ -195,13 +231,15 @@ export class Table {
     if (heap.length > 2 * this.size + 64) {
       // most of it is about keys that are gone
       heap.length = 0
-      for (const [key, cell] of this.cells()) push(heap, { key, cell, at: this.forgettableAt(cell), index: 0 })
+      for (const [key, entry] of this.entries()) {
+        if (entry instanceof Cell) push(heap, { key, cell: entry, at: this.forgettableAt(entry), index: 0 })
+      }
     }
     push(heap, { key, cell, at, index: 0 })
   }
 
-  used(cell: Cell, now: number): void {
-    this.usedAt?.set(cell, now)
+  used(entry: unknown, now: number): void {
+    if (this.usedAt !== undefined && entry instanceof Cell) this.usedAt.set(entry, now)
   }
 
   /** Then it need not be remembered. */
@@ -214,16 +252,22 @@ export class Table {
   }
 
   /** When the key may be forgotten, if nobody uses it. A state without an end ends only by the user's idle time. */
-  private forgettableAt(cell: Cell): number {
-    const natural = this.expiry(cell.value)
-    return natural === Infinity ? (this.usedAt?.get(cell) ?? Infinity) + this.space.keys.idleTimeToLive : natural
+  private forgettableAt(entry: unknown): number {
+    const natural = this.expiry(stateOf(entry))
+    if (natural < Infinity || !(entry instanceof Cell)) return natural
+    return (this.usedAt?.get(entry) ?? Infinity) + this.space.keys.idleTimeToLive
   }
 
-  private drop(key: string, cell: Cell): void {
+  private drop(key: string, entry: unknown): void {
     this.shards[shardOf(key)]!.delete(key)
     this.size--
     this.only = undefined
-    cell.changed() // and looks the key up again
+    if (entry instanceof Cell) entry.changed() // who read it looks the key up again
+  }
+
+  /** Whether somebody needs the very cell. */
+  private isFree(entry: unknown, touched: Touched | undefined): boolean {
+    return !(entry instanceof Cell) || (!inUse(entry) && touched?.has(entry) !== true)
   }
 
   /** A few cells each time, more while there is much to forget: no timer, and no step that is long. */
@@ -243,9 +287,9 @@ export class Table {
         this.sweeping = undefined
         continue
       }
-      const [key, cell] = entry.value
-      if (this.forgettableAt(cell) <= now && !inUse(cell) && touched?.has(cell) !== true) {
-        this.drop(key, cell)
+      const [key, kept] = entry.value
+      if (this.forgettableAt(kept) <= now && this.isFree(kept, touched)) {
+        this.drop(key, kept)
         dropped++
       }
     }
@@ -264,7 +308,7 @@ export class Table {
       const nearest = pop(heap)
       if (this.find(nearest.key) !== nearest.cell) continue
       const at = this.forgettableAt(nearest.cell)
-      if (inUse(nearest.cell) || touched?.has(nearest.cell) === true) {
+      if (!this.isFree(nearest.cell, touched)) {
         spared.push({ ...nearest, at })
       } else if (at > (heap[0]?.at ?? Infinity)) {
         nearest.at = at
@@ -281,14 +325,14 @@ export class Table {
     return room
   }
 
-  *cells(): IterableIterator<readonly [string, Cell]> {
+  *entries(): IterableIterator<readonly [string, unknown]> {
     for (const shard of this.shards) if (shard !== undefined) yield* shard
   }
 
   clear(): void {
-    for (const [key, cell] of this.cells()) {
-      this.write(key, cell, this.initial)
-      if (!inUse(cell)) this.drop(key, cell)
+    for (const [key, entry] of this.entries()) {
+      if (entry instanceof Cell) this.writeCell(key, entry, this.initial)
+      if (this.isFree(entry, undefined)) this.drop(key, entry)
     }
   }
 }

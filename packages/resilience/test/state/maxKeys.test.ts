@@ -135,15 +135,15 @@ describe("evict forgets the key nearest to fresh", () => {
     let most = 0
     for (let now = 0; now < 100_000; now++) {
       const key = `${now}`
-      table.write(key, table.findOrMake(key, now), { start: Math.floor(now / window) * window, used: 1 })
+      table.write(key, table.cell(key, now), { start: Math.floor(now / window) * window, used: 1 }, now)
       table.sweep(now)
       most = Math.max(most, heap())
     }
-    const cell = table.findOrMake("last", 100_000)
+    const cell = table.cell("last", 100_000)
     for (let i = 0; i < 10_000; i++) {
       // each refund ends it sooner
-      table.write("last", cell, { start: 100_000, used: 1 })
-      table.write("last", cell, { start: 100_000, used: 0 })
+      table.write("last", cell, { start: 100_000, used: 1 }, 0)
+      table.write("last", cell, { start: 100_000, used: 0 }, 0)
       most = Math.max(most, heap())
     }
     assert.isAtMost(most, 2 * maxKeys + 65)

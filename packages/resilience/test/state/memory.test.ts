@@ -215,12 +215,12 @@ describe("forgetting", () => {
   it("does not note ends of keys that are gone for ever", () => {
     const space = spaceOf({ maxKeys: 2 })
     const table = new Table(space)
-    for (let i = 0; i < 1_000; i++) table.insert(`${i}`)
+    for (let i = 0; i < 1_000; i++) table.insertCell(`${i}`)
     table.clear()
-    const cell = table.insert("a")
+    const cell = table.insertCell("a")
     for (let i = 0; i < 10_000; i++) {
-      table.write("a", cell, { start: 1_000, used: 1 })
-      table.write("a", cell, { start: 0, used: 0 })
+      table.write("a", cell, { start: 1_000, used: 1 }, 0)
+      table.write("a", cell, { start: 0, used: 0 }, 0)
     }
     // private, and seen by nobody but the memory of the process
     const candidates = Reflect.get(table, "candidates") as ReadonlyArray<unknown>
@@ -231,7 +231,7 @@ describe("forgetting", () => {
 describe("a cell", () => {
   it.effect("is one of Effect's transactional references", () =>
     Effect.gen(function* () {
-      const cell: TxRef.TxRef<unknown> = new Table(spaceOf()).insert("a")
+      const cell: TxRef.TxRef<unknown> = new Table(spaceOf()).insertCell("a")
       assert.isTrue("~effect/TxRef" in cell)
       assert.strictEqual(cell["~effect/TxRef"], "~effect/TxRef")
       yield* Effect.tx(cell.pipe(TxRef.set<unknown>(7)))
@@ -256,11 +256,11 @@ describe("a write", () => {
 
   it("calls whoever waits for it once, from wherever it is made", () => {
     const table = new Table(spaceOf())
-    const cell = table.insert("a")
+    const cell = table.insertCell("a")
     let woken = 0
     cell.pending.set("somebody", () => woken++)
-    table.write("a", cell, { start: 0, used: 1 })
-    table.write("a", cell, { start: 0, used: 2 })
+    table.write("a", cell, { start: 0, used: 1 }, 0)
+    table.write("a", cell, { start: 0, used: 2 }, 0)
     assert.deepStrictEqual([woken, cell.pending.size], [1, 0])
   })
 })
