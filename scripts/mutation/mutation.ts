@@ -5,32 +5,16 @@
  * (delete `.mutation` to ask everything). Fails below the threshold, and where the survivors
  * are not just those that docs/laws.md lists with a reason. Slow, so it is a CI job of its own and no part of `.ci/run`.
  */
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { Stryker } from "@stryker-mutator/core"
-import { fail, isMain, root, run } from "../lib.ts"
+import { fail, isMain, root } from "../lib.ts"
+import { copyTree, home } from "./copyTree.ts"
 import { type GroupName, groups, isGroup } from "./groups.ts"
 import { compare, listed, type Mutant, score } from "./survivors.ts"
 
-const home = join(root, ".mutation")
 const threshold = 95
-
-/** The tracked and new files of the tree, with dependencies of its own. */
-const copyTree = (group: GroupName): string => {
-  const tree = join(home, group)
-  const files = run("git", ["ls-files", "--cached", "--others", "--exclude-standard"])
-    .stdout.split("\n")
-    .filter(Boolean)
-  rmSync(tree, { recursive: true, force: true })
-  for (const file of files) {
-    mkdirSync(dirname(join(tree, file)), { recursive: true })
-    cpSync(join(root, file), join(tree, file))
-  }
-  const installed = run("npx", ["-y", "pnpm@12", "install", "--frozen-lockfile", "--prefer-offline"], { cwd: tree })
-  if (!installed.ok) fail([installed.stdout, installed.stderr])
-  return tree
-}
 
 const options = (group: GroupName, only: string | undefined): ConstructorParameters<typeof Stryker>[0] => ({
   testRunner: "vitest",

@@ -114,8 +114,10 @@ export const startCluster: Effect.Effect<ReadonlyArray<Server>, never, Scope.Sco
   const one = startRedis(clusterOptions)
   const nodes = yield* Effect.all([one, one, one])
   nodes.forEach((node, i) => {
-    const first = Math.floor((16_384 * i) / 3)
-    node.command("CLUSTER", "ADDSLOTSRANGE", String(first), String(Math.floor((16_384 * (i + 1)) / 3) - 1))
+    const slots = Array.from({ length: 16_384 }, (_, slot) => slot).filter(
+      (slot) => Math.floor((3 * slot) / 16_384) === i
+    )
+    node.command("CLUSTER", "ADDSLOTS", ...slots.map(String)) // Redis 6.2 knows no ranges
     node.command("CLUSTER", "SET-CONFIG-EPOCH", String(i + 1))
     if (i > 0) node.command("CLUSTER", "MEET", "127.0.0.1", String(nodes[0].port))
   })
@@ -130,7 +132,7 @@ export const startCluster: Effect.Effect<ReadonlyArray<Server>, never, Scope.Sco
 /** A master, a replica of it, and a sentinel that puts the one in the place of the other. */
 export const startSentinel = Effect.gen(function* () {
   const master = yield* startRedis(["--repl-diskless-sync-delay", "0"])
-  const replica = yield* startRedis(["--replicaof", `127.0.0.1 ${master.port}`])
+  const replica = yield* startRedis(["--replicaof", "127.0.0.1", String(master.port)])
   const sentinel = yield* startRedis(
     ["--sentinel"],
     `sentinel monitor main 127.0.0.1 ${master.port} 1
