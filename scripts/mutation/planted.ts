@@ -130,7 +130,7 @@ const notice = (tree: string): string | undefined => {
   const output = join(tree, "planted.json")
   writeFileSync(output, "{}")
   const { ok, stderr, stdout } = run(
-    "vitest",
+    join(tree, "node_modules/.bin/vitest"), // two copies of vitest do not go together
     ["run", "--config", "vitest.workspace.ts", "--project", "resilience", "--bail", "1", "--reporter", "json"].concat(
       ["--outputFile", output],
       asked.map((name) => `test/${name}`)

@@ -227,6 +227,15 @@ export class LimitEntry {
     return false
   }
 
+  /** To be told of an admission before its waiter leaves: who stood elsewhere was not foreseen in the lines it took from. */
+  taken(waiter: Waiter | undefined): void {
+    for (let i = 0; i < this.steps.length; i++) {
+      const places = this.gate.members[i]!.places
+      const place = places.size > 0 ? places.get(this.steps[i]!.key) : undefined
+      if (place !== undefined && place.queue !== waiter?.queue) place.forecasts.clear()
+    }
+  }
+
   /** To be called before the steps are committed. */
   asks(): void {
     this.resets = this.gate.resets.count

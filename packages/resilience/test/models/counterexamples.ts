@@ -79,6 +79,21 @@ export const found: Record<string, Sequence> = {
     numbers: { limit: limit("fixedWindow", { limit: 3, window: 50 }) },
     maxOps: 7,
     commands: [call, { do: "reset", user: 0 }, call, { do: "interrupt", pick: 0 }]
+  },
+  "a call that waited for its slot takes what those in a limit's line were told they would get": {
+    numbers: {
+      slots: slots({ maxConcurrent: 2, maxWait: 1, maxQueued: 2 }),
+      limit: limit("tokenBucket", { limit: 1, window: 1, burst: 5, maxWait: 2, maxQueued: 2 })
+    },
+    commands: [
+      others,
+      call,
+      call,
+      { do: "call", user: 0, cost: 5 },
+      call,
+      { do: "end", pick: 0, how: "fail" },
+      { do: "call", user: 0 }
+    ]
   }
 }
 

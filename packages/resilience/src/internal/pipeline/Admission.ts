@@ -198,6 +198,7 @@ export class Admission {
   private admittedAt(now: number): void {
     this.admitted = true
     this.pass?.admitted(now, this.call.sink)
+    this.entry?.taken(this.waiter)
     this.leave(true)
   }
 
