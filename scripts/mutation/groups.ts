@@ -17,6 +17,7 @@ export const groups = {
         "layers",
         "outage",
         "late",
+        "abandoned",
         "localShare",
         "composedOnStore",
         "events",

@@ -90,10 +90,10 @@ const bugs: ReadonlyArray<Bug> = [
     to: "before.order < waiter.order"
   },
   {
-    name: "a key in debt is evicted first",
+    name: "the oldest key is evicted, however much it owes",
     file: "internal/memoryTable.ts",
     from: "at > (heap[0]?.at ?? Infinity)",
-    to: "at < (heap[0]?.at ?? 0)"
+    to: "false"
   },
   {
     name: "a key is forgotten before its time",

@@ -171,7 +171,6 @@ class Guard {
         let waits = true
         let goesOn = false
         const abandon = () => {
-          if (!waits) return
           waits = false
           goesOn = late !== undefined && this.abandoned < MOST_ABANDONED
           if (goesOn) this.abandoned++
