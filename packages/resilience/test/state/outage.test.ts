@@ -1,6 +1,6 @@
 /** `policies.store.onError`: what a store elsewhere does to calls when it fails, hangs, and comes back. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber } from "effect"
+import { Cause, Effect, Exit, Fiber, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import { CircuitBreaker, RateLimiter, Rejection, Retry } from "../../src/index.ts"
 import { remote, serviceOn } from "./remote.ts"
@@ -326,3 +326,15 @@ describe("a store elsewhere that works", () => {
     })
   )
 })
+
+it.effect("where no sink listens, an outage leaves no line in the log", () =>
+  Effect.gen(function* () {
+    const lines: Array<unknown> = []
+    const logger = Logger.make(({ message }) => void lines.push(message))
+    const { layer, line } = yield* remote
+    const { resilient } = yield* serviceOn(layer, { rateLimiter: limit })
+    line.mode = "down"
+    yield* Effect.provide(Effect.andThen(resilient(Effect.void, "a"), settle), Logger.layer([logger]))
+    assert.deepStrictEqual(lines, [])
+  })
+)
