@@ -38,6 +38,37 @@ describe("a key", () => {
     }).pipe(Effect.provide(layerMemory))
   )
 
+  it.effect("is the same key before and after somebody needs more of it than its state", () =>
+    Effect.gen(function* () {
+      const store = yield* sync
+      const space = spaceOf()
+      const steps = ["a", "b", "c"].map((key) => take(space, key))
+      for (const step of steps) store.commit([step], 1)
+      for (const step of steps) store.commit([step], 1)
+      assert.deepStrictEqual(
+        steps.map(({ key }) => store.read(space, key)),
+        [1, 2, 3].map(() => ({ start: 0, used: 2 }))
+      )
+      assert.isTrue(steps.every((step) => store.isKept(step)))
+      const held = take(space, "b")
+      store.hold(held, 1)
+      assert.deepStrictEqual(store.held(held), { start: 0, used: 2 })
+      store.commit([take(space, "b")], 1)
+      assert.deepStrictEqual(store.held(held), { start: 0, used: 3 })
+      assert.strictEqual(store.size(space), 3)
+      for (let i = 0; i < 500; i++) store.commit([take(space, "a"), take(space, "z")], 5_000)
+      assert.deepStrictEqual(
+        ["a", "b", "c"].map((key) => store.read(space, key)?.used),
+        [10, 3, undefined],
+        "what is held is not forgotten"
+      )
+      assert.isFalse(store.isKept(steps[2]!))
+      store.release(held)
+      yield* (yield* Store).clear(space)
+      assert.strictEqual(store.size(space), 0)
+    }).pipe(Effect.provide(layerMemory))
+  )
+
   it.effect("is one, also where it comes twice in the commit that makes it", () =>
     Effect.gen(function* () {
       const store = yield* sync
