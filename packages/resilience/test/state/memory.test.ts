@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import { World } from "effect-resilience-testing/World"
 import { RateLimiter, Rejection } from "../../src/index.ts"
 import { guarded } from "../../src/internal/guardedStore.ts"
-import { Table } from "../../src/internal/memoryTable.ts"
+import { Cell, Table } from "../../src/internal/memoryTable.ts"
 import { fixedWindow } from "../../src/kernel/FixedWindow.ts"
 import type { Kernel } from "../../src/kernel/Kernel.ts"
 import { type KeyBounds, layerMemory, type Space, Step, Store } from "../../src/Store.ts"
@@ -256,6 +256,21 @@ describe("forgetting", () => {
     // private, and seen by nobody but the memory of the process
     const candidates = Reflect.get(table, "candidates") as ReadonlyArray<unknown>
     assert.isAtMost(candidates.length, 100)
+  })
+})
+
+describe("a table", () => {
+  it("keeps nothing but the states of its further keys, where no bound needs more", () => {
+    const table = new Table(spaceOf())
+    const state = { start: 0, used: 1 }
+    for (const key of ["a", "b"]) table.write(key, undefined, state, 0)
+    assert.instanceOf(table.find("a"), Cell, "the first is found at once")
+    assert.strictEqual(table.find("b"), state)
+    for (const keys of [{ maxKeys: 9 }, { idleTimeToLive: 9 }]) {
+      const bounded = new Table(spaceOf(keys))
+      for (const key of ["a", "b"]) bounded.write(key, undefined, state, 0)
+      assert.instanceOf(bounded.find("b"), Cell)
+    }
   })
 })
 
