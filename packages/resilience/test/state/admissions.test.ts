@@ -231,3 +231,26 @@ it.effect("a call whose classifier throws still gives its probe back to a store 
     assert.deepInclude((yield* inspect("a")).circuitBreaker, { state: "HalfOpen", probesInFlight: 0 })
   })
 )
+
+it.effect("a call that was on its way already when another began to wait is let through", () =>
+  Effect.gen(function* () {
+    const { layer, line } = yield* remote
+    line.mode = "slow"
+    const { resilient } = yield* serviceOn(layer, {
+      rateLimiter: RateLimiter.fixedWindow({ limit: 2, window: "1 hour", maxWait: "2 hours" })
+    })
+    const call = (n: number, cost: number) =>
+      Effect.andThen(start(resilient(Effect.succeed(n), "a", { cost })), (fiber) =>
+        Effect.as(TestClock.adjust(10), fiber)
+      )
+    const one = yield* call(1, 1)
+    const two = yield* call(2, 2)
+    const three = yield* call(3, 1)
+    yield* TestClock.adjust(500)
+    assert.deepStrictEqual(
+      [one, two, three].map((fiber) => fiber.pollUnsafe()),
+      [Exit.succeed(1), undefined, Exit.succeed(3)]
+    )
+    yield* Fiber.interrupt(two)
+  })
+)
