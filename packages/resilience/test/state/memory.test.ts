@@ -260,6 +260,20 @@ describe("forgetting", () => {
 })
 
 describe("a table", () => {
+  it("still knows which key is nearest to fresh when it has tidied its notes of ends", () => {
+    const table = new Table(spaceOf({ maxKeys: 2 }))
+    table.write("b", undefined, { start: 0, used: 1 }, 0)
+    for (let i = 0; i < 200; i++) {
+      table.write("a", table.find("a"), { start: 9_000, used: 1 }, 0)
+      table.write("a", table.find("a"), { start: 5_000, used: 1 }, 0)
+    }
+    table.write("c", undefined, { start: 5_000, used: 1 }, 0)
+    assert.deepStrictEqual(
+      ["a", "b", "c"].map((key) => table.find(key) !== undefined),
+      [true, false, true]
+    )
+  })
+
   it("keeps nothing but the states of its further keys, where no bound needs more", () => {
     const table = new Table(spaceOf())
     const state = { start: 0, used: 1 }
