@@ -33,10 +33,10 @@ it.prop(
 
 it("what takes the place of one that left may have to rise", () => {
   const heap: Array<Timed> = []
-  const items = [1, 10, 2, 11, 12, 3, 4].map((at): Timed => ({ at, index: 0 }))
+  const items = [1, 20, 2, 21, 22, 3, 4, 30, 31, 32, 33, 5, 6, 7, 8].map((at): Timed => ({ at, index: 0 }))
   for (const item of items) push(heap, item)
   remove(heap, items[3]!) // the last is earlier than the parent of this place
   const out: Array<number> = []
   while (heap.length > 0) out.push(pop(heap).at)
-  assert.deepStrictEqual(out, [1, 2, 3, 4, 10, 12])
+  assert.deepStrictEqual(out, [1, 2, 3, 4, 5, 6, 7, 8, 20, 22, 30, 31, 32, 33])
 })
