@@ -48,7 +48,7 @@ export const manyKeys: Case = {
       effort,
       pipelines,
       { [FLOOR]: 1.3 },
-      { known: { [FLOOR]: 2.6 } }
+      { known: { [FLOOR]: 1.9 } }
     )
 
     const yes = (allowed: boolean) => allowed
@@ -64,6 +64,6 @@ export const manyKeys: Case = {
         ({ remaining }) => remaining > 0
       )
     ])
-    return [first, await compare(`\`allow\`, ${said}`, effort, limiters, { [FLOOR]: 1.3 }, { known: { [FLOOR]: 3.1 } })]
+    return [first, await compare(`\`allow\`, ${said}`, effort, limiters, { [FLOOR]: 1.3 }, { known: { [FLOOR]: 1.6 } })]
   }
 }
