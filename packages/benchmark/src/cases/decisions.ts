@@ -184,7 +184,8 @@ export const every: Case = {
         "three limits with `every`",
         effort,
         [inSyncFiber(OURS, () => allowThree, yes), inSyncFiber(ONE, () => allowOne, yes)],
-        { [ONE]: 1.5 }
+        { [ONE]: 1.5 },
+        { known: { [ONE]: 1.9 } }
       )
     ]
   }
