@@ -184,8 +184,7 @@ export const every: Case = {
         "three limits with `every`",
         effort,
         [inSyncFiber(OURS, () => allowThree, yes), inSyncFiber(ONE, () => allowOne, yes)],
-        { [ONE]: 1.5 },
-        { known: { [ONE]: 1.9 } }
+        { [ONE]: 1.5 }
       )
     ]
   }

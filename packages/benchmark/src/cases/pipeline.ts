@@ -68,8 +68,7 @@ export const inside: Case = {
         )
       ]
       const title = `breaker + token bucket + retry, all pass, inside one fiber, ${form}`
-      const known = { [EFFECT]: 0.13 }
-      results.push(await compare(title, effort, contestants, { [FLOOR]: 1.9, [EFFECT]: 0.1 }, { known }))
+      results.push(await compare(title, effort, contestants, { [FLOOR]: 1.9, [EFFECT]: 0.1 }))
     }
     return results
   }

@@ -1,6 +1,6 @@
 /** What an admission holds, tells and asks on its way, in this process and with a store elsewhere. */
 import { assert, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Option } from "effect"
+import { Cause, type Duration, Effect, Exit, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Resilience, Retry } from "../../src/index.ts"
 import { Store } from "../../src/Store.ts"
@@ -8,6 +8,11 @@ import { remote, serviceOn } from "./remote.ts"
 import { recorder } from "./support.ts"
 
 const again = Retry.policy({ maxAttempts: 2, backoff: Backoff.constant("1 minute"), retryRejections: true })
+const tripsOnSlow = (slowAfter: Duration.Input) =>
+  CircuitBreaker.policy({
+    tripPolicy: CircuitBreaker.slowCallRate({ slowAfter, threshold: 1, window: { calls: 2 }, minimumCalls: 1 }),
+    openDuration: "1 minute"
+  })
 const start = <A, E>(self: Effect.Effect<A, E>) => Effect.forkChild(self, { startImmediately: true })
 
 it.effect("a call that the store failed holds no slot while it backs off", () =>
@@ -149,15 +154,7 @@ it.effect("calls that are slow already are told to a circuit elsewhere before it
   Effect.gen(function* () {
     const { layer } = yield* remote
     const { resilient } = yield* serviceOn(layer, {
-      circuitBreaker: CircuitBreaker.policy({
-        tripPolicy: CircuitBreaker.slowCallRate({
-          slowAfter: "1 second",
-          threshold: 1,
-          window: { calls: 2 },
-          minimumCalls: 1
-        }),
-        openDuration: "1 minute"
-      })
+      circuitBreaker: tripsOnSlow("1 second")
     })
     const slow = yield* start(resilient(Effect.never, "a"))
     yield* TestClock.adjust("2 seconds")
@@ -166,13 +163,6 @@ it.effect("calls that are slow already are told to a circuit elsewhere before it
     yield* Fiber.interrupt(slow)
   })
 )
-
-const leavesInMidTrip = <A, E>(self: Effect.Effect<A, E>) =>
-  Effect.gen(function* () {
-    const call = yield* start(self)
-    yield* TestClock.adjust(30)
-    yield* Fiber.interrupt(call)
-  })
 
 it.effect("what a call gives back that left in mid-trip wakes who waits for it", () =>
   Effect.gen(function* () {
@@ -194,19 +184,13 @@ it.effect("the permit of a call that left in mid-trip goes back by the clock of 
   Effect.gen(function* () {
     const { layer, line } = yield* remote
     const { inspect, resilient } = yield* serviceOn(layer, {
-      circuitBreaker: CircuitBreaker.policy({
-        tripPolicy: CircuitBreaker.slowCallRate({
-          slowAfter: "1 hour",
-          threshold: 1,
-          window: { calls: 2 },
-          minimumCalls: 1
-        }),
-        openDuration: "1 minute"
-      })
+      circuitBreaker: tripsOnSlow("1 hour")
     })
     const long = yield* start(resilient(Effect.never, "a"))
     line.mode = "slow"
-    yield* leavesInMidTrip(resilient(Effect.succeed(1), "a"))
+    const leaves = yield* start(resilient(Effect.succeed(1), "a"))
+    yield* TestClock.adjust(30)
+    yield* Fiber.interrupt(leaves)
     yield* TestClock.adjust(500)
     line.mode = "up"
     assert.strictEqual((yield* inspect("a")).circuitBreaker?.state, "Closed")
