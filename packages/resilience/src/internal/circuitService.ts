@@ -8,7 +8,7 @@ import { type CircuitOpen, InvalidPolicyError } from "../Rejection.ts"
 import { Step, Store } from "../Store.ts"
 import type { CircuitGate, CircuitSpec } from "./CircuitGate.ts"
 import { sinkOf } from "./events.ts"
-import { guarded } from "./guardedStore.ts"
+import { guarded, type Guarded, type Local } from "./guardedStore.ts"
 import type { Key } from "./key.ts"
 import { memory } from "./memoryStore.ts"
 import { bare, type Classify, type Pipeline, run } from "./pipeline/Call.ts"
@@ -40,7 +40,7 @@ export const leased = (spec: CircuitSpec, { attemptTimeout, timeout }: Timeouts)
   })
 }
 
-const build = (id: string, open: OpenCircuit, store: Store["Service"]): CircuitBreakerService => {
+const build = (id: string, open: OpenCircuit, store: Local | Guarded): CircuitBreakerService => {
   const gate = open(id, store, untimed)
   const pipeline: Pipeline = { ...bare(id, store), circuit: gate }
 

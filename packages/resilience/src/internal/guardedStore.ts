@@ -3,12 +3,16 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import { StoreError } from "../Rejection.ts"
-import { type AnySpace, type Committed, Step, type Store } from "../Store.ts"
+import { type AnySpace, type Committed, Step, type Store, type SyncStore } from "../Store.ts"
 import { resets, takes, undoing } from "./abandoned.ts"
 import { emit, sinkOf } from "./events.ts"
 import * as memoryStore from "./memoryStore.ts"
 import { startTimer } from "./timers.ts"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+type Reply = Committed<ReadonlyArray<Step>>
 
 export interface StorePolicy {
   readonly onError: "local" | "allow" | "fail"
@@ -21,15 +25,19 @@ export interface StorePolicy {
 /** So many questions may be on their way that nobody waits for any more. */
 const MOST_ABANDONED = 1_000
 
-/** What becomes of an answer, beside being told to whoever asked. */
-interface Fate<in A> {
-  /** It came in time. */
-  readonly heard: (answer: A) => void
-  /** It came, and nobody waits for it. Absent where it leaves nothing behind: then the question is interrupted. */
-  readonly late: ((answer: A) => Effect.Effect<void>) | undefined
-}
+/** A store in this process: it cannot fail. */
+export type Local = Store["Service"] & { readonly sync: SyncStore }
 
-const NO_FATE: Fate<unknown> = { heard: () => {}, late: undefined }
+/** A store elsewhere, as a service sees it. */
+export type Guarded = Store["Service"] & {
+  readonly sync: undefined
+  /** A commit that begins in this very step. `tell` hears its answer whenever it comes; nobody leaves it behind. */
+  readonly begin: (
+    steps: ReadonlyArray<Step>,
+    fiber: AnyFiber,
+    tell: (exit: Exit.Exit<Reply, StoreError>) => void
+  ) => void
+}
 
 /** On a step that was allowed: who answered. What is told of it later is told there, and to nobody else. */
 class Note {
@@ -76,14 +84,23 @@ const note = (asked: Asked, steps: ReadonlyArray<Step>, copies: ReadonlyArray<St
   if (allowed) steps.forEach((step, i) => (step.place = new Note(asked, copies[i]!.place)))
 }
 
-type Reply = Committed<ReadonlyArray<Step>>
-
 const commitIn = (asked: Asked, steps: ReadonlyArray<Step>): Effect.Effect<Reply, StoreError> => {
   const copies = copiesFor(asked, steps)
   return Effect.map(asked.store.commit(copies), (committed) => {
     note(asked, steps, copies, committed.allowed)
     return committed
   })
+}
+
+/** What is asked of the store elsewhere, and what becomes of the answer beside being told to whoever asked. */
+interface Question<A> {
+  readonly remote: Effect.Effect<A, StoreError>
+  /** It came in time. */
+  readonly heard?: (answer: A) => void
+  /** It came, and nobody waits for it. Absent where it leaves nothing behind: then the question is interrupted. */
+  readonly late?: ((answer: A) => Effect.Effect<void>) | undefined
+  /** Who answers while the store is away. */
+  readonly local: (other: Asked, error: StoreError) => Effect.Effect<A, StoreError>
 }
 
 /** One store elsewhere, and what decides in this process while it is away. */
@@ -103,22 +120,34 @@ class Guard {
   }
 
   /** The store as a service sees it. Several may share one guard: then they are in one outage, with one memory. */
-  for(service: string): Store["Service"] {
-    const { remote } = this
-    const { store } = remote
-    const guarded: Store["Service"] = {
+  for(service: string): Guarded {
+    const { store } = this.remote
+    const guarded: Guarded = {
       sync: undefined,
       commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps) =>
         this.commit(service, steps) as Effect.Effect<Committed<Steps>, StoreError>, // the answers are those of the steps
+      begin: (steps, fiber, tell) => {
+        const run = Effect.runForkWith(fiber.context)
+        const other = this.otherOf(steps)
+        if (other !== undefined) return void run(commitIn(other, steps)).addObserver(tell)
+        const question = this.question(steps)
+        this.begin(question, fiber, (exit) => {
+          if (exit._tag === "Success" && this.available) tell(exit)
+          else run(this.answer(service, exit, question)).addObserver(tell)
+        })
+      },
       read: (space, key) =>
-        this.ask(service, store.read(space, key), NO_FATE, (other) => {
-          const { policy } = other.spaceOf(space)
-          return Effect.map(other.store.read(other.spaceOf(space), key), (read) => ({ ...read, policy }))
-        }),
+        this.ask(service, () => ({
+          remote: store.read(space, key),
+          local: (other) => {
+            const { policy } = other.spaceOf(space)
+            return Effect.map(other.store.read(other.spaceOf(space), key), (read) => ({ ...read, policy }))
+          }
+        })),
       clear: (space) =>
-        Effect.suspend(() => {
+        this.ask(service, () => {
           this.resets++
-          return this.ask(service, store.clear(space), NO_FATE, (other) => other.store.clear(other.spaceOf(space)))
+          return { remote: store.clear(space), local: (other) => other.store.clear(other.spaceOf(space)) }
         })
     }
     guards.set(guarded, this)
@@ -126,82 +155,92 @@ class Guard {
   }
 
   private commit(service: string, steps: ReadonlyArray<Step>): Effect.Effect<Reply, StoreError> {
-    const { remote } = this
+    const other = this.otherOf(steps)
+    return other === undefined ? this.ask(service, () => this.question(steps)) : commitIn(other, steps)
+  }
+
+  /** Who let the call through, where it was not the store elsewhere. */
+  private otherOf(steps: ReadonlyArray<Step>): Asked | undefined {
     const before = steps[0]?.place
-    if (before instanceof Note && before.asked !== remote) return commitIn(before.asked, steps)
-    return Effect.suspend(() => {
-      if (resets(steps)) this.resets++
-      const copies = copiesFor(remote, steps)
-      const asked = this.resets
-      const giveBack = (reply: Reply) => {
-        const back = this.resets === asked ? undoing(copies, reply) : []
-        return back.length === 0 ? Effect.void : Effect.ignore(remote.store.commit(back))
-      }
-      return this.ask(
-        service,
-        remote.store.commit(copies),
-        {
-          heard: ({ allowed }) => note(remote, steps, copies, allowed),
-          late: takes(steps) ? giveBack : undefined
-        },
-        before instanceof Note ? (_, error) => Effect.fail(error) : (other) => commitIn(other, steps)
-      )
-    })
+    return before instanceof Note && before.asked !== this.remote ? before.asked : undefined
+  }
+
+  private question(steps: ReadonlyArray<Step>): Question<Reply> {
+    const { remote } = this
+    if (resets(steps)) this.resets++
+    const copies = copiesFor(remote, steps)
+    const asked = this.resets
+    const giveBack = (reply: Reply) => {
+      const back = this.resets === asked ? undoing(copies, reply) : []
+      return back.length === 0 ? Effect.void : Effect.ignore(remote.store.commit(back))
+    }
+    return {
+      remote: remote.store.commit(copies),
+      heard: ({ allowed }) => note(remote, steps, copies, allowed),
+      late: takes(steps) ? giveBack : undefined,
+      local: steps[0]?.place instanceof Note ? (_, error) => Effect.fail(error) : (other) => commitIn(other, steps)
+    }
+  }
+
+  private ask<A>(service: string, ask: () => Question<A>): Effect.Effect<A, StoreError> {
+    return Effect.withFiber((fiber) =>
+      Effect.callback<A, StoreError>((resume) => {
+        const question = ask()
+        return Effect.sync(this.begin(question, fiber, (exit) => resume(this.answer(service, exit, question))))
+      })
+    )
   }
 
   /**
-   * In a fiber of its own: a question is left behind when its time is over, or whoever asked it. One that may take
-   * something goes on, for its answer says what is to be given back.
+   * In a fiber of its own: a question is left behind when its time is over, or whoever asked it leaves. One that may
+   * take something goes on, for its answer says what is to be given back.
    */
-  private ask<A>(
-    service: string,
-    remote: Effect.Effect<A, StoreError>,
-    { heard, late }: Fate<A>,
-    local: (other: Asked, error: StoreError) => Effect.Effect<A, StoreError>
-  ): Effect.Effect<A, StoreError> {
-    return Effect.withFiber((fiber) =>
-      Effect.callback<A, StoreError>((resume) => {
-        const asked = Effect.runForkWith(fiber.context)(remote)
-        const end = (exit: Exit.Exit<A, StoreError>) => {
-          if (exit._tag === "Success") heard(exit.value)
-          resume(this.answer(service, exit, local))
-        }
-        const done = asked.pollUnsafe()
-        if (done !== undefined) return end(done)
-        let waits = true
-        let goesOn = false
-        const abandon = () => {
-          waits = false
-          goesOn = late !== undefined && this.abandoned < MOST_ABANDONED
-          if (goesOn) this.abandoned++
-          else asked.interruptUnsafe()
-        }
-        const cancel = startTimer(fiber, this.policy.deadline, () => {
-          abandon()
-          end(Exit.fail(new StoreError({ reason: "deadline" })))
-        })
-        asked.addObserver((exit) => {
-          if (waits) {
-            cancel()
-            end(exit)
-          } else {
-            if (goesOn) this.abandoned--
-            // also of one that was interrupted too late
-            if (exit._tag === "Success" && late !== undefined) Effect.runForkWith(asked.context)(late(exit.value))
-          }
-        })
-        return Effect.sync(() => {
-          cancel()
-          abandon()
-        })
+  private begin<A>(
+    { heard, late, remote }: Question<A>,
+    fiber: AnyFiber,
+    tell: (exit: Exit.Exit<A, StoreError>) => void
+  ): () => void {
+    const { context } = fiber
+    const asked = Effect.runForkWith(context)(remote)
+    let fate: "awaited" | "told" | "abandoned" | "interrupted" = "awaited"
+    let cancel = () => {}
+    const end = (exit: Exit.Exit<A, StoreError>) => {
+      if (exit._tag === "Success") heard?.(exit.value)
+      tell(exit)
+    }
+    const leave = () => {
+      cancel()
+      if (late !== undefined && this.abandoned < MOST_ABANDONED) {
+        fate = "abandoned"
+        this.abandoned++
+      } else {
+        fate = "interrupted"
+        asked.interruptUnsafe()
+      }
+    }
+    asked.addObserver((exit) => {
+      if (fate === "awaited") {
+        fate = "told"
+        cancel()
+        end(exit)
+      } else if (fate === "abandoned") {
+        this.abandoned--
+        if (exit._tag === "Success") Effect.runForkWith(context)(late!(exit.value)) // nothing else is abandoned
+      }
+    })
+    if (fate === "awaited") {
+      cancel = startTimer(fiber, this.policy.deadline, () => {
+        leave()
+        end(Exit.fail(new StoreError({ reason: "deadline" })))
       })
-    )
+    }
+    return leave
   }
 
   private answer<A>(
     service: string,
     exit: Exit.Exit<A, StoreError>,
-    local: (other: Asked, error: StoreError) => Effect.Effect<A, StoreError>
+    { local }: Question<A>
   ): Effect.Effect<A, StoreError> {
     if (exit._tag === "Success") return this.available ? exit : Effect.andThen(this.flip(service, true), exit)
     const { onError } = this.policy
@@ -227,6 +266,8 @@ class Guard {
   }
 }
 
+const isLocal = (store: Store["Service"]): store is Local => store.sync !== undefined
+
 const guards = new WeakMap<Store["Service"], Guard>()
 const usual = new WeakMap<Store["Service"], Guard>()
 const defaults: StorePolicy = { onError: "local", deadline: 1_000, localShare: 1 }
@@ -236,8 +277,8 @@ const defaults: StorePolicy = { onError: "local", deadline: 1_000, localShare: 1
  * kernels in this process, at a share of the limits (`local`), kernels that remember nothing (`allow`), or a typed error (`fail`). Services
  * without a policy of their own share one guard for each store, so that they can be composed.
  */
-export const guarded = (store: Store["Service"], service: string, policy?: StorePolicy): Store["Service"] => {
-  if (store.sync !== undefined) return store
+export const guarded = (store: Store["Service"], service: string, policy?: StorePolicy): Local | Guarded => {
+  if (isLocal(store)) return store
   if (policy !== undefined) return new Guard(store, policy).for(service)
   let guard = usual.get(store)
   if (guard === undefined) usual.set(store, (guard = new Guard(store, defaults)))
@@ -245,9 +286,9 @@ export const guarded = (store: Store["Service"], service: string, policy?: Store
 }
 
 /** The one store behind those of several services; `undefined` if there is more than one. */
-export const common = (stores: ReadonlyArray<Store["Service"]>, service: string): Store["Service"] | undefined => {
+export const common = (stores: ReadonlyArray<Store["Service"]>, service: string): Local | Guarded | undefined => {
   const behind = new Set(stores.map((store) => guards.get(store) ?? store))
   if (behind.size > 1) return undefined
   const [one] = behind
-  return one instanceof Guard ? one.for(service) : one
+  return one === undefined || one instanceof Guard ? one?.for(service) : guarded(one, service)
 }

@@ -10,7 +10,7 @@ import type { RateLimitExceeded } from "../Rejection.ts"
 import { Step, Store } from "../Store.ts"
 import { heard } from "./answers.ts"
 import { emit, sinkOf } from "./events.ts"
-import { guarded } from "./guardedStore.ts"
+import { guarded, type Guarded, type Local } from "./guardedStore.ts"
 import { type Key, nameOf } from "./key.ts"
 import type { LimitEntry, LimitGate } from "./LimitGate.ts"
 import { memory } from "./memoryStore.ts"
@@ -32,7 +32,7 @@ export type OpenLimits = (service: string, store: Store["Service"]) => LimitGate
 const YES = Effect.succeed(true)
 const NO = Effect.succeed(false)
 
-const build = (id: string, open: OpenLimits, store: Store["Service"]): RateLimiterService<Key, RateLimitExceeded> => {
+const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimiterService<Key, RateLimitExceeded> => {
   const limits = open(id, store)
   const pipeline: Pipeline = { ...bare(id, store), limits }
 

@@ -12,11 +12,11 @@ import * as TxRef from "effect/TxRef"
 import type { Decision } from "../kernel/Kernel.ts"
 import type { AnySpace, Committed, Step, Store, SyncStore } from "../Store.ts"
 import { committed } from "./answers.ts"
-import { Cell, inUse, stateOf, Table, Watch } from "./memoryTable.ts"
+import { Cell, stateOf, Table, Watch } from "./memoryTable.ts"
 import { nowOf } from "./time.ts"
 import { inTransaction, maybeInTransaction } from "./transaction.ts"
 
-export const make = (): Store["Service"] => {
+export const make = (): Store["Service"] & { readonly sync: SyncStore } => {
   // a space that nobody holds any more takes its keys with it
   const tables = new WeakMap<AnySpace, Table>()
 
@@ -29,17 +29,11 @@ export const make = (): Store["Service"] => {
     return table
   }
 
-  /** `undefined` where the key is absent. A key in use is never dropped, so what a step remembers of it is right. */
-  const entryOf = (step: Step, table: Table): unknown => {
-    const known = step.place
-    return known instanceof Cell && inUse(known) ? known : (step.place = table.find(step.key))
-  }
-
   /** Asks one step, and tells whether it is allowed. */
   const ask = (step: Step, now: number): boolean => {
     const { input, space } = step
     const table = tableOf(space)
-    const entry = entryOf(step, table)
+    const entry = (step.place = table.find(step.key))
     const result = space.kernel.step(space.policy, entry === undefined ? table.initial : stateOf(entry), input, now)
     // what leaves an absent key as good as new, as a reset does, makes no key and needs no room
     const room = entry !== undefined || table.hasRoom(now) || table.isFresh(result[1], now)
@@ -50,7 +44,7 @@ export const make = (): Store["Service"] => {
   /** Keeps what was answered, if `write`. */
   const keep = (step: Step, now: number, write: boolean): void => {
     const table = tableOf(step.space)
-    const entry = step.place // `entryOf` left it
+    const entry = step.place // `ask` left it
     if (write) {
       const next: unknown = step.result![1] // all were allowed
       if (entry === undefined ? !table.isFresh(next, now) : !Object.is(next, stateOf(entry))) {

@@ -69,7 +69,7 @@ export class Cell implements TxRef.TxRef<unknown> {
 // on the prototype: one string for all cells
 Object.defineProperty(Cell.prototype, txRefTypeId, { value: txRefTypeId })
 
-export const inUse = (cell: Cell): boolean => {
+const inUse = (cell: Cell): boolean => {
   const extra = cell.extra
   return extra !== undefined && (extra.holds > 0 || (extra.pending !== undefined && extra.pending.size > 0))
 }
@@ -116,7 +116,7 @@ export class Table {
   readonly owner: unknown
   readonly initial: unknown
   size = 0
-  private readonly shards: Array<Map<string, unknown> | undefined> = new Array<undefined>(SHARDS).fill(undefined)
+  private readonly shards: Array<Map<string, unknown> | undefined> = []
   /** Where there is but one key, as of a circuit or of a limit that all share, it is found without a look at the map. */
   private only: Cell | undefined = undefined
   private onlyKey = ""

@@ -154,7 +154,7 @@ export class Audit {
     this.calls.push(call)
     const self = call.body.of(effectOf(act))
     const key = { user: call.user, [TRACE]: call.name }
-    const heard = { ...pipeline, store: this.kind.distant ? this.ledger.hearing(pipeline.store) : pipeline.store }
+    const heard = { ...pipeline, store: this.ledger.hearing(pipeline.store) }
     const whole = run(heard, self, key, { cost: call.cost, maxWait: undefined, classify: classifyOf(act) })
     const offered: Effect.Effect<unknown, unknown> = act.pick % 3 === 0 ? Effect.andThen(Effect.yieldNow, whole) : whole
     const fiber = this.world.fork(

@@ -9,6 +9,7 @@ import type { BreakerDecision, BreakerInput } from "../../src/kernel/Breaker.ts"
 import type { LimiterDecision, LimiterInput } from "../../src/kernel/Limiter.ts"
 import { CircuitPass } from "../../src/internal/CircuitGate.ts"
 import { committed } from "../../src/internal/answers.ts"
+import type { Guarded, Local } from "../../src/internal/guardedStore.ts"
 import type { Committed, Step } from "../../src/Store.ts"
 import type { StoreService } from "../laws/harness.ts"
 
@@ -100,14 +101,23 @@ export class Ledger {
   }
 
   /** Notes whose answer came back. */
-  hearing(store: StoreService): StoreService {
+  hearing(store: Local | Guarded): Local | Guarded {
+    if (store.sync !== undefined) return store
+    const hear = (result: Committed<Steps>) => {
+      const taking = this.byCommit.get(result)
+      if (taking !== undefined) taking.heard = true
+    }
     return {
       ...store,
       commit: (steps) =>
         Effect.map(store.commit(steps), (result) => {
-          const taking = this.byCommit.get(result)
-          if (taking !== undefined) taking.heard = true
+          hear(result)
           return result
+        }),
+      begin: (steps, fiber, tell) =>
+        store.begin(steps, fiber, (exit) => {
+          if (exit._tag === "Success") hear(exit.value)
+          tell(exit)
         })
     }
   }

@@ -11,10 +11,11 @@ import type * as Fiber from "effect/Fiber"
 import type { Sink } from "../../Event.ts"
 import type { LimiterDecision } from "../../kernel/Limiter.ts"
 import { type Rejection, type StoreError, TimeoutExceeded } from "../../Rejection.ts"
-import type { Committed, Step, Store } from "../../Store.ts"
+import type { Committed, Step } from "../../Store.ts"
 import { heard } from "../answers.ts"
 import type { CircuitPass } from "../CircuitGate.ts"
 import { emit } from "../events.ts"
+import type { Guarded, Local } from "../guardedStore.ts"
 import type { LimitEntry } from "../LimitGate.ts"
 import type { SlotGate } from "../SlotGate.ts"
 import { nowOf } from "../time.ts"
@@ -27,7 +28,7 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 export interface Caller {
   readonly pipeline: {
     readonly id: string
-    readonly store: Store["Service"]
+    readonly store: Local | Guarded
     readonly slots: SlotGate | undefined
     readonly timeout: number
   }
@@ -106,13 +107,17 @@ export class Admission {
     if (this.arrivedAt < 0) this.arrivedAt = now
     entry?.asks()
     const blocked = entry?.blocked(this.waiter) === true || slots?.blocked(this.waiter) === true
-    if (store.sync === undefined) return this.requestElsewhere(blocked, now)
+    if (store.sync === undefined) return this.requestElsewhere(store, blocked, now)
     pass?.gate.feedSync(pass.key, now, sink, fiber)
     const allowed = this.steps.length === 0 || store.sync.commit(this.steps, now, !blocked)
     return allowed && !blocked ? this.take(now) : this.refused(now)
   }
 
-  private requestElsewhere(blocked: boolean, now: number): Effect.Effect<void, Rejection | TimeoutExceeded> {
+  private requestElsewhere(
+    store: Guarded,
+    blocked: boolean,
+    now: number
+  ): Effect.Effect<void, Rejection | TimeoutExceeded> {
     const { pipeline } = this.call
     if (blocked) {
       for (const step of this.steps) step.result = [NOT_ASKED, undefined]
@@ -123,7 +128,7 @@ export class Admission {
       pipeline.slots.take() // or a call of this process could take it during the trip
       this.slot = true
     }
-    return Effect.flatMap(this.trip(now), (exit) => {
+    return Effect.flatMap(this.trip(store, now), (exit) => {
       if (exit === undefined) return this.tooLate()
       if (exit._tag === "Failure") {
         this.releaseSlot()
@@ -141,25 +146,31 @@ export class Admission {
    * Asks a store elsewhere; `undefined` when the call's time is over first. What the reply brings is noted when it
    * comes, not when the call reads it: by then the call may have been interrupted, or long have left.
    */
-  private trip(now: number): Effect.Effect<Exit.Exit<Committed<ReadonlyArray<Step>>, StoreError> | undefined> {
+  private trip(
+    store: Guarded,
+    now: number
+  ): Effect.Effect<Exit.Exit<Committed<ReadonlyArray<Step>>, StoreError> | undefined> {
     const { fiber, pass } = this
-    const { deadline, pipeline, sink } = this.call
+    const { context } = fiber // of a call that has left, the fiber may have ended
+    const { deadline, sink } = this.call
     const fed = pass?.gate.feed(pass.key, now, sink, fiber)
-    const commit = pipeline.store.commit(this.steps)
     return Effect.callback((resume) => {
-      // in a fiber of its own, begun in the same step that waits for it: a call may leave, its reply is still heard
-      const asked = Effect.runForkWith(fiber.context)(fed === undefined ? commit : Effect.andThen(fed, commit))
+      let told = false
       let cancel = () => {}
-      asked.addObserver((exit) => {
-        cancel()
-        if (exit._tag === "Success" && exit.value.allowed) {
-          heard(this.steps, exit.value)
-          if (this.over) Effect.runForkWith(asked.context)(this.giveBack())
-          else this.admittedAt(nowOf(fiber))
-        }
-        resume(Effect.succeed(exit))
-      })
-      if (deadline !== Infinity && asked.pollUnsafe() === undefined) {
+      const ask = () =>
+        store.begin(this.steps, fiber, (exit) => {
+          told = true
+          cancel()
+          if (exit._tag === "Success" && exit.value.allowed) {
+            heard(this.steps, exit.value)
+            if (this.over) Effect.runForkWith(context)(this.giveBack())
+            else this.admittedAt(nowOf(fiber))
+          }
+          resume(Effect.succeed(exit))
+        })
+      if (fed === undefined) ask()
+      else Effect.runForkWith(context)(fed).addObserver(ask)
+      if (deadline !== Infinity && !told) {
         cancel = startTimer(fiber, Math.max(1, deadline - now), () => resume(Effect.succeed(undefined)))
       }
       return Effect.sync(() => cancel())

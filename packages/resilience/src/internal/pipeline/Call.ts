@@ -15,10 +15,10 @@ import type { Sink } from "../../Event.ts"
 import { fromExit, type Outcome } from "../../Outcome.ts"
 import { isRejection, type Rejection, RetryExhausted, TimeoutExceeded } from "../../Rejection.ts"
 import type { Driver, OnExhausted, Policy } from "../../Retry.ts"
-import type { Store } from "../../Store.ts"
 import type { CircuitGate, CircuitPass } from "../CircuitGate.ts"
 import { errorOf } from "../errorOf.ts"
 import { emit, sinkOf } from "../events.ts"
+import type { Guarded, Local } from "../guardedStore.ts"
 import { type Key, nameOf } from "../key.ts"
 import type { LimitGate } from "../LimitGate.ts"
 import type { SlotGate } from "../SlotGate.ts"
@@ -33,7 +33,7 @@ import { withTimer } from "./withTimer.ts"
 /** What a service composes: every part is optional. Times are milliseconds, `Infinity` for none. */
 export interface Pipeline {
   readonly id: string
-  readonly store: Store["Service"]
+  readonly store: Local | Guarded
   readonly circuit: CircuitGate | undefined
   readonly limits: LimitGate | undefined
   readonly slots: SlotGate | undefined
@@ -46,7 +46,7 @@ export interface Pipeline {
 }
 
 /** Everything that a pipeline may hold, and does not. */
-export const bare = (id: string, store: Store["Service"]): Pipeline => ({
+export const bare = (id: string, store: Local | Guarded): Pipeline => ({
   id,
   store,
   circuit: undefined,
