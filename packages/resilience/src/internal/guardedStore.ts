@@ -31,7 +31,10 @@ export type Local = Store["Service"] & { readonly sync: SyncStore }
 /** A store elsewhere, as a service sees it. */
 export type Guarded = Store["Service"] & {
   readonly sync: undefined
-  /** A commit that begins in this very step. `tell` hears its answer whenever it comes; nobody leaves it behind. */
+  /**
+   * A commit that begins in this very step, of steps that were not allowed before. `tell` hears its answer whenever it
+   * comes; nobody leaves it behind.
+   */
   readonly begin: (
     steps: ReadonlyArray<Step>,
     fiber: AnyFiber,
@@ -128,8 +131,6 @@ class Guard {
         this.commit(service, steps) as Effect.Effect<Committed<Steps>, StoreError>, // the answers are those of the steps
       begin: (steps, fiber, tell) => {
         const run = Effect.runForkWith(fiber.context)
-        const other = this.otherOf(steps)
-        if (other !== undefined) return void run(commitIn(other, steps)).addObserver(tell)
         const question = this.question(steps)
         this.begin(question, fiber, (exit) => {
           if (exit._tag === "Success" && this.available) tell(exit)
@@ -202,7 +203,7 @@ class Guard {
   ): () => void {
     const { context } = fiber
     const asked = Effect.runForkWith(context)(remote)
-    let fate: "awaited" | "told" | "abandoned" | "interrupted" = "awaited"
+    let fate: "awaited" | "abandoned" | undefined = "awaited"
     let cancel = () => {}
     const end = (exit: Exit.Exit<A, StoreError>) => {
       if (exit._tag === "Success") heard?.(exit.value)
@@ -214,13 +215,13 @@ class Guard {
         fate = "abandoned"
         this.abandoned++
       } else {
-        fate = "interrupted"
+        fate = undefined
         asked.interruptUnsafe()
       }
     }
     asked.addObserver((exit) => {
       if (fate === "awaited") {
-        fate = "told"
+        fate = undefined
         cancel()
         end(exit)
       } else if (fate === "abandoned") {
@@ -285,10 +286,10 @@ export const guarded = (store: Store["Service"], service: string, policy?: Store
   return guard.for(service)
 }
 
-/** The one store behind those of several services; `undefined` if there is more than one. */
+/** The one store behind those of some services; `undefined` if there is more than one. */
 export const common = (stores: ReadonlyArray<Store["Service"]>, service: string): Local | Guarded | undefined => {
   const behind = new Set(stores.map((store) => guards.get(store) ?? store))
   if (behind.size > 1) return undefined
   const [one] = behind
-  return one === undefined || one instanceof Guard ? one?.for(service) : guarded(one, service)
+  return one instanceof Guard ? one.for(service) : guarded(one!, service) // there is one
 }

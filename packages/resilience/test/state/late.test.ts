@@ -112,6 +112,9 @@ it.effect("of questions that nobody waits for, no more than a thousand are kept"
   Effect.gen(function* () {
     const { layer, line } = yield* remote
     const { resilient } = yield* serviceOn(layer, { rateLimiter: limit, store: { onError: "allow", deadline: 50 } })
+    yield* resilient(Effect.void, "a")
+    yield* TestClock.adjust(500) // what was answered at once is none of them, also when its deadline has come
+    line.asked = line.committed = 0
     line.mode = "slow"
     yield* Effect.forkChild(
       Effect.forEach(Array.from({ length: 1_005 }), (_, i) => resilient(Effect.void, `key ${i}`), {
