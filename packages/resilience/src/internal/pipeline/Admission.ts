@@ -155,11 +155,12 @@ export class Admission {
     const { deadline, sink } = this.call
     const fed = pass?.gate.feed(pass.key, now, sink, fiber)
     return Effect.callback((resume) => {
-      let told = false
-      let cancel = () => {}
+      const cancel =
+        deadline === Infinity
+          ? () => {}
+          : startTimer(fiber, Math.max(1, deadline - now), () => resume(Effect.succeed(undefined)))
       const ask = () =>
         store.begin(this.steps, fiber, (exit) => {
-          told = true
           cancel()
           if (exit._tag === "Success" && exit.value.allowed) {
             heard(this.steps, exit.value)
@@ -170,10 +171,7 @@ export class Admission {
         })
       if (fed === undefined) ask()
       else Effect.runForkWith(context)(fed).addObserver(ask)
-      if (deadline !== Infinity && !told) {
-        cancel = startTimer(fiber, Math.max(1, deadline - now), () => resume(Effect.succeed(undefined)))
-      }
-      return Effect.sync(() => cancel())
+      return Effect.sync(cancel)
     })
   }
 
