@@ -108,6 +108,18 @@ it.effect("a decision that is interrupted in mid-trip gives back what it took", 
   })
 )
 
+it.effect("a question that fails when nobody waits for it any more has taken nothing", () =>
+  Effect.gen(function* () {
+    const { line, store } = yield* remote
+    const service = yield* limiterOn(store, limit)
+    line.mode = "fails slowly"
+    const call = yield* Effect.forkChild(service.allow("a", { cost: 2 }), { startImmediately: true })
+    yield* Fiber.interrupt(call)
+    yield* TestClock.adjust(500)
+    assert.strictEqual(line.asked, 1)
+  })
+)
+
 it.effect("of questions that nobody waits for, no more than a thousand are kept", () =>
   Effect.gen(function* () {
     const { layer, line } = yield* remote

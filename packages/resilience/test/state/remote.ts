@@ -3,7 +3,14 @@ import { Effect, Layer } from "effect"
 import { type Policies, Rejection, Resilience } from "../../src/index.ts"
 import { layerMemory, Store } from "../../src/Store.ts"
 
-type Mode = "up" | "slow" | "down" | "hangs" | "hangs and cannot be interrupted" | "answers and then hangs"
+type Mode =
+  | "up"
+  | "slow"
+  | "fails slowly"
+  | "down"
+  | "hangs"
+  | "hangs and cannot be interrupted"
+  | "answers and then hangs"
 
 /** A store on another machine: a memory store behind a line that a test can cut. */
 export const remote = Effect.gen(function* () {
@@ -18,6 +25,8 @@ export const remote = Effect.gen(function* () {
           return counted
         case "slow":
           return Effect.delay(counted, "70 millis")
+        case "fails slowly":
+          return Effect.delay(Effect.fail(new Rejection.StoreError({ reason: "unavailable" })), "70 millis")
         case "down":
           return Effect.fail(new Rejection.StoreError({ reason: "unavailable", cause: "ECONNREFUSED" }))
         case "hangs":
