@@ -4,6 +4,7 @@
  * min(`attemptTimeout`, what is left); no timer and no child fiber if there is no timeout or the attempt ended
  * synchronously.
  */
+import { isDeepStrictEqual } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Exit, Fiber, Schema } from "effect"
 import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Rejection, Retry } from "../../src/index.ts"
@@ -143,6 +144,7 @@ describe("law 6: one timer", () => {
         let t = 0
         let sleeps = 0
         let n = 1
+        let tie = false
         let expected: unknown
         for (; ; n++) {
           const { ok, takes } = runs[n - 1]!
@@ -150,6 +152,7 @@ describe("law 6: one timer", () => {
           const limit = Math.min(each, left)
           if (takes > 0) sleeps += limit === Infinity ? 1 : 2
           const late = takes > limit
+          tie = n > 1 && takes === left
           t += Math.min(takes, limit)
           if (late && left <= each) {
             expected = plainExit(timedOut("call", timeout))
@@ -189,7 +192,10 @@ describe("law 6: one timer", () => {
           )
         )
         while (call.pollUnsafe() === undefined && world.turn()) most = Math.max(most, world.sleeping)
-        assert.deepStrictEqual(plainExit(call.pollUnsafe()), expected)
+        const exit = plainExit(call.pollUnsafe())
+        const cut = plainExit(timedOut("call", timeout))
+        // in the very millisecond of the deadline a later attempt may end, or be ended
+        if (!tie || !isDeepStrictEqual(exit, cut)) assert.deepStrictEqual(exit, expected)
         assert.strictEqual(world.elapsed, t)
         assert.strictEqual(stage.body.started, n)
         assert.isAtMost(world.slept, sleeps, "sleeps of the effect, timers of attempts, backoffs")
