@@ -3,7 +3,8 @@
  */
 import type { BreakerDecision, BreakerInput } from "../kernel/Breaker.ts"
 import type { LimiterDecision, LimiterInput } from "../kernel/Limiter.ts"
-import { type Committed, Step } from "../Store.ts"
+import { Step } from "../Store.ts"
+import type { Reply } from "./storeView.ts"
 
 /** What the kernels of services are asked. */
 type Asked = LimiterInput<unknown> | BreakerInput
@@ -26,10 +27,7 @@ const undo = (input: Asked, answer: Answered): Asked | undefined => {
 }
 
 /** The steps that leave the store as if it had not been asked. */
-export const undoing = (
-  steps: ReadonlyArray<Step>,
-  { allowed, answers }: Committed<ReadonlyArray<Step>>
-): ReadonlyArray<Step> =>
+export const undoing = (steps: ReadonlyArray<Step>, { allowed, answers }: Reply): ReadonlyArray<Step> =>
   steps.flatMap((step, i) => {
     const answer = answers[i] as Answered | undefined // of this very step
     const input = allowed && answer !== undefined ? undo(inputOf(step), answer) : undefined

@@ -8,10 +8,11 @@ import { type CircuitOpen, InvalidPolicyError } from "../Rejection.ts"
 import { Step, Store } from "../Store.ts"
 import type { CircuitGate, CircuitSpec } from "./CircuitGate.ts"
 import { sinkOf } from "./events.ts"
-import { guarded, type Guarded, type Local } from "./guardedStore.ts"
+import { guarded } from "./guardedStore.ts"
 import type { Key } from "./key.ts"
 import { memory } from "./memoryStore.ts"
 import { bare, type Classify, type Pipeline, run } from "./pipeline/Call.ts"
+import type { Guarded, Local } from "./storeView.ts"
 
 /** Makes a policy's gate on a store. `timeouts` are those of the calls that it guards. */
 export type OpenCircuit = (service: string, store: Store["Service"], timeouts: Timeouts) => CircuitGate

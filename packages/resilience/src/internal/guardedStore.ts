@@ -5,14 +5,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { StoreError } from "../Rejection.ts"
-import { type AnySpace, type Committed, Step, type Store, type SyncStore } from "../Store.ts"
+import { type AnySpace, type Committed, Step, type Store } from "../Store.ts"
 import { resets, takes, undoing } from "./abandoned.ts"
 import { emit, sinkOf } from "./events.ts"
 import * as memoryStore from "./memoryStore.ts"
+import type { Guarded, Local, Reply } from "./storeView.ts"
 import { startTimer } from "./timers.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
-type Reply = Committed<ReadonlyArray<Step>>
 
 export interface StorePolicy {
   readonly onError: "local" | "allow" | "fail"
@@ -24,23 +24,6 @@ export interface StorePolicy {
 
 /** So many questions may be on their way that nobody waits for any more. */
 const MOST_ABANDONED = 1_000
-
-/** A store in this process: it cannot fail. */
-export type Local = Store["Service"] & { readonly sync: SyncStore }
-
-/** A store elsewhere, as a service sees it. */
-export type Guarded = Store["Service"] & {
-  readonly sync: undefined
-  /**
-   * A commit that begins in this very step, of steps that were not allowed before. `tell` hears its answer whenever it
-   * comes; nobody leaves it behind.
-   */
-  readonly begin: (
-    steps: ReadonlyArray<Step>,
-    fiber: AnyFiber,
-    tell: (exit: Exit.Exit<Reply, StoreError>) => void
-  ) => void
-}
 
 /** On a step that was allowed: who answered. What is told of it later is told there, and to nobody else. */
 class Note {

@@ -11,13 +11,13 @@ import type * as Fiber from "effect/Fiber"
 import type { Sink } from "../../Event.ts"
 import type { LimiterDecision } from "../../kernel/Limiter.ts"
 import { type Rejection, type StoreError, TimeoutExceeded } from "../../Rejection.ts"
-import type { Committed, Step } from "../../Store.ts"
+import type { Step } from "../../Store.ts"
 import { heard } from "../answers.ts"
 import type { CircuitPass } from "../CircuitGate.ts"
 import { emit } from "../events.ts"
-import type { Guarded, Local } from "../guardedStore.ts"
 import type { LimitEntry } from "../LimitGate.ts"
 import type { SlotGate } from "../SlotGate.ts"
+import type { Guarded, Local, Reply } from "../storeView.ts"
 import { nowOf } from "../time.ts"
 import { startTimer } from "../timers.ts"
 import { Waiter } from "../WaitQueue.ts"
@@ -146,10 +146,7 @@ export class Admission {
    * Asks a store elsewhere; `undefined` when the call's time is over first. What the reply brings is noted when it
    * comes, not when the call reads it: by then the call may have been interrupted, or long have left.
    */
-  private trip(
-    store: Guarded,
-    now: number
-  ): Effect.Effect<Exit.Exit<Committed<ReadonlyArray<Step>>, StoreError> | undefined> {
+  private trip(store: Guarded, now: number): Effect.Effect<Exit.Exit<Reply, StoreError> | undefined> {
     const { fiber, pass } = this
     const { context } = fiber // of a call that has left, the fiber may have ended
     const { deadline, sink } = this.call
