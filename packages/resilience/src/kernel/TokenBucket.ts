@@ -55,23 +55,25 @@ const debtAt = (policy: TokenBucketPolicy, state: TokenBucketState, time: number
 const decide = (
   policy: TokenBucketPolicy,
   state: TokenBucketState,
+  debt: number,
   now: number,
   retryAfter: number,
   receipt: TokenBucketReceipt
-): LimiterDecision<TokenBucketReceipt> => {
-  const debt = debtAt(policy, state, Math.max(now, state.at))
-  return {
-    allowed: retryAfter === 0,
-    retryAfter: retryAfter,
-    remaining: Math.floor((capacity(policy) - debt) / policy.window),
-    resetAfter: Math.max(0, expiresAt(policy, state) - now),
-    receipt: receipt
-  }
-}
+): LimiterDecision<TokenBucketReceipt> => ({
+  allowed: retryAfter === 0,
+  retryAfter: retryAfter,
+  remaining: Math.floor((capacity(policy) - debt) / policy.window),
+  resetAfter: Math.max(0, expiresAt(policy, state) - now),
+  receipt: receipt
+})
 
 /** An answer that changes nothing. */
 const stay = (policy: TokenBucketPolicy, state: TokenBucketState, now: number, retryAfter: number): Answer => [
-  decide(policy, state, now, retryAfter, { cost: 0, before: state, after: state }),
+  decide(policy, state, debtAt(policy, state, Math.max(now, state.at)), now, retryAfter, {
+    cost: 0,
+    before: state,
+    after: state
+  }),
   state
 ]
 
@@ -90,7 +92,7 @@ const take = (policy: TokenBucketPolicy, state: TokenBucketState, cost: number, 
     since: fresh ? Math.max(time, state.since) : state.since,
     refunded: fresh ? 0 : state.refunded
   }
-  return [decide(policy, after, now, 0, { cost: cost, before: state, after: after }), after]
+  return [decide(policy, after, debt, now, 0, { cost: cost, before: state, after: after }), after]
 }
 
 const same = (a: TokenBucketState, b: TokenBucketState): boolean =>

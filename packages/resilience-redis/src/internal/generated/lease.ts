@@ -24,12 +24,11 @@ end
 local function debtAt(policy, state, time)
  return max(0, min(state.debt, capacity(policy)) - (time - state.at) * policy.limit)
 end
-local function decide(policy, state, now, retryAfter, receipt)
- local debt = debtAt(policy, state, (state.at > now and state.at or now))
+local function decide(policy, state, debt, now, retryAfter, receipt)
  return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = floor((capacity(policy) - debt) / policy.window), resetAfter = max(0, expiresAt(policy, state) - now), receipt = receipt}
 end
 local function stay(policy, state, now, retryAfter)
- return {decide(policy, state, now, retryAfter, {cost = 0, before = state, after = state}), state}
+ return {decide(policy, state, debtAt(policy, state, (state.at > now and state.at or now)), now, retryAfter, {cost = 0, before = state, after = state}), state}
 end
 local function take(policy, state, cost, now)
  if cost == 0 then
@@ -47,7 +46,7 @@ local function take(policy, state, cost, now)
  end
  local fresh = owed == 0
  local after = {at = time, debt = debt, since = fresh and (state.since > time and state.since or time) or state.since, refunded = fresh and 0 or state.refunded}
- return {decide(policy, after, now, 0, {cost = cost, before = state, after = after}), after}
+ return {decide(policy, after, debt, now, 0, {cost = cost, before = state, after = after}), after}
 end
 local function same(a, b)
  return a.at == b.at and a.debt == b.debt and a.since == b.since and a.refunded == b.refunded
