@@ -235,6 +235,22 @@ export const brokenStores: ReadonlyArray<Broken> = [
     }))
   },
   {
+    mistake: "takes what it only looks at",
+    breaks: "what can be asked without an Effect is the same store",
+    hangs: false,
+    layer: memoryWith((memory) => ({
+      ...memory,
+      sync: {
+        ...memory.sync!,
+        look: (step, now) => {
+          const seen = memory.sync!.read(step.space, step.key)
+          memory.sync!.commit([step], now)
+          return seen
+        }
+      }
+    }))
+  },
+  {
     mistake: "has another memory for what is asked without an Effect",
     breaks: "what can be asked without an Effect is the same store",
     hangs: false,

@@ -177,6 +177,11 @@ export interface SyncStore {
    */
   readonly commit: (steps: ReadonlyArray<Step>, now: number, write?: boolean) => boolean
   readonly read: <S extends AnySpace>(space: S, key: string) => StateOf<S> | undefined
+  /**
+   * The state of a step's key, `undefined` when absent. It counts as a use of the key: what is left of a commit where
+   * the answer is known and leaves the state as it is.
+   */
+  readonly look: <S extends AnySpace>(step: Step<S>, now: number) => StateOf<S> | undefined
   /** While a step is held, its key is not dropped. Every hold is released once. */
   readonly hold: (step: Step, now: number) => void
   readonly release: (step: Step) => void

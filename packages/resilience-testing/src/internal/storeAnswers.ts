@@ -256,6 +256,9 @@ const synchronous = draft(
       if (how !== 3 && allowed) count++
       mustEqual((yield* lab.read(space, "ada")).state?.count ?? 0, count, "the sum that is read")
       mustEqual(sync.read(space, "ada")?.count ?? 0, count, "the sum that is read without an Effect")
+      const looks = new Step(space, "ada", { add: 1 })
+      mustEqual(sync.look(looks, now)?.count ?? 0, count, "the sum that a look sees")
+      mustEqual(sync.read(space, "ada")?.count ?? 0, count, "the sum after a look")
       sync.hold(steps[0], now)
       mustEqual(sync.held(steps[0]).count, count, "the sum that is read while it is held")
       sync.release(steps[0])

@@ -14,6 +14,7 @@ import {
   type BreakerState,
   indifferent,
   LEAST_LEASE,
+  letsAll,
   view
 } from "../kernel/Breaker.ts"
 import { NEVER } from "../kernel/Limiter.ts"
@@ -59,6 +60,9 @@ export class CircuitGate {
   private readonly jittered: boolean
   /** What most calls ask, made once. */
   private readonly admit: BreakerInput = { op: "admit", draw: 0 }
+  private readonly initial: BreakerState
+  /** What a circuit that lets everybody through said last: the same to all, as long as its state is this very one. */
+  private welcome: readonly [answer: BreakerDecision, state: BreakerState] | undefined
 
   constructor(spec: CircuitSpec, service: string, store: Store["Service"]) {
     this.spec = spec
@@ -69,6 +73,7 @@ export class CircuitGate {
     this.slowAfter = spec.policy.trips
       .flatMap((trip) => (trip.kind === "rate" && trip.slowAfter > 0 ? [trip.slowAfter] : []))
       .sort((a, b) => a - b)
+    this.initial = breaker.initial(spec.policy)
     this.jittered = spec.policy.openLow.some((low, i) => low !== spec.policy.openHigh[i])
   }
 
@@ -109,6 +114,15 @@ export class CircuitGate {
   pass(key: Key, fiber: AnyFiber): CircuitPass {
     const input = this.jittered ? ({ op: "admit", draw: this.draw(fiber) } as const) : this.admit
     return new CircuitPass(this, this.keyOf(key), input, fiber)
+  }
+
+  /** Whether a circuit in this process lets everybody through. Then the pass has its answer, and need not be committed. */
+  welcomes(pass: CircuitPass, now: number): boolean {
+    const state = this.store.sync!.look(pass, now) ?? this.initial
+    if (!letsAll(state)) return false
+    if (this.welcome?.[1] !== state) this.welcome = breaker.step(this.spec.policy, state, pass.input, now)
+    pass.result = this.welcome
+    return true
   }
 
   local(circuit: string): Local {

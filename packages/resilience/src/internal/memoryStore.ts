@@ -107,6 +107,13 @@ export const make = (): Store["Service"] & { readonly sync: SyncStore } => {
   const sync: SyncStore = {
     commit,
     read: (space, key) => stateOf(tableOf(space).find(key)) as never, // a space's table holds states of its kernel
+    look: (step, now) => {
+      const table = tableOf(step.space)
+      table.sweep(now)
+      const entry = (step.place = table.find(step.key))
+      table.used(entry, now)
+      return stateOf(entry) as never // as above
+    },
     held: (step) => (step.place as Cell).value as never, // `hold` left it; and as above
     hold: (step, now) => {
       const cell = (step.place = tableOf(step.space).cell(step.key, now))

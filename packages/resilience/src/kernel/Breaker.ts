@@ -15,14 +15,14 @@ import type {
   Transition
 } from "./BreakerInput.ts"
 import type { BreakerPolicy, BreakerState } from "./BreakerModel.ts"
-import { closed, conclude, enter, keep, open, settle, wait } from "./BreakerPhase.ts"
+import { closed, conclude, enter, keep, letsAll, open, settle, wait } from "./BreakerPhase.ts"
 import { age, EMPTY, emptyFrom, observe, replace, slowAfter } from "./BreakerWindow.ts"
 import type { Kernel } from "./Kernel.ts"
 import { NEVER } from "./Limiter.ts"
 
 export type { BreakerDecision, BreakerInput, BreakerView, Transition } from "./BreakerInput.ts"
 export type { BreakerPolicy, BreakerState, Phase, Trip } from "./BreakerModel.ts"
-export { indifferent } from "./BreakerPhase.ts"
+export { indifferent, letsAll } from "./BreakerPhase.ts"
 
 type Step = readonly [answer: BreakerDecision, state: BreakerState]
 
@@ -43,7 +43,7 @@ const answer = (
 }
 
 const admit = (policy: BreakerPolicy, given: BreakerState, draw: number, now: number): Step => {
-  if (given.phase === "Closed") return answer(given, 0, 0, NONE, given)
+  if (letsAll(given)) return answer(given, 0, 0, NONE, given)
   const log: Array<Transition> = []
   const state = settle(policy, given, now, log)
   const refused = wait(policy, state, now)

@@ -13,6 +13,7 @@ describe("laws", () => {
     "a half-open period never lets more than its permitted probes through": Laws.boundsProbes,
     "retryAfter is exact, and no circuit refuses for ever": Laws.tellsRetryAfter,
     "a refusal leaves the very state it was given": Laws.refusesWithoutTrace,
+    "where a circuit is said to let everybody through, all are told the same": Laws.letsAllThrough,
     "where a success is said to change nothing, none does": Laws.isIndifferent,
     "a state survives serialisation": Laws.serialises,
     "a circuit that may be forgotten behaves like a new one": Laws.forgets,

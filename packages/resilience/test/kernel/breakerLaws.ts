@@ -3,7 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import type { BreakerInput, BreakerPolicy, BreakerState, Transition } from "../../src/kernel/Breaker.ts"
-import { breaker, indifferent, normalise, view } from "../../src/kernel/Breaker.ts"
+import { breaker, indifferent, letsAll, normalise, view } from "../../src/kernel/Breaker.ts"
 import type { Command } from "./breakerLives.ts"
 import { asksOrReports, live, reports, thresholds, verdictOf } from "./breakerLives.ts"
 
@@ -138,6 +138,19 @@ export const refusesWithoutTrace: Law = (policy, commands) =>
   live(policy, commands, ({ state, input, answer, next }) => {
     if (!answer.allowed) assert.deepEqual([input.op, next === state, answer.transitions.length], ["admit", true, 0])
     if (input.op === "admit" && answer.phase === "Closed") assert.strictEqual(next, state)
+  })
+
+/** A circuit that is said to let everybody through tells all the same, whenever they come, and stays as it is. */
+export const letsAllThrough: Law = (policy, commands) =>
+  live(policy, commands, ({ next, now, rest }) => {
+    if (!letsAll(next)) return
+    const [first] = breaker.step(policy, next, { op: "admit", draw: 0 }, now)
+    assert.isTrue(first.allowed)
+    for (const late of [now, now + 1, now + (rest[0]?.ms ?? 0), now + 100_000]) {
+      const [answer, state] = breaker.step(policy, next, { op: "admit", draw: rest.length }, late)
+      assert.deepStrictEqual(answer, first)
+      assert.strictEqual(state, next)
+    }
   })
 
 /** Where a circuit is said not to care for a success, none changes it, whenever it comes and whoever reports it. */

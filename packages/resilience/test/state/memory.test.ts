@@ -38,6 +38,26 @@ describe("a key", () => {
     }).pipe(Effect.provide(layerMemory))
   )
 
+  it.effect("is used by a look as by a commit, and a look forgets what can go", () =>
+    Effect.gen(function* () {
+      const store = yield* sync
+      const endless = { ...fixedWindow, expiresAt: () => undefined }
+      const space = { ...spaceOf({ idleTimeToLive: 10 }), kernel: endless }
+      const [a, b] = [take(space, "a"), take(space, "b")]
+      store.commit([a, b], 1)
+      assert.deepStrictEqual(store.look(a, 6), { start: 0, used: 1 })
+      const lookAtB = (now: number) => {
+        for (let i = 0; i < 1_000; i++) store.look(b, now)
+      }
+      lookAtB(15)
+      assert.isDefined(store.read(space, "a"))
+      lookAtB(16)
+      assert.isUndefined(store.look(a, 16))
+      assert.isFalse(store.isKept(a))
+      assert.strictEqual(store.size(space), 1)
+    }).pipe(Effect.provide(layerMemory))
+  )
+
   it.effect("is the same key before and after somebody needs more of it than its state", () =>
     Effect.gen(function* () {
       const store = yield* sync

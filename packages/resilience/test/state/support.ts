@@ -45,6 +45,7 @@ export const neverForgets = (): Store["Service"] => {
       return allowed
     },
     read: (space, key) => keysOf(space).get(key) as never, // states of this space's kernel
+    look: ({ key, space }) => keysOf(space).get(key) as never, // as above
     held: (step) => stateOf(step) as never, // as above
     isKept: () => true, // nothing is forgotten here
     hold: () => {},
@@ -79,7 +80,14 @@ export const spied = Effect.gen(function* () {
     store: {
       ...store,
       commit: (steps) => store.commit(note(steps)),
-      sync: { ...sync, commit: (steps, now, write) => sync.commit(note(steps), now, write) }
+      sync: {
+        ...sync,
+        commit: (steps, now, write) => sync.commit(note(steps), now, write),
+        look: (step, now) => {
+          note([step])
+          return sync.look(step, now)
+        }
+      }
     } satisfies Store["Service"],
     spaces,
     size: () => Array.from(spaces, sync.size).reduce((sum, size) => sum + size, 0),

@@ -231,6 +231,9 @@ end
 local function open(policy, state, cause, log)
  return enter(policy, state, "Open", cause.at, openTime(policy, state, cause.retryAfter, cause.draw), log)
 end
+local function letsAll(state)
+ return state.phase == "Closed"
+end
 local function conclude(policy, state, index, outcome, cause, log)
  local trial = state.trial
  local successes = outcome == "success" and trial.successes + 1 or trial.successes
@@ -283,7 +286,7 @@ local function answer(seen, probe, retryAfter, transitions, state)
  return {{allowed = allowed, phase = seen.phase, generation = seen.generation, probe = probe, retryAfter = retryAfter, transitions = transitions}, state}
 end
 local function admit(policy, given, draw, now)
- if given.phase == "Closed" then
+ if letsAll(given) then
   return answer(given, 0, 0, NONE, given)
  end
  local log = {}

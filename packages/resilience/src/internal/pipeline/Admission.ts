@@ -66,7 +66,6 @@ export class Admission {
   declare private readonly watched: CircuitPass | undefined
   declare private readonly entry: LimitEntry | undefined
   declare private fiber: AnyFiber
-  declare private readonly steps: ReadonlyArray<Step>
   declare private slot: boolean
   declare private waiter: Waiter | undefined
   private unwatch: (() => void) | undefined = undefined
@@ -87,7 +86,6 @@ export class Admission {
     this.watched = watched
     this.entry = entry
     this.fiber = fiber
-    this.steps = stepsOf(pass, entry)
     this.admitted = false
     this.slot = false
     this.waiter = undefined
@@ -109,7 +107,8 @@ export class Admission {
     const blocked = entry?.blocked(this.waiter) === true || slots?.blocked(this.waiter) === true
     if (store.sync === undefined) return this.requestElsewhere(store, blocked, now)
     pass?.gate.feedSync(pass.key, now, sink, fiber)
-    const allowed = this.steps.length === 0 || store.sync.commit(this.steps, now, !blocked)
+    const steps = stepsOf(pass?.gate.welcomes(pass, now) === true ? undefined : pass, entry)
+    const allowed = steps.length === 0 || store.sync.commit(steps, now, !blocked)
     return allowed && !blocked ? this.take(now) : this.refused(now)
   }
 
@@ -119,16 +118,17 @@ export class Admission {
     now: number
   ): Effect.Effect<void, Rejection | TimeoutExceeded> {
     const { pipeline } = this.call
+    const steps = stepsOf(this.pass, this.entry)
     if (blocked) {
-      for (const step of this.steps) step.result = [NOT_ASKED, undefined]
+      for (const step of steps) step.result = [NOT_ASKED, undefined]
       return this.refused(now)
     }
-    if (this.steps.length === 0) return this.take(now)
+    if (steps.length === 0) return this.take(now)
     if (pipeline.slots !== undefined) {
       pipeline.slots.take() // or a call of this process could take it during the trip
       this.slot = true
     }
-    return Effect.flatMap(this.trip(store, now), (exit) => {
+    return Effect.flatMap(this.trip(store, steps, now), (exit) => {
       if (exit === undefined) return this.tooLate()
       if (exit._tag === "Failure") {
         this.releaseSlot()
@@ -137,7 +137,7 @@ export class Admission {
       }
       if (exit.value.allowed) return this.proceed(nowOf(this.fiber))
       this.releaseSlot()
-      heard(this.steps, exit.value)
+      heard(steps, exit.value)
       return this.refused(nowOf(this.fiber))
     })
   }
@@ -146,7 +146,11 @@ export class Admission {
    * Asks a store elsewhere; `undefined` when the call's time is over first. What the reply brings is noted when it
    * comes, not when the call reads it: by then the call may have been interrupted, or long have left.
    */
-  private trip(store: Guarded, now: number): Effect.Effect<Exit.Exit<Reply, StoreError> | undefined> {
+  private trip(
+    store: Guarded,
+    steps: ReadonlyArray<Step>,
+    now: number
+  ): Effect.Effect<Exit.Exit<Reply, StoreError> | undefined> {
     const { fiber, pass } = this
     const { context } = fiber // of a call that has left, the fiber may have ended
     const { deadline, sink } = this.call
@@ -157,10 +161,10 @@ export class Admission {
           ? () => {}
           : startTimer(fiber, Math.max(1, deadline - now), () => resume(Effect.succeed(undefined)))
       const ask = () =>
-        store.begin(this.steps, fiber, (exit) => {
+        store.begin(steps, fiber, (exit) => {
           cancel()
           if (exit._tag === "Success" && exit.value.allowed) {
-            heard(this.steps, exit.value)
+            heard(steps, exit.value)
             if (this.over) Effect.runForkWith(context)(this.giveBack())
             else this.admittedAt(nowOf(fiber))
           }
