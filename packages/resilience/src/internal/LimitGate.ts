@@ -204,12 +204,7 @@ export class LimitEntry {
     this.key = key
     this.cost = cost
     this.maxWait = maxWait
-    const { members } = gate
-    const input = cost === 1 ? gate.takeOne : { op: "take", cost }
-    // with one of no members, nothing is asked
-    const steps = members.length === 0 ? [] : [new Step(members[0]!.space, members[0]!.keyOf(key), input)]
-    for (let i = 1; i < members.length; i++) steps.push(new Step(members[i]!.space, members[i]!.keyOf(key), input))
-    this.steps = steps
+    this.steps = gate.stepsFor(key, cost)
     this.resets = 0
   }
 
@@ -220,11 +215,7 @@ export class LimitEntry {
 
   /** Somebody older waits for one of these keys: this call may not overtake. */
   blocked(waiter: Waiter | undefined): boolean {
-    for (let i = 0; i < this.steps.length; i++) {
-      const places = this.gate.members[i]!.places
-      if (places.size > 0 && places.get(this.steps[i]!.key)?.queue.hasOlderThan(waiter) === true) return true
-    }
-    return false
+    return this.gate.blocks(this.steps, waiter)
   }
 
   /** To be told of an admission before its waiter leaves: who stood elsewhere was not foreseen in the lines it took from. */
@@ -386,6 +377,24 @@ export class LimitGate {
 
   peek(key: Key): Effect.Effect<Peek, StoreError> {
     return peek(this, key)
+  }
+
+  /** What a call asks of each limit. */
+  stepsFor(key: Key, cost: number): ReadonlyArray<LimitStep> {
+    const { members } = this
+    const input = cost === 1 ? this.takeOne : { op: "take", cost }
+    const steps = new Array<LimitStep>(members.length) // one that grows would be copied, and be larger
+    for (let i = 0; i < members.length; i++) steps[i] = new Step(members[i]!.space, members[i]!.keyOf(key), input)
+    return steps
+  }
+
+  /** Somebody older waits for one of these keys: a call may not overtake. */
+  blocks(steps: ReadonlyArray<LimitStep>, waiter: Waiter | undefined): boolean {
+    for (let i = 0; i < steps.length; i++) {
+      const { places } = this.members[i]!
+      if (places.size > 0 && places.get(steps[i]!.key)?.queue.hasOlderThan(waiter) === true) return true
+    }
+    return false
   }
 
   entry(key: Key, cost: number, maxWait?: number): LimitEntry {

@@ -79,14 +79,14 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
   const allow = (key: Key, options?: CostOptions): Effect.Effect<boolean> => {
     const cost = costOf("RateLimiter.allow", options?.cost)
     return Effect.withFiber((fiber) => {
-      const entry = limits.entry(key, cost, 0)
       const { sync } = store
       if (sync === undefined || maybeInTransaction(fiber) || sinkOf(fiber) !== undefined) {
-        return Effect.map(decide(entry, key, fiber), (rejection) => rejection === undefined)
+        return Effect.map(decide(limits.entry(key, cost, 0), key, fiber), (rejection) => rejection === undefined)
       }
       // the same decision, but nobody wants to know why
-      const blocked = entry.blocked(undefined)
-      return sync.commit(entry.steps, nowOf(fiber), !blocked) && !blocked ? YES : NO
+      const steps = limits.stepsFor(key, cost)
+      const blocked = limits.blocks(steps, undefined)
+      return sync.commit(steps, nowOf(fiber), !blocked) && !blocked ? YES : NO
     })
   }
 
