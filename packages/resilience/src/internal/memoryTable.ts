@@ -87,9 +87,10 @@ const notify = (cell: Cell): void => {
   }
 }
 
-/** A sweep comes with every 16th commit, and looks at as many keys as 16 would: what it costs to begin is paid less often. */
+/** A sweep comes with every 16th commit: what it costs to begin is paid less often. It looks at so many keys. */
 const SWEEP_EVERY = 16
-const MOST_A_COMMIT = 32
+const LEAST_A_SWEEP = 4
+const MOST_A_SWEEP = 512
 const SHARDS = 64
 /** A key's last characters differ most; a hash over all of a hostile key would cost more than the decision. */
 const shardOf = (key: string): number => {
@@ -122,7 +123,7 @@ export class Table {
   private onlyKey = ""
   private sweepShard = 0
   private sweeping: IterableIterator<[string, unknown]> | undefined
-  private sweepBudget = 1
+  private sweepBudget = LEAST_A_SWEEP
   private untilSweep = 1
   /** A lazy heap by the time of forgetting, kept only where the number of keys is bounded. */
   private readonly candidates: Array<Candidate> | undefined
@@ -270,12 +271,12 @@ export class Table {
     return !(entry instanceof Cell) || (!inUse(entry) && touched?.has(entry) !== true)
   }
 
-  /** A few cells each time, more while there is much to forget: no timer, and no step that is long. */
+  /** A few keys each time, more while an eighth of them can go: no timer, and no step that is long. */
   sweep(now: number, touched?: Touched): void {
     if (--this.untilSweep > 0 || this.only !== undefined) return
     this.untilSweep = SWEEP_EVERY
     let dropped = 0
-    for (let i = 0; i < this.sweepBudget * SWEEP_EVERY; i++) {
+    for (let i = 0; i < this.sweepBudget; i++) {
       if (this.sweeping === undefined) {
         this.sweepShard = (this.sweepShard + 1) % SHARDS
         const shard = this.shards[this.sweepShard]
@@ -294,9 +295,9 @@ export class Table {
       }
     }
     this.sweepBudget =
-      dropped * 2 > this.sweepBudget * SWEEP_EVERY
-        ? Math.min(MOST_A_COMMIT, this.sweepBudget * 2)
-        : Math.max(1, this.sweepBudget - 1)
+      dropped * 8 > this.sweepBudget
+        ? Math.min(MOST_A_SWEEP, this.sweepBudget * 2)
+        : Math.max(LEAST_A_SWEEP, this.sweepBudget - SWEEP_EVERY)
   }
 
   /** Drops the key that is nearest to fresh: forgetting it forgives least. */
