@@ -249,6 +249,27 @@ describe("a circuit breaker inside Effect.tx", () => {
     })
   )
 
+  it.effect("a command in a transaction that changes nothing wakes nobody", () =>
+    Effect.gen(function* () {
+      const breaker = yield* CircuitBreaker.make(trip)
+      let looks = 0
+      const untilIsolated = Effect.tx(
+        Effect.gen(function* () {
+          looks++
+          if ((yield* breaker.state()).state === "Closed") return yield* Effect.txRetry
+        })
+      )
+      const waiting = yield* Effect.forkChild(untilIsolated)
+      yield* settle
+      yield* Effect.tx(breaker.close())
+      yield* settle
+      assert.strictEqual(looks, 1)
+      yield* Effect.tx(breaker.isolate())
+      yield* Fiber.join(waiting)
+      assert.strictEqual(looks, 2)
+    })
+  )
+
   it.effect("a limiter's token and a circuit's state roll back together", () =>
     Effect.gen(function* () {
       const breaker = yield* CircuitBreaker.make(trip)
