@@ -151,7 +151,7 @@ class Member {
   }
 }
 
-/** Why this gate refused a call: for good, or until a wait in `member`'s queue has passed. */
+/** Why this gate refused a call: for good, or until a wait has passed. */
 export type LimitRefusal =
   | { readonly _tag: "Rejected"; readonly rejection: RateLimitExceeded }
   | {
@@ -195,7 +195,7 @@ export class LimitEntry {
   declare readonly cost: number
   declare private readonly gate: LimitGate
   declare private readonly key: Key
-  /** The resets before it asked. */
+  /** The resets before it asked: `asks` is to be called before the steps are committed. */
   declare private resets: number
   declare private readonly maxWait: number | undefined
 
@@ -213,7 +213,6 @@ export class LimitEntry {
     return this.steps.length === 1 ? "" : JSON.stringify(this.steps.map(({ key }) => key))
   }
 
-  /** Somebody older waits for one of these keys: this call may not overtake. */
   blocked(waiter: Waiter | undefined): boolean {
     return this.gate.blocks(this.steps, waiter)
   }
@@ -227,16 +226,14 @@ export class LimitEntry {
     }
   }
 
-  /** To be called before the steps are committed. */
   asks(): void {
     this.resets = this.gate.resets.count
   }
 
   /** What the limits would say, in the transaction around it. Nothing is taken. */
   look() {
-    const { store } = this.gate
     return Effect.forEach(this.steps, (step) =>
-      Effect.map(store.read(step.space, step.key), ({ now, state }) => {
+      Effect.map(this.gate.store.read(step.space, step.key), ({ now, state }) => {
         const { kernel, policy } = step.space
         step.result = kernel.step(policy, state ?? kernel.initial(policy), step.input, now)
       })
@@ -381,9 +378,9 @@ export class LimitGate {
 
   /** What a call asks of each limit. */
   stepsFor(key: Key, cost: number): ReadonlyArray<LimitStep> {
-    const { members } = this
-    const input = cost === 1 ? this.takeOne : { op: "take", cost }
-    const steps = new Array<LimitStep>(members.length) // one that grows would be copied, and be larger
+    const { members, takeOne } = this
+    const input = cost === 1 ? takeOne : { op: "take", cost }
+    const steps = new Array<LimitStep>(members.length) // one that grows is copied, and larger
     for (let i = 0; i < members.length; i++) steps[i] = new Step(members[i]!.space, members[i]!.keyOf(key), input)
     return steps
   }

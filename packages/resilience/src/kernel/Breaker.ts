@@ -14,15 +14,16 @@ import type {
   BreakerView,
   Transition
 } from "./BreakerInput.ts"
-import type { BreakerPolicy, BreakerState } from "./BreakerModel.ts"
-import { closed, conclude, enter, keep, letsAll, open, settle, wait } from "./BreakerPhase.ts"
+import { type BreakerPolicy, type BreakerState, letsAll } from "./BreakerModel.ts"
+import { closed, conclude, enter, keep, open, settle, wait } from "./BreakerPhase.ts"
 import { age, EMPTY, emptyFrom, observe, replace, slowAfter } from "./BreakerWindow.ts"
 import type { Kernel } from "./Kernel.ts"
 import { NEVER } from "./Limiter.ts"
 
 export type { BreakerDecision, BreakerInput, BreakerView, Transition } from "./BreakerInput.ts"
 export type { BreakerPolicy, BreakerState, Phase, Trip } from "./BreakerModel.ts"
-export { indifferent, letsAll } from "./BreakerPhase.ts"
+export { letsAll } from "./BreakerModel.ts"
+export { indifferent } from "./BreakerPhase.ts"
 
 type Step = readonly [answer: BreakerDecision, state: BreakerState]
 

@@ -104,3 +104,11 @@ export interface BreakerState {
   readonly windows: ReadonlyArray<Window>
   readonly trial: Trial
 }
+
+/**
+ * Whether every call is let through and leaves the state as it is, whenever it comes. So all are told the same.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const letsAll = (state: BreakerState): boolean => state.phase === "Closed"

@@ -78,14 +78,6 @@ export const open = (policy: BreakerPolicy, state: BreakerState, cause: Cause, l
   enter(policy, state, "Open", cause.at, openTime(policy, state, cause.retryAfter, cause.draw), log)
 
 /**
- * Whether every call is let through and leaves the state as it is, whenever it comes. So all are told the same.
- *
- * @category getters
- * @since 0.1.0
- */
-export const letsAll = (state: BreakerState): boolean => state.phase === "Closed"
-
-/**
  * Whether a success would leave the state as it is, whenever it came and whoever reported it. So nobody need ask.
  *
  * @category getters

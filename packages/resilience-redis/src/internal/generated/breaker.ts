@@ -10,6 +10,9 @@ export const breaker: Compiled = {
   lua: `local min = math.min
 local max = math.max
 local floor = math.floor
+local function letsAll(state)
+ return state.phase == "Closed"
+end
 local NEVER = -1
 local EMPTY = {calls = 0, bad = 0, head = 0, cells = {}}
 local BITS = 30
@@ -230,9 +233,6 @@ local function openTime(policy, state, retryAfter, draw)
 end
 local function open(policy, state, cause, log)
  return enter(policy, state, "Open", cause.at, openTime(policy, state, cause.retryAfter, cause.draw), log)
-end
-local function letsAll(state)
- return state.phase == "Closed"
 end
 local function conclude(policy, state, index, outcome, cause, log)
  local trial = state.trial
