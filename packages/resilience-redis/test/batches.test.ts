@@ -1,10 +1,12 @@
 /** Commits that come at once go in one trip, and are what they would be one after the other. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Random } from "effect"
+import { NodeRedis } from "@effect/platform-node"
+import { Effect, Exit, Fiber, Layer, Random } from "effect"
 import type { LimiterDecision } from "effect-resilience/kernel/Limiter"
 import { slidingWindow } from "effect-resilience/kernel/SlidingWindow"
 import { tokenBucket } from "effect-resilience/kernel/TokenBucket"
-import { type AnySpace, Step } from "effect-resilience/Store"
+import { type AnySpace, Step, Store } from "effect-resilience/Store"
+import { RedisStore } from "../src/index.ts"
 import { drawsOf, pick } from "./random.ts"
 import { missing, type Server, skipped, startRedis } from "./servers.ts"
 import { storeOf, storeOn } from "./support.ts"
@@ -133,6 +135,57 @@ describe.skipIf(missing !== undefined)(`commits at once (BATCH_SEED=${seed})${sk
       )
       assert.strictEqual(scriptsOf(server), 1)
     })
+  )
+
+  it.live(
+    "are sent in turns where they are too many for one trip, so that some are answered while others are decided",
+    () =>
+      Effect.gen(function* () {
+        const { client } = yield* NodeRedis.NodeRedis
+        const store = yield* Store
+        const commits = (times: number) =>
+          Effect.forEach(
+            Array.from({ length: times }, (_, i) => `${i % 2}`),
+            (key) => store.commit([new Step(bucket, key, takes[0]!)]),
+            { concurrency: "unbounded", discard: true }
+          )
+        yield* commits(1) // Redis learns the script
+        let turn = 0
+        let next = setImmediate(function count() {
+          turn++
+          next = setImmediate(count)
+        })
+        const sent: Array<number> = []
+        const { sendCommand } = client
+        client.sendCommand = ((args: Array<string>) => {
+          if (args[0] === "EVALSHA") sent.push(turn)
+          return sendCommand.call(client, args)
+        }) as typeof sendCommand // of the arguments, effect's service gives the first
+        for (const [times, trips] of [
+          [32, 1],
+          [33, 2],
+          [96, 3]
+        ] as const) {
+          sent.length = 0
+          yield* commits(times)
+          assert.strictEqual(sent.length, trips, `of ${times} commits`)
+          assert.strictEqual(new Set(sent).size, trips, `of ${times} commits, each in a turn of its own: ${sent}`)
+          assert.strictEqual(
+            Math.max(...sent) - Math.min(...sent),
+            trips - 1,
+            `and no turn goes by for nothing: ${sent}`
+          )
+        }
+        clearImmediate(next)
+      }).pipe(
+        Effect.provide(
+          Layer.unwrap(
+            Effect.map(startRedis(), (server) =>
+              Layer.provideMerge(RedisStore.layer(), Layer.orDie(NodeRedis.layer({ url: server.url })))
+            )
+          )
+        )
+      )
   )
 
   it.live("do not fail with one whose state is not to be read", () =>

@@ -5,6 +5,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import type { SchedulerDispatcher } from "effect/Scheduler"
 import type * as Redis from "effect/persistence/Redis"
 import type { Decision } from "effect-resilience/kernel/Kernel"
 import type { StoreError } from "effect-resilience/Rejection"
@@ -17,7 +18,8 @@ type Reply = Committed<ReadonlyArray<Step>>
 
 /**
  * While a script runs, Redis does nothing else: so many commits take it less than half a millisecond. Of more that come at
- * once, Redis decides some while this process tells the others.
+ * once, Redis decides some while this process tells the others. What is written at once is answered at once, so no more
+ * than this is sent in one turn either.
  */
 const MOST = 32
 
@@ -38,6 +40,8 @@ interface Waiter {
 class Batch {
   readonly script: Script
   readonly waiting = new Set<Waiter>()
+  /** Those who left before it was sent are counted, too. */
+  size = 0
   constructor(script: Script) {
     this.script = script
   }
@@ -123,8 +127,14 @@ const linesOf = (waiters: ReadonlyArray<Waiter>, { places }: Script) => {
   }
 }
 
+/** So many turns of the scheduler later than the next one. */
+const later = (dispatcher: SchedulerDispatcher, turns: number, task: () => void): void =>
+  dispatcher.scheduleTask(() => (turns === 0 ? task() : later(dispatcher, turns - 1, task)), 0)
+
 export class Batches {
   private readonly trips: Trips
+  /** Commits that are not yet sent, of all batches. */
+  private unsent = 0
   private readonly batches = new Map<Script, Map<string, Batch>>()
 
   constructor(trips: Trips) {
@@ -143,16 +153,18 @@ export class Batches {
           const mine = (batch = new Batch(script))
           places.set(place, mine)
           const known = places
-          fiber.currentDispatcher.scheduleTask(() => {
+          later(fiber.currentDispatcher, Math.floor(this.unsent / MOST), () => {
             if (known.get(place) === mine) known.delete(place)
+            this.unsent -= mine.size
             this.send([...mine.waiting], script)
             mine.waiting.clear()
-          }, 0)
+          })
         }
         const { waiting } = batch
         const waiter: Waiter = { steps, homes, resume }
         waiting.add(waiter)
-        if (waiting.size === MOST) places.delete(place) // who comes now begins another
+        this.unsent++
+        if (++batch.size === MOST) places.delete(place) // who comes now begins another
         return Effect.sync(() => waiting.delete(waiter))
       })
     )
