@@ -151,10 +151,11 @@ describe.skipIf(missing !== undefined)(`commits at once (BATCH_SEED=${seed})${sk
           )
         yield* commits(1) // Redis learns the script
         let turn = 0
-        let next = setImmediate(function count() {
-          turn++
-          next = setImmediate(count)
-        })
+        const turns = Effect.andThen(
+          Effect.yieldNow,
+          Effect.sync(() => turn++)
+        )
+        const counting = yield* Effect.forkChild(Effect.forever(turns, { disableYield: true }))
         const sent: Array<number> = []
         const { sendCommand } = client
         client.sendCommand = ((args: Array<string>) => {
@@ -176,7 +177,7 @@ describe.skipIf(missing !== undefined)(`commits at once (BATCH_SEED=${seed})${sk
             `and no turn goes by for nothing: ${sent}`
           )
         }
-        clearImmediate(next)
+        yield* Fiber.interrupt(counting)
       }).pipe(
         Effect.provide(
           Layer.unwrap(

@@ -11,7 +11,8 @@ import { sinkOf } from "./events.ts"
 import { guarded } from "./guardedStore.ts"
 import type { Key } from "./key.ts"
 import { memory } from "./memoryStore.ts"
-import { bare, type Classify, type Pipeline, run } from "./pipeline/Call.ts"
+import { run } from "./pipeline/Call.ts"
+import { bare, type Classify, type Pipeline } from "./pipeline/Pipeline.ts"
 import type { Guarded, Local } from "./storeView.ts"
 
 /** Makes a policy's gate on a store. `timeouts` are those of the calls that it guards. */

@@ -22,11 +22,16 @@ export const partOf = (key: Key, dimension: string | undefined): string => {
   return typeof part === "string" ? part : badKey(dimension, part)
 }
 
+/** Throws unless it is a string, or a record of strings. */
+export const checkKey = (key: Key): void => {
+  if (typeof key === "string") return
+  if (typeof key !== "object" || key === null) return badKey("key", key)
+  for (const dimension in key) if (typeof key[dimension] !== "string") badKey(dimension, key[dimension])
+}
+
 /** A key in words: for errors and events. */
 export const nameOf = (key: Key): string => {
   if (typeof key === "string") return key
-  if (typeof key !== "object" || key === null) return badKey("key", key)
-  const parts = Object.entries(key).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-  for (const [dimension, part] of parts) if (typeof part !== "string") badKey(dimension, part)
-  return JSON.stringify(parts)
+  checkKey(key)
+  return JSON.stringify(Object.entries(key).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
 }

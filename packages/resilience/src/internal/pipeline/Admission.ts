@@ -197,10 +197,14 @@ export class Admission {
   }
 
   private proceed(now: number): Effect.Effect<void> {
-    const { name, pipeline, sink } = this.call
+    const { pipeline, sink } = this.call
     if (sink !== undefined) {
       const waited = this.waiter === undefined ? 0 : now - this.arrivedAt
-      emit(sink, { _tag: "Admitted", service: pipeline.id, key: name, attempt: this.attempt, waited }, this.fiber)
+      emit(
+        sink,
+        { _tag: "Admitted", service: pipeline.id, key: this.call.name, attempt: this.attempt, waited },
+        this.fiber
+      )
     }
     return Effect.void
   }
@@ -215,12 +219,12 @@ export class Admission {
   /** Reads what was answered: the answers are on the steps. */
   private refused(now: number): Effect.Effect<void, Rejection | TimeoutExceeded> {
     const { entry, pass } = this
-    const { deadline, name, pipeline } = this.call
+    const { deadline, pipeline } = this.call
     const { slots } = pipeline
     const answer = pass?.result?.[0]
     if (answer?.allowed === false) return this.reject(pass!.refusal(answer)) // whose answer it is
     const limit = entry?.assess(now, this.arrivedAt, deadline, this.waiter)
-    const slot = slots?.assess(name, now, this.arrivedAt, deadline, this.waiter)
+    const slot = slots?.assess(this.call.name, now, this.arrivedAt, deadline, this.waiter)
     if (now >= deadline) return this.tooLate()
     if (limit?._tag === "Rejected") return this.reject(limit.rejection)
     if (slot?._tag === "Rejected") return this.reject(slot.rejection)
@@ -266,15 +270,19 @@ export class Admission {
   }
 
   private emitRejected(rejection: Rejection): void {
-    const { name, pipeline, sink } = this.call
+    const { pipeline, sink } = this.call
     if (sink === undefined) return
-    emit(sink, { _tag: "Rejected", service: pipeline.id, key: name, attempt: this.attempt, rejection }, this.fiber)
+    emit(
+      sink,
+      { _tag: "Rejected", service: pipeline.id, key: this.call.name, attempt: this.attempt, rejection },
+      this.fiber
+    )
   }
 
   private emitQueued(policy: "rateLimiter" | "bulkhead", limit: string): void {
-    const { name, pipeline, sink } = this.call
+    const { pipeline, sink } = this.call
     if (sink !== undefined) {
-      emit(sink, { _tag: "Queued", service: pipeline.id, key: name, policy, limit }, this.fiber)
+      emit(sink, { _tag: "Queued", service: pipeline.id, key: this.call.name, policy, limit }, this.fiber)
     }
   }
 

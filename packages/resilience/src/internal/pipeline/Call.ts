@@ -15,60 +15,18 @@ import type { Sink } from "../../Event.ts"
 import { fromExit, type Outcome } from "../../Outcome.ts"
 import { isRejection, type Rejection, RetryExhausted, TimeoutExceeded } from "../../Rejection.ts"
 import type { Driver, OnExhausted, Policy } from "../../Retry.ts"
-import type { CircuitGate, CircuitPass } from "../CircuitGate.ts"
+import type { CircuitPass } from "../CircuitGate.ts"
 import { errorOf } from "../errorOf.ts"
 import { emit, sinkOf } from "../events.ts"
-import { type Key, nameOf } from "../key.ts"
-import type { LimitGate } from "../LimitGate.ts"
-import type { SlotGate } from "../SlotGate.ts"
-import type { Guarded, Local } from "../storeView.ts"
+import { checkKey, type Key, nameOf } from "../key.ts"
 import { nowOf } from "../time.ts"
 import { maybeInTransaction, outsideTransactions } from "../transaction.ts"
 import { Admission, type Caller } from "./Admission.ts"
 import { backOff } from "./backOff.ts"
 import { begin, beginsNext } from "./begin.ts"
 import { attemptEnded, observed } from "./observed.ts"
+import type { CallOptions, Pipeline, PipelineError } from "./Pipeline.ts"
 import { withTimer } from "./withTimer.ts"
-
-/** What a service composes: every part is optional. Times are milliseconds, `Infinity` for none. */
-export interface Pipeline {
-  readonly id: string
-  readonly store: Local | Guarded
-  readonly circuit: CircuitGate | undefined
-  readonly limits: LimitGate | undefined
-  readonly slots: SlotGate | undefined
-  readonly retry: Policy<unknown, OnExhausted> | undefined
-  readonly timeout: number
-  readonly attemptTimeout: number
-  /** Whether each attempt is admitted and recorded, and not the call. */
-  readonly perAttempt: boolean
-  readonly classify: Classify | undefined
-}
-
-/** Everything that a pipeline may hold, and does not. */
-export const bare = (id: string, store: Local | Guarded): Pipeline => ({
-  id,
-  store,
-  circuit: undefined,
-  limits: undefined,
-  slots: undefined,
-  retry: undefined,
-  timeout: Infinity,
-  attemptTimeout: Infinity,
-  perAttempt: false,
-  classify: undefined
-})
-
-export type Classify = (exit: Exit.Exit<unknown, unknown>) => Outcome
-
-export interface CallOptions {
-  readonly cost: number
-  readonly maxWait: number | undefined
-  readonly classify: Classify | undefined
-}
-
-/** What the pipeline itself can add to an effect's errors; a service's type names exactly which. */
-export type PipelineError = Rejection | TimeoutExceeded | RetryExhausted<unknown>
 
 /** Runs one call. */
 export const run = <A, E, R>(
@@ -88,11 +46,12 @@ export const run = <A, E, R>(
 
 class Call<A, E, R> implements Caller {
   declare readonly pipeline: Pipeline
-  declare readonly name: string
   declare readonly sink: Sink | undefined
   declare deadline: number
   declare private readonly self: Effect.Effect<A, E, R>
   declare private readonly key: Key
+  /** Made only where somebody is told of the call: of a record it takes a while. */
+  declare private named: string | undefined
   declare private readonly options: CallOptions
   declare private readonly fiber: Fiber.Fiber<unknown, unknown>
   declare private startedAt: number
@@ -129,7 +88,8 @@ class Call<A, E, R> implements Caller {
     this.pipeline = pipeline
     this.self = self
     this.key = key
-    this.name = nameOf(key)
+    checkKey(key)
+    this.named = undefined
     this.options = options
     this.fiber = fiber
     this.sink = sinkOf(fiber)
@@ -149,6 +109,10 @@ class Call<A, E, R> implements Caller {
     this.broken = false
     this.lastExit = undefined
     this.outcome = undefined
+  }
+
+  get name(): string {
+    return (this.named ??= nameOf(this.key))
   }
 
   begin(): Effect.Effect<A, E | PipelineError, R> {

@@ -15,7 +15,8 @@ import type { Key } from "../key.ts"
 import type { LimitGate } from "../LimitGate.ts"
 import { memory } from "../memoryStore.ts"
 import { between, callback, millis, such } from "../validate.ts"
-import { bare, type Classify, type Pipeline, type PipelineError, run } from "./Call.ts"
+import { run } from "./Call.ts"
+import { bare, type Classify, type Pipeline, type PipelineError } from "./Pipeline.ts"
 
 type Rest = Pick<Pipeline, "retry" | "timeout" | "attemptTimeout" | "perAttempt" | "classify">
 type RestOptions = Pick<Policies, "timeout" | "attemptTimeout" | "admission" | "classify">
