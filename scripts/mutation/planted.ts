@@ -108,6 +108,12 @@ const bugs: ReadonlyArray<Bug> = [
     to: "clock.currentTimeMillisUnsafe()"
   },
   {
+    name: "what a closed circuit said once is said in its next life, too",
+    file: "internal/CircuitGate.ts",
+    from: "this.welcome?.[1] !== state",
+    to: "this.welcome === undefined"
+  },
+  {
     name: "a reset wakes nobody who backs off",
     file: "internal/CircuitGate.ts",
     from: "if (local !== undefined) for (const watcher of Array.from(local.watchers)) watcher()",
