@@ -39,6 +39,7 @@ import * as Layer from "effect/Layer"
 import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type { Key } from "./internal/key.ts"
+import { guarded } from "./internal/guardedStore.ts"
 import { compose, type Composed, composeServices, fromPolicies } from "./internal/pipeline/compose.ts"
 import { costOf } from "./internal/limiterService.ts"
 import { memory } from "./internal/memoryStore.ts"
@@ -213,7 +214,7 @@ export const makeFromStore = <const P extends Policies>(
 
 const inStore = <P>(id: string, policies: Policies): Effect.Effect<ResilienceService<P>, never, Store> => {
   const parts = fromPolicies(id, policies)
-  return Effect.map(Store, (store) => serviceOf<P>(compose(parts, store)))
+  return Effect.map(Store, (store) => serviceOf<P>(compose(parts, guarded(store, id, parts.store))))
 }
 
 const defaultId = "effect-resilience/Resilience"

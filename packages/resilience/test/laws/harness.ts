@@ -7,6 +7,7 @@ import { EventSink, type Sink } from "../../src/Event.ts"
 import type { Key } from "../../src/internal/key.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
 import { run } from "../../src/internal/pipeline/Call.ts"
+import { guarded } from "../../src/internal/guardedStore.ts"
 import { compose, type Composed, fromPolicies } from "../../src/internal/pipeline/compose.ts"
 import { breaker, view } from "../../src/kernel/Breaker.ts"
 import type { Policies } from "../../src/Policies.ts"
@@ -125,7 +126,8 @@ export class Stage {
     })
     this.key = options.key ?? "key"
     this.store = options.store?.(this.counted.store) ?? this.counted.store
-    this.service = compose(fromPolicies("laws", policies), this.store)
+    const parts = fromPolicies("laws", policies)
+    this.service = compose(parts, guarded(this.store, "laws", parts.store))
   }
 
   call<A, E>(

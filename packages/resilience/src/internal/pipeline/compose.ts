@@ -10,10 +10,11 @@ import { InvalidPolicyError, type StoreError } from "../../Rejection.ts"
 import type { Inspection } from "../../Resilience.ts"
 import type * as Retry from "../../Retry.ts"
 import type { Store } from "../../Store.ts"
-import { common, guarded, type StorePolicy } from "../guardedStore.ts"
+import { common, type StorePolicy } from "../guardedStore.ts"
 import type { Key } from "../key.ts"
 import type { LimitGate } from "../LimitGate.ts"
 import { memory } from "../memoryStore.ts"
+import type { Guarded, Local } from "../storeView.ts"
 import { between, callback, millis, such } from "../validate.ts"
 import { run } from "./Call.ts"
 import { bare, type Classify, type Pipeline, type PipelineError } from "./Pipeline.ts"
@@ -110,9 +111,9 @@ export const fromPolicies = (id: string, policies: Policies): Parts => {
   return { id, policies, rest, store: { onError, deadline: millis(module, "store.deadline", deadline), localShare } }
 }
 
-export const compose = ({ id, policies, rest, store: storePolicy }: Parts, shared: Store["Service"]): Composed => {
+/** A store elsewhere comes with its guard, so that who needs none does not bundle it. */
+export const compose = ({ id, policies, rest }: Parts, store: Local | Guarded): Composed => {
   const { bulkhead, circuitBreaker, rateLimiter } = policies
-  const store = guarded(shared, id, storePolicy)
   const circuit = circuitBreaker?.open(id, store, rest)
   const limits = rateLimiter === undefined || rateLimiter._tag === "Unlimited" ? undefined : rateLimiter.open(id, store)
   if (circuit !== undefined && limits !== undefined && !limits.looksAt(circuit.by)) {
