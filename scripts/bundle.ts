@@ -162,6 +162,8 @@ for (const part of parts) {
     if (bundled === part.kernels.includes(kernel)) continue
     problems.push(`${part.name}  ${bundled ? "bundles" : "lacks"} the kernel ${kernel}`)
   }
+  // what only the guard of a store elsewhere says
+  if (part.peer === undefined && built.text.includes('"StoreFlipped"')) problems.push(`${part.name}  bundles a guard`)
   for (const [file, bytes] of Object.entries(built.inputs)) {
     const added = bytes - (base.inputs[file] ?? 0)
     if (part.peer === undefined && heavy.test(file) && added > 0)
