@@ -8,6 +8,7 @@ import { dual } from "effect/Function"
 import type { AcquireOptions, CostOptions, RateLimiterService } from "../RateLimiter.ts"
 import type { RateLimitExceeded } from "../Rejection.ts"
 import { Step, Store } from "../Store.ts"
+import { ambientOf } from "./ambient.ts"
 import { heard } from "./answers.ts"
 import { emit, sinkOf } from "./events.ts"
 import { guarded } from "./guardedStore.ts"
@@ -17,7 +18,7 @@ import { memory } from "./memoryStore.ts"
 import { run } from "./pipeline/Call.ts"
 import { bare, type Pipeline } from "./pipeline/Pipeline.ts"
 import type { Guarded, Local } from "./storeView.ts"
-import { nowOf } from "./time.ts"
+import { nowAt, nowOf } from "./time.ts"
 import { inTransaction, maybeInTransaction } from "./transaction.ts"
 import { count, millis } from "./validate.ts"
 
@@ -81,13 +82,14 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
     const cost = costOf("RateLimiter.allow", options?.cost)
     return Effect.withFiber((fiber) => {
       const { sync } = store
-      if (sync === undefined || maybeInTransaction(fiber) || sinkOf(fiber) !== undefined) {
+      const { clock, maybeInTransaction, sink } = ambientOf(fiber)
+      if (sync === undefined || maybeInTransaction || sink !== undefined) {
         return Effect.map(decide(limits.entry(key, cost, 0), key, fiber), (rejection) => rejection === undefined)
       }
       // the same decision, but nobody wants to know why
       const steps = limits.stepsFor(key, cost)
       const blocked = limits.blocks(steps, undefined)
-      return sync.commit(steps, nowOf(fiber), !blocked) && !blocked ? YES : NO
+      return sync.commit(steps, nowAt(clock), !blocked) && !blocked ? YES : NO
     })
   }
 
