@@ -151,7 +151,8 @@ describe("a call", () => {
             if (way.toString().includes("limiter")) assert.strictEqual(error!.parameter, field)
           }
         }
-        const key = { user: "u", tenant: "t", more: "x" }
+        const own = { user: "u", tenant: "t", more: "x" }
+        const key: typeof own = Object.assign(Object.create({ inherited: 1 }), own)
         assert.isTrue(yield* limiter.allow(key))
         assert.deepStrictEqual(
           Object.values((yield* limiter.peek({ user: "u", tenant: "t" })).limits).map(({ remaining }) => remaining),

@@ -26,7 +26,9 @@ export const partOf = (key: Key, dimension: string | undefined): string => {
 export const checkKey = (key: Key): void => {
   if (typeof key === "string") return
   if (typeof key !== "object" || key === null) return badKey("key", key)
-  for (const dimension in key) if (typeof key[dimension] !== "string") badKey(dimension, key[dimension])
+  for (const dimension in key) {
+    if (typeof key[dimension] !== "string" && Object.hasOwn(key, dimension)) badKey(dimension, key[dimension])
+  }
 }
 
 /** A key in words: for errors and events. */

@@ -87,8 +87,9 @@ const notify = (cell: Cell): void => {
   }
 }
 
-/** A sweep comes with every 16th commit: what it costs to begin is paid less often. It looks at so many keys. */
+/** A sweep comes with every 16th commit: what it costs to begin is paid less often. */
 const SWEEP_EVERY = 16
+/** So many keys a sweep looks at. */
 const LEAST_A_SWEEP = 4
 const MOST_A_SWEEP = 512
 const SHARDS = 64
