@@ -42,6 +42,20 @@ describe("an executor of policies", () => {
     )
   })
 
+  it.effect("refuses a key that is no string also where none of its policies looks at keys", () =>
+    Effect.gen(function* () {
+      const { resilient } = yield* Resilience.make("id", { timeout: "1 second" })
+      let ran = false
+      const call = resilient(
+        Effect.sync(() => (ran = true)),
+        { user: 5 } as unknown as string
+      )
+      const exit = yield* Effect.exit(call)
+      assert.include(String(Exit.isFailure(exit) && exit.cause), "key: user must be a string")
+      assert.isFalse(ran)
+    })
+  )
+
   it.effect("has no limiter where the policy is to have none", () =>
     Effect.gen(function* () {
       const { inspect } = yield* Resilience.make("id", { rateLimiter: RateLimiter.unlimited })
