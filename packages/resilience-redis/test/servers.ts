@@ -81,13 +81,15 @@ export const startRedis = (
       throw new Error(`redis-server does not answer on ${port}\n${readFileSync(join(folder, "log"), "utf8")}`)
     })
     const signal = (name: NodeJS.Signals) => Effect.sync(() => void child?.kill(name))
-    const kill = Effect.callback<void>((resume) => {
+    const kill = Effect.gen(function* () {
       const killed = child
       child = undefined
-      if (killed === undefined || killed.exitCode !== null) return resume(Effect.void)
+      if (killed === undefined) return
       running.delete(killed)
-      killed.once("exit", () => resume(Effect.void))
       killed.kill("SIGKILL")
+      killed.unref()
+      // Node sometimes loses the end of a child beside so many of redis-cli: it has ended when it does not answer
+      while (command("PING") === "PONG") yield* pause(5)
     })
     yield* Effect.addFinalizer(() =>
       Effect.andThen(
