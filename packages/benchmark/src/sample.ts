@@ -21,6 +21,9 @@ export interface Sampling {
   readonly warmUpMillis: number
 }
 
+/** For what comes near to where a short run fails: the noise of few samples must not decide. */
+export const thorough: Effort = { short: false }
+
 export const samplingOf = ({ short }: Effort): Sampling =>
   short ? { samples: 16, batchMillis: 5, warmUpMillis: 200 } : { samples: 80, batchMillis: 10, warmUpMillis: 500 }
 

@@ -12,6 +12,7 @@ import { makeFloor } from "../peers/floor.ts"
 import { key, limit, windowMillis } from "../peers/numbers.ts"
 import * as ours from "../peers/ours.ts"
 import * as promises from "../peers/promises.ts"
+import { thorough } from "../sample.ts"
 
 const COCKATIEL = "cockatiel + rate-limiter-flexible"
 const OPOSSUM = "opossum + p-retry + rate-limiter-flexible"
@@ -110,7 +111,7 @@ const kinds = [
 /** Breaker, token bucket and retry through `Effect.runPromise`. */
 export const outside: Case = {
   id: "promise",
-  run: async (effort) => {
+  run: async () => {
     const ourPipeline = ours.makePipeline()
     const floor = makeFloor({ limit, windowMillis })
     const parts = effectParts.makePipeline()
@@ -126,7 +127,7 @@ export const outside: Case = {
         awaited(EFFECT, () => Effect.runPromise(parts(effect, key)), one)
       ]
       const title = `breaker + token bucket + retry through \`Effect.runPromise\`, awaited, ${kind}`
-      results.push(await compare(title, effort, contestants, { [FLOOR]: 1.15, [COCKATIEL]: bar }))
+      results.push(await compare(title, thorough, contestants, { [FLOOR]: 1.15, [COCKATIEL]: bar }))
     }
     return results
   }
