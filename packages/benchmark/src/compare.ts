@@ -25,8 +25,7 @@ export const resultOf = (
   figures: ReadonlyMap<string, Figure>,
   ours: string,
   others: ReadonlyArray<string>,
-  bars: Bars,
-  known: Bars = {}
+  bars: Bars
 ): Result => {
   for (const name of Object.keys(bars)) {
     if (!others.includes(name)) throw new Error(`a bar against nobody is never missed: ${name}`)
@@ -35,8 +34,7 @@ export const resultOf = (
     ours: figureOf(figures, ours),
     unit: "ns",
     theirs: figureOf(figures, name),
-    bar: bars[name],
-    known: known[name]
+    bar: bars[name]
   }))
   return { title, lines }
 }
@@ -50,12 +48,10 @@ export const compare = async (
   options: {
     readonly ours?: string
     readonly sampling?: Partial<Sampling>
-    /** What bars are missed by, where that is known. */
-    readonly known?: Bars
   } = {}
 ): Promise<Result> => {
   const { ours = OURS } = options
   const figures = await sample(contestants, { ...samplingOf(effort), ...options.sampling })
   const others = contestants.map(({ name }) => name).filter((name) => name !== ours)
-  return resultOf(title, figures, ours, others, bars, options.known)
+  return resultOf(title, figures, ours, others, bars)
 }

@@ -14,9 +14,8 @@ export const verdictOf = (line: Line): Verdict =>
 
 const times: ReadonlyArray<Unit> = ["ns", "us", "ms"]
 
-/** The most that a short run lets pass: of a size a tenth more than is known, of a ratio of times half as much again. */
-const limitOf = ({ bar = Infinity, known, theirs }: Line): number =>
-  known === undefined ? bar * 1.5 : known * (theirs === undefined ? 1.1 : 1.5)
+/** The most that a short run lets pass: half as much again as the bar, or a tenth more than is known. */
+const limitOf = ({ bar = Infinity, known }: Line): number => (known === undefined ? bar * 1.5 : known * 1.1)
 
 /**
  * Whether a short run fails for it: a bar that is exceeded by half, or a known miss that grows. A time alone says more about the machine than about

@@ -9,7 +9,7 @@ import { type AnySpace, Step, Store } from "effect-resilience/Store"
 import { RedisStore } from "../src/index.ts"
 import { drawsOf, pick } from "./random.ts"
 import { missing, type Server, skipped, startRedis } from "./servers.ts"
-import { storeOf, storeOn } from "./support.ts"
+import { clientOf, storeOf, storeOn } from "./support.ts"
 
 /** `BATCH_SEED` repeats a run. */
 const seed = Number(process.env["BATCH_SEED"] ?? Effect.runSync(Random.nextIntBetween(0, 2 ** 31)))
@@ -180,11 +180,7 @@ describe.skipIf(missing !== undefined)(`commits at once (BATCH_SEED=${seed})${sk
         yield* Fiber.interrupt(counting)
       }).pipe(
         Effect.provide(
-          Layer.unwrap(
-            Effect.map(startRedis(), (server) =>
-              Layer.provideMerge(RedisStore.layer(), Layer.orDie(NodeRedis.layer({ url: server.url })))
-            )
-          )
+          Layer.unwrap(Effect.map(startRedis(), (server) => Layer.provideMerge(RedisStore.layer(), clientOf(server))))
         )
       )
   )

@@ -1,13 +1,12 @@
 /** What the tests of this package share. */
 import { NodeRedis } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
-import type { Redis } from "effect/persistence"
 import { CircuitBreaker, RateLimiter } from "effect-resilience"
 import { Store } from "effect-resilience/Store"
 import { RedisStore } from "../src/index.ts"
 import { pause, type Server } from "./servers.ts"
 
-export const clientOf = ({ url }: Server): Layer.Layer<Redis.Redis> => Layer.orDie(NodeRedis.layer({ url }))
+export const clientOf = ({ url }: Server) => Layer.orDie(NodeRedis.layer({ url }))
 
 /** A store with a connection of its own, as another process has it. */
 export const storeOn = (server: Server, options?: RedisStore.Options) =>
