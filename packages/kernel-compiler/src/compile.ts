@@ -18,7 +18,6 @@ export interface Compiled {
   readonly policy: Shape
   readonly state: Shape
   readonly input: Shape
-  readonly answer: Shape
   readonly lua: string
 }
 
@@ -108,7 +107,6 @@ export const compile = (sources: ReadonlyArray<Source>): ReadonlyArray<Compiled>
     const kernel = checker.getTypeOfSymbol(symbol)
     const step = checker.getTypeOfSymbol(checker.getPropertyOfType(kernel, "step")!).getCallSignatures()[0]!
     const [policy, state, input] = step.parameters.map((parameter) => checker.getTypeOfSymbol(parameter))
-    const [answer] = checker.getTypeArguments(step.getReturnType() as ts.TypeReference) // a kernel returns a pair
     const lua = toLua(link(program, file, source.name), source)
     const id = [...lua.matchAll(/\bid = "([^"]+)"/g)].at(-1)?.[1] // before it may stand a kernel that it uses
     if (id === undefined) throw new Error(`${source.file}: ${source.name} has no id that is written out`)
@@ -117,7 +115,6 @@ export const compile = (sources: ReadonlyArray<Source>): ReadonlyArray<Compiled>
       policy: shapeOf(checker, policy!, `${id} policy`),
       state: shapeOf(checker, state!, `${id} state`),
       input: shapeOf(checker, input!, `${id} input`),
-      answer: shapeOf(checker, answer!, `${id} answer`),
       lua
     }
   })

@@ -1,7 +1,7 @@
 /**
  * What plain data looks like, told from its type.
  *
- * A kernel's policy, states, inputs and answers cross the border to Lua as words in the order of their fields, so both
+ * A kernel's policy, states and inputs cross the border to Lua as words in the order of their fields, so both
  * sides must know the fields. They are read off the types once, here, where the compiler knows them.
  */
 import ts from "typescript"

@@ -8,7 +8,7 @@ import { tokenBucket } from "effect-resilience/kernel/TokenBucket"
 import { type AnySpace, Step, Store } from "effect-resilience/Store"
 import { RedisStore } from "../src/index.ts"
 import { drawsOf, pick } from "./random.ts"
-import { missing, type Server, skipped, startRedis } from "./servers.ts"
+import { missing, pause, type Server, skipped, startRedis } from "./servers.ts"
 import { clientOf, storeOf, storeOn } from "./support.ts"
 
 /** `BATCH_SEED` repeats a run. */
@@ -183,6 +183,38 @@ describe.skipIf(missing !== undefined)(`commits at once (BATCH_SEED=${seed})${sk
           Layer.unwrap(Effect.map(startRedis(), (server) => Layer.provideMerge(RedisStore.layer(), clientOf(server))))
         )
       )
+  )
+
+  it.live("are told trip by trip where several are answered at once, so that what follows is not sent at once", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const store = yield* storeOf(yield* storeOn(server))
+      yield* store.commit([new Step(bucket, "a", takes[0]!)])
+      yield* server.suspend // both trips are read at once, and answered at once
+      let turn = 0
+      const told: Array<number> = []
+      const all = yield* Effect.forkChild(
+        Effect.forEach(
+          Array.from({ length: 64 }),
+          () => Effect.map(store.commit([new Step(bucket, "a", takes[0]!)]), () => told.push(turn)),
+          { concurrency: "unbounded", discard: true }
+        ),
+        { startImmediately: true }
+      )
+      yield* pause(100)
+      const turns = Effect.andThen(
+        Effect.yieldNow,
+        Effect.sync(() => turn++)
+      )
+      const counting = yield* Effect.forkChild(Effect.forever(turns, { disableYield: true }))
+      yield* server.resume
+      yield* Fiber.join(all)
+      yield* Fiber.interrupt(counting)
+      assert.deepStrictEqual(
+        told.map((at) => at - told[0]!),
+        Array.from({ length: 64 }, (_, i) => (i < 32 ? 0 : 2))
+      )
+    })
   )
 
   it.live("do not fail with one whose state is not to be read", () =>

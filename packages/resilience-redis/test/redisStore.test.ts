@@ -1,8 +1,9 @@
 /** What a store in Redis does that no other does: its keys, their end, its clock, its scripts. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer } from "effect"
+import { Duration, Effect, Exit, Fiber, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { CircuitBreaker, RateLimiter, Resilience } from "effect-resilience"
+import { StoreError } from "effect-resilience/Rejection"
 import type { Decision, Kernel } from "effect-resilience/kernel/Kernel"
 import { Step } from "effect-resilience/Store"
 import { RedisStore } from "../src/index.ts"
@@ -199,43 +200,59 @@ describe.skipIf(missing !== undefined)(`a store in Redis${skipped}`, () => {
     )
   }
 
-  it.live("runs a kernel that is written in Lua", () =>
-    Effect.gen(function* () {
-      const server = yield* startRedis()
-      const gate: Kernel<{ readonly most: number }, { readonly passed: number }, object, Decision> = {
-        id: "gate@1",
-        initial: () => ({ passed: 0 }),
-        step: () => {
-          throw new Error("it runs in Redis")
-        },
-        expiresAt: () => undefined
-      }
-      const compiled: RedisStore.Compiled = {
-        id: "gate@1",
-        policy: { record: [["most", "number"]] },
-        state: { record: [["passed", "number"]] },
-        input: { record: [] },
-        answer: { record: [["allowed", "boolean"]] },
-        lua: `return {
-          initial = function(policy) return { passed = 0 } end,
-          step = function(policy, state, input, now)
-            if state.passed == policy.most then return { { allowed = false }, state } end
-            return { { allowed = true }, { passed = state.passed + 0.5 } }
-          end,
-          expiresAt = function(policy, state) return nil end
-        }`
-      }
-      assert.throws(() => RedisStore.make({ kernels: [compiled, compiled] }), /two of one id/)
-      const store = yield* storeOf(yield* storeOn(server, { kernels: [compiled] }))
-      const step = new Step({ name: "s/gate", kernel: gate, policy: { most: 1.5 }, keys: ends }, "ada", {})
-      const seen = yield* Effect.forEach([1, 2, 3, 4], () => store.commit([step]))
-      assert.deepStrictEqual(
-        seen.map(({ allowed }) => allowed),
-        [true, true, true, false]
-      )
-      assert.deepStrictEqual((yield* store.read(step.space, "ada")).state, { passed: 1.5 })
+  describe("a kernel that is written in Lua", () => {
+    const gate: Kernel<{ readonly most: number }, { readonly passed: number }, object, Decision> = {
+      id: "gate@1",
+      initial: () => ({ passed: 0 }),
+      step: ({ most }, state) =>
+        state.passed === most ? [{ allowed: false }, state] : [{ allowed: true }, { passed: state.passed + 0.5 }],
+      expiresAt: () => undefined
+    }
+    const inLua = (step: number): RedisStore.Compiled => ({
+      id: "gate@1",
+      policy: { record: [["most", "number"]] },
+      state: { record: [["passed", "number"]] },
+      input: { record: [] },
+      lua: `return {
+        initial = function(policy) return { passed = 0 } end,
+        step = function(policy, state, input, now)
+          if state.passed == policy.most then return { { allowed = false }, state } end
+          return { { allowed = true }, { passed = state.passed + ${step} } }
+        end,
+        expiresAt = function(policy, state) return nil end
+      }`
     })
-  )
+    const step = new Step({ name: "s/gate", kernel: gate, policy: { most: 1.5 }, keys: ends }, "ada", {})
+
+    it.live("decides as the one that it is", () =>
+      Effect.gen(function* () {
+        const server = yield* startRedis()
+        assert.throws(() => RedisStore.make({ kernels: [inLua(1), inLua(1)] }), /two of one id/)
+        const store = yield* storeOf(yield* storeOn(server, { kernels: [inLua(0.5)] }))
+        const seen = yield* Effect.forEach([1, 2, 3, 4], () => store.commit([step]))
+        assert.deepStrictEqual(
+          seen.map(({ allowed }) => allowed),
+          [true, true, true, false]
+        )
+        assert.deepStrictEqual((yield* store.read(step.space, "ada")).state, { passed: 1.5 })
+      })
+    )
+
+    it.live("is told from one that decides differently", () =>
+      Effect.gen(function* () {
+        const server = yield* startRedis()
+        const store = yield* storeOf(yield* storeOn(server, { kernels: [inLua(1.5)] }))
+        const exits = yield* Effect.all(
+          [1, 2, 3].map(() => Effect.exit(store.commit([step]))),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(exits.map(Exit.isSuccess), [true, false, false])
+        const error = exits[1]!.pipe(Exit.findErrorOption, Option.getOrThrow)
+        assert.instanceOf(error, StoreError)
+        assert.match(String(error.cause), /differently.*gate@1/)
+      })
+    )
+  })
 
   it.live("gives back what an admission took that was abandoned on its way", () =>
     Effect.gen(function* () {

@@ -9,6 +9,8 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as memoryStore from "./internal/memoryStore.ts"
 import type { Decision, Kernel } from "./kernel/Kernel.ts"
@@ -159,6 +161,18 @@ export class Store extends Context.Service<
     readonly clear: (space: AnySpace) => Effect.Effect<void, StoreError>
     /** What a store in this process can do without an Effect. `undefined` for a store elsewhere. */
     readonly sync: SyncStore | undefined
+    /**
+     * For a store elsewhere that can ask without a fiber: a `commit` that begins in this very step, for `fiber`, and lets
+     * `tell` hear what comes of it, once. What it returns takes the question back: what is not yet sent never is, and
+     * nobody listens any more. Where it is absent, each `commit` runs in a fiber of its own, which costs more.
+     */
+    readonly begin?:
+      | ((
+          steps: ReadonlyArray<Step>,
+          fiber: Fiber.Fiber<unknown, unknown>,
+          tell: (exit: Exit.Exit<Committed<ReadonlyArray<Step>>, StoreError>) => void
+        ) => () => void)
+      | undefined
   }
 >()("effect-resilience/Store") {}
 

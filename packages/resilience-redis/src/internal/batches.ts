@@ -4,15 +4,15 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { SchedulerDispatcher } from "effect/Scheduler"
 import type * as Redis from "effect/persistence/Redis"
-import type { Decision } from "effect-resilience/kernel/Kernel"
 import type { StoreError } from "effect-resilience/Rejection"
 import type { Committed, Step } from "effect-resilience/Store"
-import { encode, Words } from "./codec.ts"
-import { type Home, Keys } from "./home.ts"
+import type { Home } from "./home.ts"
 import type { Kernels, Script } from "./kernels.ts"
+import { type Commit, Message } from "./message.ts"
 
 type Reply = Committed<ReadonlyArray<Step>>
 
@@ -31,10 +31,14 @@ export interface Trips {
   readonly fork: (effect: Effect.Effect<unknown>) => Fiber.Fiber<unknown>
 }
 
-interface Waiter {
-  readonly steps: ReadonlyArray<Step>
-  readonly homes: ReadonlyArray<Home>
-  readonly resume: (reply: Effect.Effect<Reply, StoreError>) => void
+interface Waiter extends Commit {
+  readonly tell: (answer: Exit.Exit<Reply, StoreError>) => void
+}
+
+/** What came of a trip. */
+interface Heard {
+  readonly size: number
+  readonly tell: () => void
 }
 
 class Batch {
@@ -58,75 +62,6 @@ const placeOf = (steps: ReadonlyArray<Step>, homes: ReadonlyArray<Home>): string
   return place
 }
 
-/** Most calls of one moment ask the same: that is seen without writing it out. */
-const isSame = (one: Waiter, other: Waiter): boolean => {
-  if (one.steps.length !== other.steps.length) return false
-  for (let i = 0; i < one.steps.length; i++) {
-    const step = one.steps[i]!
-    const that = other.steps[i]!
-    if (step.input !== that.input || step.key !== that.key || step.space !== that.space) return false
-  }
-  return true
-}
-
-/** The keys and lines of the script. */
-const linesOf = (waiters: ReadonlyArray<Waiter>, { places }: Script) => {
-  const states = new Map<string, number>()
-  const policies = new Map<string, number>()
-  const policyLines: Array<string> = []
-  const questions = new Map<string, number>()
-  let commits = ""
-  let times = 0
-  let asks = ""
-  let cleared: ReadonlyArray<string> = []
-  const notes: Array<readonly [idle: number, cleared: number, space: number]> = []
-  let last: Waiter | undefined
-  for (const waiter of waiters) {
-    if (last !== undefined && isSame(waiter, last)) {
-      times++
-      continue
-    }
-    last = waiter
-    const { homes, steps } = waiter
-    const keys = new Keys(homes, steps)
-    cleared = keys.all.slice(steps.length) // the same for all that are in one place
-    let mine = `${steps.length}`
-    for (let i = 0; i < steps.length; i++) {
-      const { coded, idle, policy } = homes[i]!
-      const key = keys.all[i]!
-      let state = states.get(key)
-      if (state === undefined) {
-        states.set(key, (state = states.size + 1))
-        notes.push([idle, keys.cleared[i]! - steps.length, keys.spaces[i]!])
-      }
-      const place = places.get(coded!.compiled.id)!
-      const name = `${place} ${policy}` // words alone do not say what they are
-      let known = policies.get(name)
-      if (known === undefined) {
-        policies.set(name, (known = policies.size + 1))
-        policyLines.push(policy)
-      }
-      const line = `${state} ${idle < 0 ? place : -place} ${known} ${encode(coded!.input, steps[i]!.input)}`
-      let question = questions.get(line)
-      if (question === undefined) questions.set(line, (question = questions.size + 1))
-      mine += ` ${question}`
-    }
-    if (mine === asks) {
-      times++
-      continue
-    }
-    if (times > 0) commits += ` ${times} ${asks}`
-    asks = mine
-    times = 1
-  }
-  commits += ` ${times} ${asks}`
-  const end = notes.map(([idle, cleared, space]) => `${idle} ${states.size + cleared + 1} ${space}`).join(" ")
-  return {
-    keys: [...states.keys(), ...cleared],
-    lines: [`${policies.size} ${states.size} ${questions.size}${commits}`, ...policyLines, ...questions.keys(), end]
-  }
-}
-
 /** So many turns of the scheduler later than the next one. */
 const later = (dispatcher: SchedulerDispatcher, turns: number, task: () => void): void =>
   dispatcher.scheduleTask(() => (turns === 0 ? task() : later(dispatcher, turns - 1, task)), 0)
@@ -135,6 +70,9 @@ export class Batches {
   private readonly trips: Trips
   /** Commits that are not yet sent, of all batches. */
   private unsent = 0
+  /** Commits that were told lately, and replies that wait for their turn. */
+  private told = 0
+  private readonly unheard: Array<Heard> = []
   private readonly batches = new Map<Script, Map<string, Batch>>()
 
   constructor(trips: Trips) {
@@ -143,61 +81,89 @@ export class Batches {
 
   commit(steps: ReadonlyArray<Step>, homes: ReadonlyArray<Home>): Effect.Effect<Reply, StoreError> {
     return Effect.withFiber((fiber) =>
-      Effect.callback<Reply, StoreError>((resume) => {
-        const script = this.trips.kernels.script(homes.map(({ coded }) => coded!.compiled.id))
-        const place = placeOf(steps, homes)
-        let places = this.batches.get(script)
-        if (places === undefined) this.batches.set(script, (places = new Map()))
-        let batch = places.get(place)
-        if (batch === undefined) {
-          const mine = (batch = new Batch(script))
-          places.set(place, mine)
-          const known = places
-          later(fiber.currentDispatcher, Math.floor(this.unsent / MOST), () => {
-            if (known.get(place) === mine) known.delete(place)
-            this.unsent -= mine.size
-            this.send([...mine.waiting], script)
-            mine.waiting.clear()
-          })
-        }
-        const { waiting } = batch
-        const waiter: Waiter = { steps, homes, resume }
-        waiting.add(waiter)
-        this.unsent++
-        if (++batch.size === MOST) places.delete(place) // who comes now begins another
-        return Effect.sync(() => waiting.delete(waiter))
-      })
+      Effect.callback<Reply, StoreError>((resume) => Effect.sync(this.begin(steps, homes, fiber, resume)))
     )
   }
 
-  private send(waiters: ReadonlyArray<Waiter>, script: Script): void {
+  /** Begins at once; what is returned takes it back, as long as it is not sent. */
+  begin(
+    steps: ReadonlyArray<Step>,
+    homes: ReadonlyArray<Home>,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    tell: (answer: Exit.Exit<Reply, StoreError>) => void
+  ): () => void {
+    const script = this.trips.kernels.script(homes.map(({ coded }) => coded!.compiled.id))
+    const place = placeOf(steps, homes)
+    let places = this.batches.get(script)
+    if (places === undefined) this.batches.set(script, (places = new Map()))
+    let batch = places.get(place)
+    if (batch === undefined) {
+      const mine = (batch = new Batch(script))
+      places.set(place, mine)
+      const known = places
+      const dispatcher = fiber.currentDispatcher
+      later(dispatcher, Math.floor(this.unsent / MOST), () => {
+        if (known.get(place) === mine) known.delete(place)
+        this.unsent -= mine.size
+        this.send([...mine.waiting], script, dispatcher)
+        mine.waiting.clear()
+      })
+    }
+    const { waiting } = batch
+    const waiter: Waiter = { steps, homes, tell }
+    waiting.add(waiter)
+    this.unsent++
+    if (++batch.size === MOST) places.delete(place) // who comes now begins another
+    return () => waiting.delete(waiter)
+  }
+
+  /**
+   * Tells those of a trip what came of it. Of replies that came together, no more commits than one trip takes are told at a
+   * time, and what that brings about is sent before the others are told: sent together it would be answered together
+   * again, and this process and Redis would wait for each other.
+   */
+  private hear(reply: Heard, dispatcher: SchedulerDispatcher): void {
+    if (this.unheard.length === 0 && (this.told === 0 || this.told + reply.size <= MOST)) this.tell(reply, dispatcher)
+    else this.unheard.push(reply)
+  }
+
+  private tell({ size, tell }: Heard, dispatcher: SchedulerDispatcher): void {
+    // after a turn, what is brought about is with the client, which sends it in the next
+    const isFirst = this.told === 0
+    this.told += size
+    try {
+      tell()
+    } finally {
+      if (isFirst) later(dispatcher, 1, () => this.tellOthers(dispatcher))
+    }
+  }
+
+  private tellOthers(dispatcher: SchedulerDispatcher): void {
+    this.told = 0
+    let next = this.unheard[0]
+    while (next !== undefined && (this.told === 0 || this.told + next.size <= MOST)) {
+      this.unheard.shift()
+      this.tell(next, dispatcher)
+      next = this.unheard[0]
+    }
+  }
+
+  private send(waiters: ReadonlyArray<Waiter>, script: Script, dispatcher: SchedulerDispatcher): void {
     if (waiters.length === 0) return
     const { ask, fork, redis, unreadable } = this.trips
-    const { keys, lines } = linesOf(waiters, script)
+    const message = new Message(waiters, script)
     fork(
-      Effect.matchCause(ask(redis.eval(script.commit)(keys, lines)), {
+      Effect.matchCause(ask(redis.eval(script.commit)(message.keys, message.lines)), {
         onFailure: (cause) => {
           // one that is not to be read would fail all of them, and nothing was written
           if (waiters.length > 1 && /user_script/.test(Cause.pretty(cause))) {
-            for (const waiter of waiters) this.send([waiter], script)
-          } else for (const { resume } of waiters) resume(Effect.failCause(cause))
+            for (const waiter of waiters) this.send([waiter], script, dispatcher)
+          } else for (const { tell } of waiters) tell(Exit.failCause(cause))
         },
         onSuccess: (reply) => {
-          const words = new Words(reply)
-          const replies: Array<Effect.Effect<Reply, StoreError>> = []
-          try {
-            const now = words.number()
-            for (const { homes } of waiters) {
-              const allowed = words.number() === 1
-              // what kernels answer
-              const answers = homes.map(({ coded }) => coded!.answer.read(words) as Decision)
-              replies.push(Effect.succeed({ now, allowed, answers }))
-            }
-          } catch (cause) {
-            for (const { resume } of waiters) resume(Effect.fail(unreadable(cause)))
-            return
-          }
-          waiters.forEach(({ resume }, i) => resume(replies[i]!))
+          const answers = message.read(reply, unreadable)
+          const tell = () => waiters.forEach(({ tell }, i) => tell(answers[i]!))
+          this.hear({ size: waiters.length, tell }, dispatcher)
         }
       })
     )

@@ -42,25 +42,23 @@ export const unescape = (text: string): string => {
   })
 }
 
-const wordOf = (value: number): string => (Object.is(value, -0) ? "-0" : String(value))
+/** Read back as the very same number. */
+export const wordOf = (value: number): string => (Object.is(value, -0) ? "-0" : String(value))
 
-/** Words that are still to be read. In a reply, numbers may be numbers. */
+/** Words that are still to be read. */
 export class Words {
-  private readonly words: ReadonlyArray<string | number>
+  private readonly words: ReadonlyArray<string>
   private next = 0
-  constructor(words: string | ReadonlyArray<string | number>) {
-    this.words = typeof words === "string" ? words.split(" ") : words
+  constructor(text: string) {
+    this.words = text.split(" ")
   }
-  private take(): string | number {
+  word(): string {
     const word = this.words[this.next++]
     if (word === undefined || word === "") throw new Error("a value in Redis ends too early: who else wrote it?")
     return word
   }
-  word(): string {
-    return String(this.take())
-  }
   number(): number {
-    const number = Number(this.take())
+    const number = Number(this.word())
     if (Number.isNaN(number)) throw new Error("a value in Redis is no number: who else wrote it?")
     return number
   }

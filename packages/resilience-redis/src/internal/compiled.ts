@@ -24,7 +24,7 @@ export type Shape =
 export type Field = readonly [name: string, shape: Shape]
 
 /**
- * A kernel in Lua 5.1, and the shapes of what it is given and answers.
+ * A kernel in Lua 5.1, and the shapes of what it is given.
  *
  * `lua` ends by returning a table with `initial`, `step` and `expiresAt`. Records are tables, lists are tables that begin
  * at 1, and `step` returns a list of the answer and the state: the very state that it was given, where nothing changes.
@@ -41,7 +41,6 @@ export type Field = readonly [name: string, shape: Shape]
  *   policy: { record: [["most", "number"]] },
  *   state: { record: [["passed", "number"]] },
  *   input: { record: [] },
- *   answer: { record: [["allowed", "boolean"]] },
  *   lua: `return {
  *     initial = function(policy) return { passed = 0 } end,
  *     step = function(policy, state, input, now)
@@ -64,6 +63,5 @@ export interface Compiled {
   readonly policy: Shape
   readonly state: Shape
   readonly input: Shape
-  readonly answer: Shape
   readonly lua: string
 }

@@ -9,7 +9,8 @@ import * as Effect from "effect/Effect"
 import type * as Redis from "effect/persistence/Redis"
 import * as Semaphore from "effect/Semaphore"
 import type { StoreError } from "effect-resilience/Rejection"
-import type { Step } from "effect-resilience/Store"
+import type { Committed, Step } from "effect-resilience/Store"
+import { decide } from "./decide.ts"
 import { type Home, Keys } from "./home.ts"
 import { epochIn, look, swap } from "./scripts.ts"
 
@@ -24,6 +25,7 @@ const ATTEMPTS = 100
 
 interface Found {
   readonly epoch: number
+  /** `undefined` where there is none. */
   readonly state: unknown
 }
 
@@ -33,33 +35,26 @@ const find = (homes: ReadonlyArray<Home>, keys: Keys, held: ReadonlyArray<string
     return { epoch, state: home.read(held[i]!, epoch) }
   })
 
-/** What a commit would write, and what it answers. */
-const decide = (steps: ReadonlyArray<Step>, homes: ReadonlyArray<Home>, found: ReadonlyArray<Found>, now: number) => {
-  const asked = steps.map(({ input }, i) => {
-    const { kernel, policy } = homes[i]!.space
-    const { state } = found[i]!
-    const before: unknown = state === undefined ? kernel.initial(policy) : state
-    const [answer, after] = kernel.step(policy, before, input, now)
-    return { answer, before, after: after as unknown }
-  })
-  const allowed = asked.every(({ answer }) => answer.allowed)
-  const next: Array<string> = []
-  asked.forEach(({ after, before }, i) => {
-    const home = homes[i]!
+/** What a commit writes, where its states have become these. */
+const written = (
+  homes: ReadonlyArray<Home>,
+  found: ReadonlyArray<Found>,
+  before: ReadonlyArray<unknown>,
+  after: ReadonlyArray<unknown>,
+  now: number
+): ReadonlyArray<string> =>
+  homes.flatMap((home, i) => {
     const { epoch, state: known } = found[i]!
-    const { kernel, keys: bounds, policy } = home.space
-    const state = allowed ? after : before
+    const { kernel, policy, space } = home
+    const state = after[i]
     const end = kernel.expiresAt(policy, state)
-    const idle = bounds.idleTimeToLive
+    const idle = space.keys.idleTimeToLive
     const expires = end ?? (idle === Infinity ? undefined : now + Math.floor(idle * 1.25))
     const isUsed = known !== undefined && end === undefined && idle !== Infinity
-    if (state === before && !isUsed) next.push("", "")
-    else if (expires === undefined) next.push(`=${home.write(epoch, state)}`, "")
-    else if (expires > now) next.push(`=${home.write(epoch, state)}`, String(expires))
-    else next.push("-", "")
+    if (state === before[i] && !isUsed) return ["", ""]
+    if (expires === undefined) return [`=${home.write(epoch, state)}`, ""]
+    return expires > now ? [`=${home.write(epoch, state)}`, String(expires)] : ["-", ""]
   })
-  return { committed: { now, allowed, answers: asked.map(({ answer }) => answer) }, next }
-}
 
 export const exchange = ({ ask, redis, unreadable }: Exchange) => {
   /** Calls of this process wait for each other, rather than try in vain. */
@@ -86,7 +81,10 @@ export const exchange = ({ ask, redis, unreadable }: Exchange) => {
       if (left === 0) return yield* Effect.fail(unreadable(new Error(`${keys.all[0]} changes all the time`)))
       const [time, ...held] = yield* ask(redis.eval(look)(keys.all))
       const found = yield* Effect.try({ try: () => find(homes, keys, held), catch: unreadable })
-      const { committed, next } = decide(steps, homes, found, Number(time))
+      const now = Number(time)
+      const before = found.map(({ state }, i) => (state === undefined ? homes[i]!.initial : state))
+      const { after, committed } = decide(steps, homes, before, now)
+      const next = written(homes, found, before, after, now)
       if (next.every((word) => word === "")) return committed
       const seen = held.map((value) => (value === null ? "" : `=${value}`))
       const swapped = yield* ask(redis.eval(swap)(keys.all, seen, next))
@@ -96,7 +94,7 @@ export const exchange = ({ ask, redis, unreadable }: Exchange) => {
   const commit = (
     steps: ReadonlyArray<Step>,
     homes: ReadonlyArray<Home>
-  ): Effect.Effect<ReturnType<typeof decide>["committed"], StoreError> => {
+  ): Effect.Effect<Committed<ReadonlyArray<Step>>, StoreError> => {
     const keys = new Keys(homes, steps)
     return inLine(keys.all[0]!, attempt(steps, homes, keys, ATTEMPTS))
   }

@@ -9,25 +9,32 @@ import { Places } from "./keys.ts"
 /** What is known of a space before it is asked. */
 export class Home {
   readonly space: AnySpace
+  readonly kernel: AnySpace["kernel"]
+  readonly policy: AnySpace["policy"]
   readonly places: Places
   readonly coded: Coded | undefined
   /** How long an endless state is kept; below 0: for ever. */
   readonly idle: number
-  /** In words. */
-  readonly policy: string
+  readonly policyWords: string
 
-  constructor(space: AnySpace, prefix: string, coded: Coded | undefined) {
+  constructor(space: AnySpace, prefix: string, coded: Coded | undefined, kernel = space.kernel) {
     this.space = space
+    this.kernel = kernel
+    this.policy = space.policy
     this.places = new Places(prefix, space)
     this.coded = coded
     const { idleTimeToLive } = space.keys
     this.idle = idleTimeToLive === Infinity ? -1 : idleTimeToLive
-    this.policy = coded === undefined ? "" : encode(coded.policy, space.policy)
+    this.policyWords = coded === undefined ? "" : encode(coded.policy, space.policy)
   }
 
   /** A state is kept as words where Redis is to read it, and else as JSON. */
   write(epoch: number, state: unknown): string {
     return `${epoch} ${this.coded === undefined ? JSON.stringify(state) : encode(this.coded.state, state)}`
+  }
+
+  get initial(): unknown {
+    return this.kernel.initial(this.policy)
   }
 
   /** The state in a value that was held, `undefined` if it is of an epoch before this one. */

@@ -1,5 +1,5 @@
 /**
- * The kernels that run in Redis, and how what they are told and answer is written.
+ * The kernels that run in Redis, and how what they are told and hold is written.
  */
 import type * as Redis from "effect/persistence/Redis"
 import { type Codec, codecOf } from "./codec.ts"
@@ -17,7 +17,6 @@ export interface Coded {
   readonly policy: Codec
   readonly state: Codec
   readonly input: Codec
-  readonly answer: Codec
 }
 
 type Commit = ReturnType<typeof makeCommit>
@@ -36,11 +35,8 @@ export class Kernels {
     const all = [tokenBucket, lease, fixedWindow, slidingWindow, slidingLog, breaker, ...more]
     this.coded = new Map(
       all.map((compiled): readonly [string, Coded] => {
-        const { answer, id, input, policy, state } = compiled
-        return [
-          id,
-          { compiled, policy: codecOf(policy), state: codecOf(state), input: codecOf(input), answer: codecOf(answer) }
-        ]
+        const { id, input, policy, state } = compiled
+        return [id, { compiled, policy: codecOf(policy), state: codecOf(state), input: codecOf(input) }]
       })
     )
   }

@@ -10,10 +10,7 @@ const locals = `local math, ipairs, tonumber, concat = math, ipairs, tonumber, t
 local format, gmatch, gsub, sub = string.format, string.gmatch, string.gsub, string.sub
 `
 
-/**
- * Numbers are written with 17 digits, with which every double is read back as itself; in a reply, whole ones are left as
- * they are, which Redis sends as integers of 64 bits, for a tenth of the time.
- */
+/** Numbers are written with 17 digits, with which every double is read back as itself. */
 const helpers: Readonly<Record<string, string>> = {
   readList: `(next, read)
  local list = {}
@@ -96,32 +93,6 @@ end`)
   /** A function of a value. */
   writer(shape: Shape): string {
     return shape === "number" ? "writeNumber" : this.named(`(value) return ${this.write(shape)} end`)
-  }
-
-  /** A function of a value, the list of words of a reply, and how many it has; it returns how many it has then. */
-  replier(shape: Shape): string {
-    return this.named(`(value, out, n)\n local number\n${this.reply(shape, "value")} return n\nend`)
-  }
-
-  private reply(shape: Shape, value: string): string {
-    const push = (word: string) => ` n = n + 1\n out[n] = ${word}\n`
-    if (shape === "number") {
-      const whole = "number % 1 == 0 and number < 9007199254740992 and number > -9007199254740992"
-      return ` number = ${value}\n${push(`${whole} and number or format("%.17g", number)`)}` // no call for each number
-    }
-    if (shape === "boolean") return push(`${value} and 1 or 0`)
-    if (shape === "string") return push(`writeText(${value})`)
-    if (shape === "word") return push(value)
-    if ("list" in shape) {
-      const each = ` for i = 1, #list do n = ${this.replier(shape.list)}(list[i], out, n) end\n`
-      return ` do\n local list = ${value}\n${push("#list")}${each} end\n`
-    }
-    if ("record" in shape) return shape.record.map(([name, field]) => this.reply(field, `${value}["${name}"]`)).join("")
-    const choices = shape.choices.map(
-      ([word, fields]) =>
-        ` if choice["${shape.tag}"] == "${word}" then\n${push(`"${word}"`)}${this.reply({ record: fields }, "choice")} end\n`
-    )
-    return ` do\n local choice = ${value}\n${choices.join("")} end\n`
   }
 
   private read(shape: Shape): string {

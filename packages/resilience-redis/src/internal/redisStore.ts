@@ -5,13 +5,13 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Redis from "effect/persistence/Redis"
+import { lease as leaseKernel } from "effect-resilience/kernel/Lease"
 import { StoreError } from "effect-resilience/Rejection"
 import type { AnySpace, Committed, Step, Store } from "effect-resilience/Store"
 import { Batches } from "./batches.ts"
 import type { Compiled } from "./compiled.ts"
 import { type Exchange, exchange } from "./exchange.ts"
 import { Home } from "./home.ts"
-import { lease as leaseKernel } from "./generated/lease.ts"
 import { Kernels } from "./kernels.ts"
 import { elapsed, Leases } from "./leases.ts"
 import { clear, epochIn, look } from "./scripts.ts"
@@ -48,6 +48,9 @@ const asked = <A>(answer: Effect.Effect<A, Redis.RedisError>): Effect.Effect<A, 
 /** What was read is nothing of ours. */
 const unreadable = (cause: unknown): StoreError => new StoreError({ reason: "unavailable", cause })
 
+const isCoded = ({ coded }: Home): boolean => coded !== undefined
+const isLeased = ({ space }: Step): boolean => space.lease !== undefined
+
 export const make = (redis: Service, { clock, fork, kernels: more, prefix }: Settings): RedisStore => {
   const kernels = new Kernels(more)
   const homes = new WeakMap<AnySpace, Home>()
@@ -56,17 +59,18 @@ export const make = (redis: Service, { clock, fork, kernels: more, prefix }: Set
     if (home === undefined) homes.set(space, (home = new Home(space, prefix, kernels.find(space.kernel.id))))
     return home
   }
+  const homesOf = (steps: ReadonlyArray<Step>) => steps.map(({ space }) => homeOf(space))
   const leasing = new WeakMap<AnySpace, Home>()
   /** Where the bucket is, for the kernel that takes its tokens ahead. */
   const leasingIn = (space: AnySpace): Home => {
     let home = leasing.get(space)
-    if (home === undefined) leasing.set(space, (home = new Home(space, prefix, kernels.find(leaseKernel.id))))
+    if (home === undefined)
+      leasing.set(space, (home = new Home(space, prefix, kernels.find(leaseKernel.id), leaseKernel)))
     return home
   }
 
   const ask: Exchange["ask"] = (effect) => asked(effect)
   const batches = new Batches({ redis, ask, unreadable, kernels, fork })
-  const inOneTrip = (steps: ReadonlyArray<Step>, homes: ReadonlyArray<Home>) => batches.commit(steps, homes)
 
   const inTwo = exchange({ redis, ask, unreadable })
   const nothing = Effect.map(asked(redis.send<readonly [string, string]>("TIME")), ([seconds, micros]) => ({
@@ -76,24 +80,34 @@ export const make = (redis: Service, { clock, fork, kernels: more, prefix }: Set
   }))
 
   const commit = (steps: ReadonlyArray<Step>) => {
-    const homes = steps.map(({ space }) => homeOf(space))
-    return homes.every(({ coded }) => coded !== undefined) ? inOneTrip(steps, homes) : inTwo(steps, homes)
+    const homes = homesOf(steps)
+    return homes.every(isCoded) ? batches.commit(steps, homes) : inTwo(steps, homes)
   }
   const leases = new Leases({
-    lease: (step) => inOneTrip([step], [leasingIn(step.space)]),
+    lease: (step) => batches.commit([step], [leasingIn(step.space)]),
     commit,
     clock,
     now: elapsed(clock),
     fork
   })
 
+  const any = (steps: ReadonlyArray<Step>): Effect.Effect<Committed<ReadonlyArray<Step>>, StoreError> => {
+    if (steps.length === 0) return nothing
+    return steps.some(isLeased) ? leases.commit(steps) : commit(steps)
+  }
+
   const store: Store["Service"] = {
     sync: undefined,
     commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps) =>
-      Effect.suspend((): Effect.Effect<Committed<ReadonlyArray<Step>>, StoreError> => {
-        if (steps.length === 0) return nothing
-        return steps.some(({ space }) => space.lease !== undefined) ? leases.commit(steps) : commit(steps)
-      }) as Effect.Effect<Committed<Steps>, StoreError>, // the answers are those of the steps, in their order
+      Effect.suspend(() => any(steps)) as Effect.Effect<Committed<Steps>, StoreError>, // the answers are those of the steps, in their order
+    begin: (steps, fiber, tell) => {
+      const homes = homesOf(steps)
+      if (steps.length > 0 && homes.every(isCoded) && !steps.some(isLeased))
+        return batches.begin(steps, homes, fiber, tell)
+      const asked = Effect.runForkWith(fiber.context)(any(steps))
+      asked.addObserver(tell)
+      return () => asked.interruptUnsafe()
+    },
     read: (space, key) =>
       Effect.suspend(() => {
         const home = homeOf(space)

@@ -15,20 +15,19 @@ const clock = `local time = redis.call("TIME")
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 `
 
-const kernelOf = ({ answer, id, input, lua, policy, state }: Compiled, index: number): string => {
+const kernelOf = ({ id, input, lua, policy, state }: Compiled, index: number): string => {
   const codec = new LuaCodec(`k${index}_`)
-  const readers = [codec.lazyReader(policy), codec.lazyReader(state), codec.reader(input)]
-  const writers = [codec.writer(state), codec.replier(answer)]
+  const ways = [codec.lazyReader(policy), codec.lazyReader(state), codec.reader(input), codec.writer(state)]
   return `do -- ${id}
 ${codec.definitions}local kernel = (function()
 ${lua}
 end)()
-kernels[${index}] = {kernel, ${[...readers, ...writers].join(", ")}}
+kernels[${index}] = {kernel, ${ways.join(", ")}}
 end
 `
 }
 
-/** Defines `kernels`: each a list of the kernel, how its policy, state and input are read, its state written and its answer replied. */
+/** Defines `kernels`: each a list of the kernel, how its policy, state and input are read, and its state written. */
 export const kernelsInLua = (kernels: ReadonlyArray<Compiled>): string => {
   const lua = kernels.map((kernel, i) => kernelOf(kernel, i + 1)).join("")
   return `${luaCodecLibrary(lua)}local kernels = {}\n${lua}`
@@ -80,7 +79,7 @@ for n = 1, tonumber(nextWord()) do
  end
  local cell = cells[i]
  if not cell then
-  cell = {epoch = isCleared and epochOf(i) or 0, ends = ends}
+  cell = {epoch = isCleared and epochOf(i) or 0, ends = ends, found = false}
   if held[i] then
    local more = gmatch(held[i], "%S+")
    if tonumber(more()) >= cell.epoch then
@@ -91,9 +90,9 @@ for n = 1, tonumber(nextWord()) do
   if not cell.state then cell.state = kernel[1].initial(policy) end
   cells[i] = cell
  end
- questions[n] = {cell = cell, kernel = kernel, policy = policy, step = kernel[1].step, input = kernel[4](next), reply = kernel[6]}
+ questions[n] = {cell = cell, kernel = kernel, policy = policy, step = kernel[1].step, input = kernel[4](next)}
 end
-local out, words, after = {now}, 1, {}
+local allowed, after = {}, {}
 for times in nextWord do
  local asked = {}
  for j = 1, tonumber(nextWord()) do
@@ -101,31 +100,37 @@ for times in nextWord do
   question.cell.last = question
   asked[j] = question
  end
- for _ = 1, tonumber(times) do
-  local at = words + 1
-  words = at
-  local allowed = true
+ for left = tonumber(times), 1, -1 do
+  local all, isStill = 1, true
   for j = 1, #asked do
    local question = asked[j]
-   local result = question.step(question.policy, question.cell.state, question.input, now)
-   local answer = result[1]
-   after[j] = result[2]
-   if not answer.allowed then allowed = false end
-   words = question.reply(answer, out, words)
+   local state = question.cell.state
+   if question.still ~= state then
+    local result = question.step(question.policy, state, question.input, now)
+    question.allowed, question.after = result[1].allowed, result[2]
+    if result[2] == state then question.still = state end
+   end
+   if not question.allowed then all = 0 end
+   after[j] = question.after
+   if after[j] ~= state then isStill = false end
   end
-  out[at] = allowed and 1 or 0
-  if allowed then
-   for j = 1, #asked do
-    local cell = asked[j].cell
-    if after[j] ~= cell.state then
-     cell.state = after[j]
-     cell.changed = true
-    end
+  if isStill or all == 0 then
+   allowed[#allowed + 1] = string.rep(all, left)
+   break
+  end
+  allowed[#allowed + 1] = all
+  for j = 1, #asked do
+   local cell = asked[j].cell
+   if after[j] ~= cell.state then
+    cell.state = after[j]
+    cell.changed = true
    end
   end
  end
 end
-for i, cell in pairs(cells) do
+local out = {now, concat(allowed)}
+for i, cell in ipairs(cells) do
+ out[2 + i] = cell.found and held[i]
  local kernel, policy, state = cell.last.kernel, cell.last.policy, cell.state
  if cell.changed then
   local expires = kernel[1].expiresAt(policy, state)
@@ -143,12 +148,15 @@ for i, cell in pairs(cells) do
 end
 return out`
 
+/** The time, a digit for each commit (1: it was allowed), and what each state's key held; `null` where it was as good as absent. */
+export type CommitReply = readonly [now: number, allowed: string, ...held: ReadonlyArray<string | null>]
+
 /** The keys of commits, and their lines. */
 export const makeCommit = (kernels: ReadonlyArray<Compiled>) =>
   Redis.script((keys: ReadonlyArray<string>, lines: ReadonlyArray<string>) => [...keys, ...lines], {
     numberOfKeys: (keys) => keys.length,
     lua: kernelsInLua(kernels) + commit
-  }).withReturnType<ReadonlyArray<string | number>>()
+  }).withReturnType<CommitReply>()
 
 /** The time, and what the keys hold. */
 export const look = Redis.script((keys: ReadonlyArray<string>) => [...keys], {

@@ -6,7 +6,6 @@ export const guests: Compiled = {
   policy: {"record":[["seats","number"],["host","string"]]},
   state: {"record":[["guests",{"list":{"record":[["name","string"],["child","boolean"],["since","number"]]}}],["told",{"list":"string"}],["mood","word"]]},
   input: {"tag":"op","choices":[["come",[["name","string"],["child","boolean"]]],["leave",[["name","string"]]]]},
-  answer: {"record":[["host","string"],["guests",{"list":{"record":[["name","string"],["child","boolean"],["since","number"]]}}],["told",{"list":"string"}],["allowed","boolean"]]},
   lua: `local function answer(policy, state, allowed)
  return {{allowed = allowed, host = policy.host, guests = state.guests, told = state.told}, state}
 end

@@ -11,6 +11,7 @@ import {
   type BreakerDecision,
   type BreakerInput,
   type BreakerPolicy,
+  type BreakerRecord,
   type BreakerState,
   indifferent,
   LEAST_LEASE,
@@ -61,6 +62,8 @@ export class CircuitGate {
   /** What most calls ask, made once. */
   private readonly admit: BreakerInput = { op: "admit", draw: 0 }
   private readonly initial: BreakerState
+  /** How the last call ended. */
+  private last: BreakerRecord | undefined
   /** What a circuit that lets everybody through said last: the same to all, as long as its state is this very one. */
   private welcome: readonly [answer: BreakerDecision, state: BreakerState] | undefined
 
@@ -114,6 +117,26 @@ export class CircuitGate {
   pass(key: Key, fiber: AnyFiber): CircuitPass {
     const input = this.jittered ? ({ op: "admit", draw: this.draw(fiber) } as const) : this.admit
     return new CircuitPass(this, this.keyOf(key), input, fiber)
+  }
+
+  /** How a call ended. Where nothing tells two calls apart, it is the same for both. */
+  recordOf(pass: CircuitPass, outcome: Outcome, now: number, retryAfter: number): BreakerInput {
+    const { generation, probe, slowFed } = pass
+    const { last } = this
+    const isTimed = this.slowAfter.length > 0
+    if (
+      !isTimed &&
+      !this.jittered &&
+      last?.generation === generation &&
+      last.probe === probe &&
+      last.outcome === outcome &&
+      last.retryAfter === retryAfter
+    ) {
+      return last
+    }
+    const duration = isTimed ? now - pass.startedAt : 0 // nobody asks for it
+    const draw = this.draw(pass.fiber)
+    return (this.last = { op: "record", generation, probe, outcome, duration, slowFed, retryAfter, draw })
   }
 
   /** Whether a circuit in this process lets everybody through. Then the pass has its answer, and need not be committed. */
@@ -238,11 +261,12 @@ export class CircuitGate {
 
   /** A report to a store elsewhere. What cannot be delivered is dropped: leases heal. */
   send(step: Step<CircuitSpace>, sink: Sink | undefined, fiber: AnyFiber): Effect.Effect<void> {
-    return Effect.ignore(
-      Effect.map(this.store.commit([step]), ({ answers: [answer] }) => {
+    return Effect.match(this.store.commit([step]), {
+      onFailure: () => {},
+      onSuccess: ({ answers: [answer] }) => {
         if (answer !== undefined) this.observe(step.key, answer, sink, fiber)
-      })
-    )
+      }
+    })
   }
 
   /** The circuit as it stands, without asking it for anything. */
@@ -337,22 +361,13 @@ export class CircuitPass extends Step<CircuitSpace> {
     const now = nowOf(this.fiber)
     const fed = gate.feed(this.key, now, sink, this.fiber)
     gate.ended(this)
-    this.input = {
-      op: "record",
-      generation: this.generation,
-      probe: this.probe,
-      outcome,
-      duration: now - this.startedAt,
-      slowFed: this.slowFed,
-      retryAfter,
-      draw: gate.draw(this.fiber)
-    }
+    this.input = gate.recordOf(this, outcome, now, retryAfter)
     if (sync === undefined) {
       // what the reply tells of the circuit is still for this call to hear
-      const sent = Effect.ensuring(
-        gate.send(this, sink, this.fiber),
-        Effect.sync(() => this.unwatch!())
-      )
+      const sent = Effect.onExitPrimitive(gate.send(this, sink, this.fiber), () => {
+        this.unwatch!()
+        return undefined
+      })
       return fed === undefined ? sent : Effect.andThen(fed, sent)
     }
     gate.tell(this, now, sink, this.fiber)

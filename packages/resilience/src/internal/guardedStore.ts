@@ -70,6 +70,18 @@ const note = (asked: Asked, steps: ReadonlyArray<Step>, copies: ReadonlyArray<St
   if (allowed) steps.forEach((step, i) => (step.place = new Note(asked, copies[i]!.place)))
 }
 
+/** In a fiber of its own, which can be left behind. */
+const forked =
+  <A>(effect: Effect.Effect<A, StoreError>): Ask<A> =>
+  (fiber, tell) => {
+    const asked = Effect.runForkWith(fiber.context)(effect)
+    asked.addObserver(tell)
+    return () => asked.interruptUnsafe()
+  }
+
+const committing = (store: Store["Service"], steps: ReadonlyArray<Step>): Ask<Reply> =>
+  store.begin === undefined ? forked(store.commit(steps)) : (fiber, tell) => store.begin!(steps, fiber, tell)
+
 const commitIn = (asked: Asked, steps: ReadonlyArray<Step>): Effect.Effect<Reply, StoreError> => {
   const copies = copiesFor(asked, steps)
   return Effect.map(asked.store.commit(copies), (committed) => {
@@ -78,9 +90,12 @@ const commitIn = (asked: Asked, steps: ReadonlyArray<Step>): Effect.Effect<Reply
   })
 }
 
+/** Begins in this very step. `tell` hears the answer, unless it is taken back first: what that takes is returned. */
+type Ask<A> = (fiber: AnyFiber, tell: (exit: Exit.Exit<A, StoreError>) => void) => () => void
+
 /** What is asked of the store elsewhere, and what becomes of the answer beside being told to whoever asked. */
 interface Question<A> {
-  readonly remote: Effect.Effect<A, StoreError>
+  readonly remote: Ask<A>
   /** It came in time. */
   readonly heard?: (answer: A) => void
   /** It came, and nobody waits for it. Absent where it leaves nothing behind: then the question is interrupted. */
@@ -113,16 +128,16 @@ class Guard {
       commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps) =>
         this.commit(service, steps) as Effect.Effect<Committed<Steps>, StoreError>, // the answers are those of the steps
       begin: (steps, fiber, tell) => {
-        const run = Effect.runForkWith(fiber.context)
+        const { context } = fiber // which may have ended when the answer comes
         const question = this.question(steps)
-        this.begin(question, fiber, (exit) => {
+        return this.begin(question, fiber, (exit) => {
           if (exit._tag === "Success" && this.available) tell(exit)
-          else run(this.answer(service, exit, question)).addObserver(tell)
+          else Effect.runForkWith(context)(this.answer(service, exit, question)).addObserver(tell)
         })
       },
       read: (space, key) =>
         this.ask(service, () => ({
-          remote: store.read(space, key),
+          remote: forked(store.read(space, key)),
           local: (other) => {
             const { policy } = other.spaceOf(space)
             return Effect.map(other.store.read(other.spaceOf(space), key), (read) => ({ ...read, policy }))
@@ -131,7 +146,7 @@ class Guard {
       clear: (space) =>
         this.ask(service, () => {
           this.resets++
-          return { remote: store.clear(space), local: (other) => other.store.clear(other.spaceOf(space)) }
+          return { remote: forked(store.clear(space)), local: (other) => other.store.clear(other.spaceOf(space)) }
         })
     }
     guards.set(guarded, this)
@@ -159,7 +174,7 @@ class Guard {
       return back.length === 0 ? Effect.void : Effect.ignore(remote.store.commit(back))
     }
     return {
-      remote: remote.store.commit(copies),
+      remote: committing(remote.store, copies),
       heard: ({ allowed }) => note(remote, steps, copies, allowed),
       late: takes(steps) ? giveBack : undefined,
       local: steps[0]?.place instanceof Note ? (_, error) => Effect.fail(error) : (other) => commitIn(other, steps)
@@ -176,8 +191,8 @@ class Guard {
   }
 
   /**
-   * In a fiber of its own: a question is left behind when its time is over, or whoever asked it leaves. One that may
-   * take something goes on, for its answer says what is to be given back.
+   * A question is left behind when its time is over, or whoever asked it leaves. One that may take something goes on, for
+   * its answer says what is to be given back.
    */
   private begin<A>(
     { heard, late, remote }: Question<A>,
@@ -185,7 +200,6 @@ class Guard {
     tell: (exit: Exit.Exit<A, StoreError>) => void
   ): () => void {
     const { context } = fiber
-    const asked = Effect.runForkWith(context)(remote)
     let fate: "awaited" | "abandoned" | undefined = "awaited"
     let cancel = () => {}
     const end = (exit: Exit.Exit<A, StoreError>) => {
@@ -199,10 +213,10 @@ class Guard {
         this.abandoned++
       } else {
         fate = undefined
-        asked.interruptUnsafe()
+        takeBack()
       }
     }
-    asked.addObserver((exit) => {
+    const takeBack = remote(fiber, (exit) => {
       if (fate === "awaited") {
         fate = undefined
         cancel()

@@ -20,7 +20,7 @@ import { age, EMPTY, emptyFrom, observe, replace, slowAfter } from "./BreakerWin
 import type { Kernel } from "./Kernel.ts"
 import { NEVER } from "./Limiter.ts"
 
-export type { BreakerDecision, BreakerInput, BreakerView, Transition } from "./BreakerInput.ts"
+export type { BreakerDecision, BreakerInput, BreakerRecord, BreakerView, Transition } from "./BreakerInput.ts"
 export type { BreakerPolicy, BreakerState, Phase, Trip } from "./BreakerModel.ts"
 export { letsAll } from "./BreakerModel.ts"
 export { indifferent } from "./BreakerPhase.ts"

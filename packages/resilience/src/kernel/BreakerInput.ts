@@ -9,10 +9,10 @@ import type { Decision } from "./Kernel.ts"
 /**
  * What a circuit is told. Only `admit` can be refused.
  *
- * `record` names the permit (`generation`, and `probe`, 0 for none) and how the call ended after `duration` ms. `slow`
- * says that a call still in flight has passed the `rank`-th threshold of the slow trips, by ascending threshold from 0;
- * its record tells by `slowFed` how many were. Both are dropped if the permit is unknown. A `retryAfter` of 0 is none.
- * A `draw` is a whole number below 2^30, for the length of an opening that this may bring.
+ * `record` names the permit (`generation`, and `probe`, 0 for none) and how the call ended after `duration` ms, which only
+ * trips for slow calls ask for. `slow` says that a call still in flight has passed the `rank`-th threshold of the slow
+ * trips, by ascending threshold from 0; its record tells by `slowFed` how many were. Both are dropped if the permit is
+ * unknown. A `retryAfter` of 0 is none. A `draw` is a whole number below 2^30, for the length of an opening that this may bring.
  *
  * @category models
  * @since 0.1.0

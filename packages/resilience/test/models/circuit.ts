@@ -21,7 +21,7 @@ interface Seen {
   readonly bad: boolean
 }
 
-const slowAfter = (trip: TripNumbers): number => (trip.kind === "rate" ? trip.slowAfter : 0)
+export const slowAfter = (trip: TripNumbers): number => (trip.kind === "rate" ? trip.slowAfter : 0)
 const sliceOf = (window: number): number => Math.ceil(window / Math.min(10, window))
 
 /** Which outcomes a trip policy still counts. */

@@ -5,7 +5,7 @@
 import type { RefusedLimit } from "../../src/Rejection.ts"
 import { judge } from "./admission.ts"
 import { type CallModel, type Ending, outcomeOf } from "./call.ts"
-import type { Outcome } from "./circuit.ts"
+import { type Outcome, slowAfter } from "./circuit.ts"
 import { CAP, grown } from "./numbers.ts"
 import { must, PoliciesModel, same } from "./policies.ts"
 
@@ -178,8 +178,14 @@ export class PipelineModel extends PoliciesModel {
     return all.map(outcomeOf)
   }
 
+  /** How long the call took, as it is to tell a circuit that knows slow calls. Another is told nothing. */
+  durationOf({ permit }: CallModel, now: number): number {
+    const isAsked = this.numbers.circuit?.trips.some((trip) => slowAfter(trip) > 0)
+    return isAsked === true ? now - permit!.at : 0
+  }
+
   /** What the call tells the circuit. */
-  records(call: CallModel, outcome: Outcome, duration: number, hint: number, now: number): void {
+  records(call: CallModel, outcome: Outcome, hint: number, now: number): void {
     must(call.owesReport && call.permit !== undefined, "a report that nobody owes")
     must(call.phase !== "running", "a report of a call that runs")
     must(
@@ -187,7 +193,6 @@ export class PipelineModel extends PoliciesModel {
       "a report too early"
     )
     must(this.outcomes(call, now).includes(outcome), "a report", outcome, this.outcomes(call, now), call.phase)
-    must(duration === now - call.permit.at, "the duration of a call", duration)
     const endings = this.endings(call, now)
     const own = endings.length > 0 ? endings : [call.ending]
     must(

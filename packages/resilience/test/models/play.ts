@@ -89,7 +89,8 @@ export class Play {
     if (input.op === "record") {
       const { duration, generation, outcome, probe, retryAfter } = input
       this.checkPermit(call, { generation, probe })
-      this.model.records(call, outcome, duration, retryAfter, this.now)
+      must(duration === this.model.durationOf(call, this.now), "the duration of a call", duration)
+      this.model.records(call, outcome, retryAfter, this.now)
     } else if (call.taken !== undefined) {
       this.model.givesBack(call, this.now)
       this.tally.add("given back")
@@ -100,7 +101,7 @@ export class Play {
     const call = this.callOf.get(fiber)
     must(call !== undefined, "a success of nobody")
     this.checkPermit(call, pass)
-    this.model.records(call, "success", this.now - pass.startedAt, 0, this.now)
+    this.model.records(call, "success", 0, this.now)
     this.tally.add("untold")
   }
 

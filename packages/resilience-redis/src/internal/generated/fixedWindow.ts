@@ -6,7 +6,6 @@ export const fixedWindow: Compiled = {
   policy: {"record":[["limit","number"],["window","number"]]},
   state: {"record":[["start","number"],["used","number"]]},
   input: {"tag":"op","choices":[["take",[["cost","number"]]],["reset",[]],["refund",[["receipt",{"record":[["start","number"],["cost","number"]]}]]]]},
-  answer: {"record":[["retryAfter","number"],["remaining","number"],["resetAfter","number"],["receipt",{"record":[["start","number"],["cost","number"]]}],["allowed","boolean"]]},
   lua: `local max = math.max
 local floor = math.floor
 local NEVER = -1

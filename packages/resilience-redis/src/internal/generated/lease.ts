@@ -6,7 +6,6 @@ export const lease: Compiled = {
   policy: {"record":[["limit","number"],["window","number"],["burst","number"]]},
   state: {"record":[["at","number"],["debt","number"],["since","number"],["refunded","number"]]},
   input: {"record":[["cost","number"],["most","number"]]},
-  answer: {"record":[["retryAfter","number"],["remaining","number"],["resetAfter","number"],["receipt",{"record":[["cost","number"],["before",{"record":[["at","number"],["debt","number"],["since","number"],["refunded","number"]]}],["after",{"record":[["at","number"],["debt","number"],["since","number"],["refunded","number"]]}]]}],["allowed","boolean"]]},
   lua: `local min = math.min
 local max = math.max
 local floor = math.floor

@@ -6,7 +6,6 @@ export const slidingLog: Compiled = {
   policy: {"record":[["limit","number"],["window","number"]]},
   state: {"record":[["times",{"list":"number"}],["counts",{"list":"number"}],["total","number"]]},
   input: {"tag":"op","choices":[["take",[["cost","number"]]],["reset",[]],["refund",[["receipt",{"record":[["time","number"],["cost","number"]]}]]]]},
-  answer: {"record":[["retryAfter","number"],["remaining","number"],["resetAfter","number"],["receipt",{"record":[["time","number"],["cost","number"]]}],["allowed","boolean"]]},
   lua: `local min = math.min
 local max = math.max
 local NEVER = -1

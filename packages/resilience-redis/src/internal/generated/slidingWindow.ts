@@ -6,7 +6,6 @@ export const slidingWindow: Compiled = {
   policy: {"record":[["limit","number"],["slice","number"],["slices","number"]]},
   state: {"record":[["start","number"],["counts",{"list":"number"}]]},
   input: {"tag":"op","choices":[["take",[["cost","number"]]],["reset",[]],["refund",[["receipt",{"record":[["start","number"],["cost","number"]]}]]]]},
-  answer: {"record":[["retryAfter","number"],["remaining","number"],["resetAfter","number"],["receipt",{"record":[["start","number"],["cost","number"]]}],["allowed","boolean"]]},
   lua: `local min = math.min
 local max = math.max
 local floor = math.floor

@@ -6,7 +6,6 @@ export const tokenBucket: Compiled = {
   policy: {"record":[["limit","number"],["window","number"],["burst","number"]]},
   state: {"record":[["at","number"],["debt","number"],["since","number"],["refunded","number"]]},
   input: {"tag":"op","choices":[["take",[["cost","number"]]],["reset",[]],["refund",[["receipt",{"record":[["cost","number"],["before",{"record":[["at","number"],["debt","number"],["since","number"],["refunded","number"]]}],["after",{"record":[["at","number"],["debt","number"],["since","number"],["refunded","number"]]}]]}]]]]},
-  answer: {"record":[["retryAfter","number"],["remaining","number"],["resetAfter","number"],["receipt",{"record":[["cost","number"],["before",{"record":[["at","number"],["debt","number"],["since","number"],["refunded","number"]]}],["after",{"record":[["at","number"],["debt","number"],["since","number"],["refunded","number"]]}]]}],["allowed","boolean"]]},
   lua: `local min = math.min
 local max = math.max
 local floor = math.floor
