@@ -40,24 +40,28 @@ const usedIn = (policy: FixedWindowPolicy, state: FixedWindowState, start: numbe
 const expiresAt = (policy: FixedWindowPolicy, state: FixedWindowState): number =>
   state.used === 0 ? state.start : startOf(policy, state.start) + policy.window
 
+/** `used` is what counts in the window in force. */
 const decide = (
   policy: FixedWindowPolicy,
-  state: FixedWindowState,
-  now: number,
+  used: number,
+  resetAfter: number,
   retryAfter: number,
   receipt: FixedWindowReceipt
 ): LimiterDecision<FixedWindowReceipt> => ({
   allowed: retryAfter === 0,
   retryAfter: retryAfter,
   // Less than nothing is left where a larger policy was in force before.
-  remaining: Math.max(0, policy.limit - usedIn(policy, state, windowAt(policy, state, now))),
-  resetAfter: Math.max(0, expiresAt(policy, state) - now),
+  remaining: Math.max(0, policy.limit - used),
+  resetAfter: Math.max(0, resetAfter),
   receipt: receipt
 })
 
 /** An answer that changes nothing. */
 const stay = (policy: FixedWindowPolicy, state: FixedWindowState, now: number, retryAfter: number): Answer => [
-  decide(policy, state, now, retryAfter, { start: state.start, cost: 0 }),
+  decide(policy, usedIn(policy, state, windowAt(policy, state, now)), expiresAt(policy, state) - now, retryAfter, {
+    start: state.start,
+    cost: 0
+  }),
   state
 ]
 
@@ -66,9 +70,9 @@ const take = (policy: FixedWindowPolicy, state: FixedWindowState, cost: number, 
   if (cost > policy.limit) return stay(policy, state, now, NEVER)
   const start = windowAt(policy, state, now)
   const used = usedIn(policy, state, start) + cost
-  if (used > policy.limit) return stay(policy, state, now, start + policy.window - now)
-  const after = { start: start, used: used }
-  return [decide(policy, after, now, 0, { start: start, cost: cost }), after]
+  const left = start + policy.window - now
+  if (used > policy.limit) return stay(policy, state, now, left)
+  return [decide(policy, used, left, 0, { start: start, cost: cost }), { start: start, used: used }]
 }
 
 /** Only the window a call was counted in can give it back. */

@@ -24,11 +24,11 @@ end
 local function expiresAt(policy, state)
  return state.used == 0 and state.start or startOf(policy, state.start) + policy.window
 end
-local function decide(policy, state, now, retryAfter, receipt)
- return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = max(0, policy.limit - usedIn(policy, state, windowAt(policy, state, now))), resetAfter = max(0, expiresAt(policy, state) - now), receipt = receipt}
+local function decide(policy, used, resetAfter, retryAfter, receipt)
+ return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = max(0, policy.limit - used), resetAfter = (resetAfter > 0 and resetAfter or 0), receipt = receipt}
 end
 local function stay(policy, state, now, retryAfter)
- return {decide(policy, state, now, retryAfter, {start = state.start, cost = 0}), state}
+ return {decide(policy, usedIn(policy, state, windowAt(policy, state, now)), expiresAt(policy, state) - now, retryAfter, {start = state.start, cost = 0}), state}
 end
 local function take(policy, state, cost, now)
  if cost == 0 then
@@ -39,11 +39,11 @@ local function take(policy, state, cost, now)
  end
  local start = windowAt(policy, state, now)
  local used = usedIn(policy, state, start) + cost
+ local left = start + policy.window - now
  if used > policy.limit then
-  return stay(policy, state, now, start + policy.window - now)
+  return stay(policy, state, now, left)
  end
- local after = {start = start, used = used}
- return {decide(policy, after, now, 0, {start = start, cost = cost}), after}
+ return {decide(policy, used, left, 0, {start = start, cost = cost}), {start = start, used = used}}
 end
 local function refund(state, receipt)
  local back = state.start == receipt.start and (state.used < receipt.cost and state.used or receipt.cost) or 0
