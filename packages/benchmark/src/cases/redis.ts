@@ -104,7 +104,7 @@ const raw = (client: Client, commands: ReadonlyArray<Array<string>>): Contestant
     let right = true
     for (const command of commands) {
       const reply = await client.sendCommand(command)
-      right &&= Array.isArray(reply) && reply[1] === 1
+      right &&= Array.isArray(reply) && reply[1] === "1"
     }
     return right
   })

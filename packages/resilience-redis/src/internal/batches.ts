@@ -12,7 +12,7 @@ import type { StoreError } from "effect-resilience/Rejection"
 import type { Committed, Step } from "effect-resilience/Store"
 import type { Home } from "./home.ts"
 import type { Kernels, Script } from "./kernels.ts"
-import { type Commit, Message } from "./message.ts"
+import { type Commit, isSame, Message } from "./message.ts"
 
 type Reply = Committed<ReadonlyArray<Step>>
 
@@ -42,13 +42,10 @@ interface Heard {
 }
 
 class Batch {
-  readonly script: Script
   readonly waiting = new Set<Waiter>()
   /** Those who left before it was sent are counted, too. */
   size = 0
-  constructor(script: Script) {
-    this.script = script
-  }
+  isOpen = true
 }
 
 /** Where the steps lie, in one word. */
@@ -74,6 +71,8 @@ export class Batches {
   private told = 0
   private readonly unheard: Array<Heard> = []
   private readonly batches = new Map<Script, Map<string, Batch>>()
+  /** Whoever comes next often asks the same, and then need not look for its batch. */
+  private latest: { readonly batch: Batch; readonly waiter: Waiter } | undefined
 
   constructor(trips: Trips) {
     this.trips = trips
@@ -92,29 +91,37 @@ export class Batches {
     fiber: Fiber.Fiber<unknown, unknown>,
     tell: (answer: Exit.Exit<Reply, StoreError>) => void
   ): () => void {
+    const waiter: Waiter = { steps, homes, tell }
+    const { latest } = this
+    const batch =
+      latest?.batch.isOpen === true && isSame(latest.waiter, waiter) ? latest.batch : this.batchFor(waiter, fiber)
+    this.latest = { batch, waiter }
+    batch.waiting.add(waiter)
+    this.unsent++
+    if (++batch.size === MOST) batch.isOpen = false
+    return () => batch.waiting.delete(waiter)
+  }
+
+  /** One that is not yet sent, and not full. */
+  private batchFor({ homes, steps }: Commit, fiber: Fiber.Fiber<unknown, unknown>): Batch {
     const script = this.trips.kernels.script(homes.map(({ coded }) => coded!.compiled.id))
     const place = placeOf(steps, homes)
     let places = this.batches.get(script)
     if (places === undefined) this.batches.set(script, (places = new Map()))
-    let batch = places.get(place)
-    if (batch === undefined) {
-      const mine = (batch = new Batch(script))
-      places.set(place, mine)
-      const known = places
-      const dispatcher = fiber.currentDispatcher
-      later(dispatcher, Math.floor(this.unsent / MOST), () => {
-        if (known.get(place) === mine) known.delete(place)
-        this.unsent -= mine.size
-        this.send([...mine.waiting], script, dispatcher)
-        mine.waiting.clear()
-      })
-    }
-    const { waiting } = batch
-    const waiter: Waiter = { steps, homes, tell }
-    waiting.add(waiter)
-    this.unsent++
-    if (++batch.size === MOST) places.delete(place) // who comes now begins another
-    return () => waiting.delete(waiter)
+    const known = places.get(place)
+    if (known?.isOpen === true) return known
+    const batch = new Batch()
+    places.set(place, batch)
+    const dispatcher = fiber.currentDispatcher
+    const all = places
+    later(dispatcher, Math.floor(this.unsent / MOST), () => {
+      batch.isOpen = false
+      this.latest = undefined
+      if (all.get(place) === batch) all.delete(place)
+      this.unsent -= batch.size
+      this.send([...batch.waiting], script, dispatcher)
+    })
+    return batch
   }
 
   /**

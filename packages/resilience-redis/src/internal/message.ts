@@ -29,7 +29,7 @@ interface Run extends Commit {
 }
 
 /** Most calls of one moment ask the same: that is seen without writing it out. */
-const isSame = (one: Commit, other: Commit): boolean => {
+export const isSame = (one: Commit, other: Commit): boolean => {
   if (one.steps.length !== other.steps.length) return false
   for (let i = 0; i < one.steps.length; i++) {
     const step = one.steps[i]!

@@ -67,7 +67,13 @@ const copiesFor = (asked: Asked, steps: ReadonlyArray<Step>): ReadonlyArray<Step
   })
 
 const note = (asked: Asked, steps: ReadonlyArray<Step>, copies: ReadonlyArray<Step>, allowed: boolean): void => {
-  if (allowed) steps.forEach((step, i) => (step.place = new Note(asked, copies[i]!.place)))
+  if (!allowed) return
+  let note: Note | undefined // most stores elsewhere note nothing themselves: then one is enough
+  for (let i = 0; i < steps.length; i++) {
+    const { place } = copies[i]!
+    if (note?.place !== place || note === undefined) note = new Note(asked, place)
+    steps[i]!.place = note
+  }
 }
 
 /** In a fiber of its own, which can be left behind. */

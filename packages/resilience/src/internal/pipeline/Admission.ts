@@ -128,29 +128,18 @@ export class Admission {
       pipeline.slots.take() // or a call of this process could take it during the trip
       this.slot = true
     }
-    return Effect.flatMap(this.trip(store, steps, now), (exit) => {
-      if (exit === undefined) return this.tooLate()
-      if (exit._tag === "Failure") {
-        this.releaseSlot()
-        const error = exit.cause.reasons.find(Cause.isFailReason)?.error
-        return error === undefined ? Effect.failCause(exit.cause) : this.reject(error)
-      }
-      if (exit.value.allowed) return this.proceed(nowOf(this.fiber))
-      this.releaseSlot()
-      heard(steps, exit.value)
-      return this.refused(nowOf(this.fiber))
-    })
+    return this.ask(store, steps, now)
   }
 
   /**
-   * Asks a store elsewhere; `undefined` when the call's time is over first. What the reply brings is noted when it
-   * comes, not when the call reads it: by then the call may have been interrupted, or long have left.
+   * What the reply of a store elsewhere brings is noted when it comes, not when the call reads it: by then the call may have
+   * been interrupted, or long have left.
    */
-  private trip(
+  private ask(
     store: Guarded,
     steps: ReadonlyArray<Step>,
     now: number
-  ): Effect.Effect<Exit.Exit<Reply, StoreError> | undefined> {
+  ): Effect.Effect<void, Rejection | TimeoutExceeded> {
     const { fiber, pass } = this
     const { context } = fiber // of a call that has left, the fiber may have ended
     const { deadline, sink } = this.call
@@ -159,21 +148,38 @@ export class Admission {
       const cancel =
         deadline === Infinity
           ? () => {}
-          : startTimer(fiber, Math.max(1, deadline - now), () => resume(Effect.succeed(undefined)))
+          : startTimer(fiber, Math.max(1, deadline - now), () => resume(Effect.suspend(() => this.tooLate())))
       const ask = () =>
         store.begin(steps, fiber, (exit) => {
           cancel()
-          if (exit._tag === "Success" && exit.value.allowed) {
-            heard(steps, exit.value)
-            if (this.over) Effect.runForkWith(context)(this.giveBack())
-            else this.admittedAt(nowOf(fiber))
+          if (exit._tag === "Failure" || !exit.value.allowed) {
+            return resume(Effect.suspend(() => this.notAllowed(steps, exit)))
           }
-          resume(Effect.succeed(exit))
+          heard(steps, exit.value)
+          if (this.over) return Effect.runForkWith(context)(this.giveBack())
+          const now = nowOf(fiber)
+          this.admittedAt(now)
+          resume(this.proceed(now))
         })
       if (fed === undefined) ask()
       else Effect.runForkWith(context)(fed).addObserver(ask)
       return Effect.sync(cancel)
     })
+  }
+
+  private notAllowed(
+    steps: ReadonlyArray<Step>,
+    exit: Exit.Exit<Reply, StoreError>
+  ): Effect.Effect<void, Rejection | TimeoutExceeded> {
+    this.releaseSlot()
+    if (exit._tag === "Success") {
+      heard(steps, exit.value)
+      return this.refused(nowOf(this.fiber))
+    }
+    const error = exit.cause.reasons.find(Cause.isFailReason)?.error
+    return error === undefined
+      ? Effect.failCause(exit.cause as Cause.Cause<never>) // it has no failure
+      : this.reject(error)
   }
 
   /** A reply for a call that has left. Its fiber may have ended, and then knows neither clock nor services. */
