@@ -21,9 +21,10 @@ import {
 import { NEVER } from "../kernel/Limiter.ts"
 import type { Outcome } from "../Outcome.ts"
 import { CircuitOpen, type StoreError } from "../Rejection.ts"
-import { type KeyBounds, type Space, Step, type Store } from "../Store.ts"
+import { type KeyBounds, type Space, Step } from "../Store.ts"
 import { emit, sinkOf } from "./events.ts"
 import { type Key, partOf } from "./key.ts"
+import type { Guarded, Local } from "./storeView.ts"
 import { nowOf } from "./time.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -40,7 +41,7 @@ export interface CircuitSpec {
 }
 
 /** What this process knows of one circuit beside its state. */
-interface Local {
+interface Noted {
   /** Calls that want to know at once when the circuit moves. */
   readonly watchers: Set<() => void>
   /** For each slow-call threshold: the calls in flight that have not passed it, oldest first. */
@@ -54,10 +55,10 @@ export class CircuitGate {
   readonly service: string
   readonly spec: CircuitSpec
   readonly space: CircuitSpace & { spread: boolean }
-  readonly store: Store["Service"]
+  readonly store: Local | Guarded
   /** Thresholds of slow calls, ascending. */
   readonly slowAfter: ReadonlyArray<number>
-  readonly locals = new Map<string, Local>()
+  readonly locals = new Map<string, Noted>()
   private readonly jittered: boolean
   /** What most calls ask, made once. */
   private readonly admit: BreakerInput = { op: "admit", draw: 0 }
@@ -67,7 +68,7 @@ export class CircuitGate {
   /** What a circuit that lets everybody through said last: the same to all, as long as its state is this very one. */
   private welcome: readonly [answer: BreakerDecision, state: BreakerState] | undefined
 
-  constructor(spec: CircuitSpec, service: string, store: Store["Service"]) {
+  constructor(spec: CircuitSpec, service: string, store: Local | Guarded) {
     this.spec = spec
     this.service = service
     this.store = store
@@ -148,7 +149,7 @@ export class CircuitGate {
     return true
   }
 
-  local(circuit: string): Local {
+  local(circuit: string): Noted {
     let local = this.locals.get(circuit)
     if (local === undefined) {
       local = { watchers: new Set(), inFlight: this.slowAfter.map(() => new Set()), held: undefined }
@@ -157,7 +158,7 @@ export class CircuitGate {
     return local
   }
 
-  private forgetLocal(circuit: string, local: Local): void {
+  private forgetLocal(circuit: string, local: Noted): void {
     if (local.watchers.size > 0 || local.inFlight.some((calls) => calls.size > 0)) return
     if (local.held !== undefined) this.store.sync?.release(local.held)
     local.held = undefined
@@ -250,23 +251,35 @@ export class CircuitGate {
   }
 
   feed(circuit: string, now: number, sink: Sink | undefined, fiber: AnyFiber): Effect.Effect<void> | undefined {
-    if (this.store.sync !== undefined) {
+    const { store } = this
+    if (store.sync !== undefined) {
       this.feedSync(circuit, now, sink, fiber)
       return undefined
     }
     const steps = this.overdue(circuit, now, fiber)
     if (steps.length === 0) return undefined
-    return Effect.forEach(steps, (step) => this.send(step, sink, fiber), { discard: true })
+    return Effect.forEach(steps, (step) => this.send(store, step, sink, () => {}), { discard: true })
   }
 
   /** A report to a store elsewhere. What cannot be delivered is dropped: leases heal. */
-  send(step: Step<CircuitSpace>, sink: Sink | undefined, fiber: AnyFiber): Effect.Effect<void> {
-    return Effect.match(this.store.commit([step]), {
-      onFailure: () => {},
-      onSuccess: ({ answers: [answer] }) => {
-        if (answer !== undefined) this.observe(step.key, answer, sink, fiber)
-      }
-    })
+  send(store: Guarded, step: Step<CircuitSpace>, sink: Sink | undefined, onEnd: () => void): Effect.Effect<void> {
+    return Effect.withFiber((fiber) =>
+      Effect.callback<void>((resume) => {
+        const leave = store.begin([step], fiber, (exit) => {
+          // what the reply tells of the circuit is still for whoever reports to hear
+          if (exit._tag === "Success") {
+            const [answer] = exit.value.answers as ReadonlyArray<BreakerDecision | undefined> // of this step
+            if (answer !== undefined) this.observe(step.key, answer, sink, fiber)
+          }
+          onEnd()
+          resume(exit._tag === "Success" ? Effect.void : Effect.ignore(exit))
+        })
+        return Effect.sync(() => {
+          leave()
+          onEnd()
+        })
+      })
+    )
   }
 
   /** The circuit as it stands, without asking it for anything. */
@@ -352,7 +365,8 @@ export class CircuitPass extends Step<CircuitSpace> {
   /** Reports the outcome. Called once, and only if the call was admitted. */
   record(outcome: Outcome, retryAfter: number, sink: Sink | undefined): Effect.Effect<void> | undefined {
     const { gate } = this
-    const sync = gate.store.sync
+    const { store } = gate
+    const { sync } = store
     // most calls succeed, and most circuits have nothing to forget by it: then there is nothing to tell, nor a time to ask for
     if (sync !== undefined && outcome === "success" && indifferent(gate.spec.policy, sync.held(this))) {
       sync.release(this)
@@ -362,16 +376,12 @@ export class CircuitPass extends Step<CircuitSpace> {
     const fed = gate.feed(this.key, now, sink, this.fiber)
     gate.ended(this)
     this.input = gate.recordOf(this, outcome, now, retryAfter)
-    if (sync === undefined) {
-      // what the reply tells of the circuit is still for this call to hear
-      const sent = Effect.onExitPrimitive(gate.send(this, sink, this.fiber), () => {
-        this.unwatch!()
-        return undefined
-      })
+    if (store.sync === undefined) {
+      const sent = gate.send(store, this, sink, () => this.unwatch!())
       return fed === undefined ? sent : Effect.andThen(fed, sent)
     }
     gate.tell(this, now, sink, this.fiber)
-    sync.release(this)
+    store.sync.release(this)
     return undefined
   }
 }

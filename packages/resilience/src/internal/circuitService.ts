@@ -16,7 +16,7 @@ import { bare, type Classify, type Pipeline } from "./pipeline/Pipeline.ts"
 import type { Guarded, Local } from "./storeView.ts"
 
 /** Makes a policy's gate on a store. `timeouts` are those of the calls that it guards. */
-export type OpenCircuit = (service: string, store: Store["Service"], timeouts: Timeouts) => CircuitGate
+export type OpenCircuit = (service: string, store: Local | Guarded, timeouts: Timeouts) => CircuitGate
 
 /** Milliseconds, `Infinity` for none. */
 export interface Timeouts {

@@ -134,6 +134,8 @@ class Guard {
       commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps) =>
         this.commit(service, steps) as Effect.Effect<Committed<Steps>, StoreError>, // the answers are those of the steps
       begin: (steps, fiber, tell) => {
+        const other = this.otherOf(steps)
+        if (other !== undefined) return forked(commitIn(other, steps))(fiber, tell)
         const { context } = fiber // which may have ended when the answer comes
         const question = this.question(steps)
         return this.begin(question, fiber, (exit) => {

@@ -11,8 +11,5 @@ export type Local = Store["Service"] & { readonly sync: SyncStore }
 /** A store elsewhere, with a guard before it. */
 export type Guarded = Store["Service"] & {
   readonly sync: undefined
-  /**
-   * Of steps that were not allowed before. Nobody takes it back.
-   */
   readonly begin: NonNullable<Store["Service"]["begin"]>
 }

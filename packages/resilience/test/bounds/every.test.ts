@@ -6,9 +6,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect } from "effect"
 import { World } from "effect-resilience-testing/World"
 import { Bulkhead, CircuitBreaker, RateLimiter } from "../../src/index.ts"
-import { Step } from "../../src/Store.ts"
 import { int } from "../kernel/laws.ts"
-import { plain, Stage } from "../laws/harness.ts"
+import { plain, Stage, tell } from "../laws/harness.ts"
 import { definitions, numbers, type Of, seed } from "./definitions.ts"
 import { maxOpsOf } from "./door.ts"
 
@@ -130,8 +129,7 @@ const inPipeline = (given: Given): void => {
   for (const act of given.acts) {
     world.advance(act.gap < 20 ? 0 : act.gap)
     if (act.what < 4) {
-      const step = new Step(gate.space, "", { op: act.what < 2 ? "isolate" : "close" })
-      world.fork(Effect.withFiber((fiber) => gate.send(step, undefined, fiber)))
+      world.fork(tell(gate, "", { op: act.what < 2 ? "isolate" : "close" }))
       world.settle()
     }
     const key = keyOf(act)

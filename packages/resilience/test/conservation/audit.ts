@@ -8,7 +8,7 @@ import type { Event } from "../../src/Event.ts"
 import { normalise } from "../../src/kernel/Breaker.ts"
 import { run } from "../../src/internal/pipeline/Call.ts"
 import { Step } from "../../src/Store.ts"
-import { Body, clean, elsewhere, Stage } from "../laws/harness.ts"
+import { Body, clean, elsewhere, Stage, tell } from "../laws/harness.ts"
 import { Ledger, must, TRACE } from "./ledger.ts"
 import {
   type Act,
@@ -176,8 +176,7 @@ export class Audit {
   private command(act: Act): void {
     const gate = this.stage.service.pipeline.circuit!
     const op = (["isolate", "close", "reset"] as const)[act.pick % 3]!
-    const step = new Step(gate.space, gate.keyOf({ user: userOf(act), [TRACE]: "nobody" }), { op })
-    this.world.fork(Effect.withFiber((fiber) => gate.send(step, undefined, fiber)))
+    this.world.fork(tell(gate, gate.keyOf({ user: userOf(act), [TRACE]: "nobody" }), { op }))
   }
 
   /** Forgets what a user spent. While a call might still give back what it took before, the ledger could not follow. */

@@ -4,12 +4,13 @@
 import { Cause, Context, Effect, Exit } from "effect"
 import { World } from "effect-resilience-testing/World"
 import { EventSink, type Sink } from "../../src/Event.ts"
+import type { CircuitGate } from "../../src/internal/CircuitGate.ts"
 import type { Key } from "../../src/internal/key.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
 import { run } from "../../src/internal/pipeline/Call.ts"
 import { guarded } from "../../src/internal/guardedStore.ts"
 import { compose, type Composed, fromPolicies } from "../../src/internal/pipeline/compose.ts"
-import { breaker, view } from "../../src/kernel/Breaker.ts"
+import { breaker, type BreakerInput, view } from "../../src/kernel/Breaker.ts"
 import type { Policies } from "../../src/Policies.ts"
 import type { Inspection } from "../../src/Resilience.ts"
 import type { StoreError } from "../../src/Rejection.ts"
@@ -48,6 +49,14 @@ export class CountedStore {
     }
   }
 }
+
+/** Somebody tells the circuit by hand. */
+export const tell = (gate: CircuitGate, key: string, input: BreakerInput): Effect.Effect<void, StoreError> =>
+  Effect.withFiber((fiber) =>
+    Effect.map(gate.store.commit([new Step(gate.space, key, input)]), ({ answers: [answer] }) => {
+      if (answer !== undefined) gate.observe(key, answer, undefined, fiber)
+    })
+  )
 
 /** A trip to a store elsewhere: what passes before the commit takes place there, and before its reply is here. */
 export interface Trip {

@@ -8,7 +8,7 @@ import { Effect, Exit, type Fiber } from "effect"
 import { Backoff, Bulkhead, CircuitBreaker, Retry } from "../../src/index.ts"
 import type { Policies } from "../../src/Policies.ts"
 import type { Store } from "../../src/Store.ts"
-import { clean, elsewhere, Stage } from "./harness.ts"
+import { clean, elsewhere, Stage, tell } from "./harness.ts"
 import { conserved, type Scenario, sweep } from "./sweep.ts"
 
 const trips = (failures: number) =>
@@ -36,10 +36,7 @@ const watched = (stage: Stage, call: Fiber.Fiber<unknown, unknown>) => {
 /** What somebody tells the circuit by hand. */
 const command = (stage: Stage, op: "isolate" | "reset") => {
   const gate = stage.service.pipeline.circuit!
-  const fiber = stage.world.fork(Effect.never)
-  const step = gate.pass(stage.key, fiber)
-  step.input = { op }
-  stage.world.fork(gate.send(step, undefined, fiber))
+  stage.world.fork(tell(gate, gate.keyOf(stage.key), { op }))
   stage.world.settle()
 }
 const fails = (stage: Stage, error = "mine") => stage.call(stage.body.of(() => Effect.fail(error)))
