@@ -76,6 +76,11 @@ export interface Options {
    * is read, it is asked in this process, and what it leaves is written if nobody was faster.
    */
   readonly kernels?: ReadonlyArray<Compiled> | undefined
+  /**
+   * Whether keys are spread over several servers. One server is asked for any keys in one trip, several only for those that
+   * are on one. Default: the server is asked (`INFO`). Behind a proxy that makes several servers look like one, say `true`.
+   */
+  readonly sharded?: boolean | undefined
 }
 
 /**
@@ -88,13 +93,21 @@ export interface Options {
  * @since 0.1.0
  */
 export const make = (options: Options = {}): Effect.Effect<Store["Service"], never, Redis.Redis | Scope.Scope> => {
-  const { kernels = [], prefix = "resilience" } = options
+  const { kernels = [], prefix = "resilience", sharded } = options
   if (typeof prefix !== "string") {
     throw new InvalidPolicyError({
       module: "RedisStore",
       parameter: "prefix",
       value: prefix,
       reason: "must be a string"
+    })
+  }
+  if (sharded !== undefined && typeof sharded !== "boolean") {
+    throw new InvalidPolicyError({
+      module: "RedisStore",
+      parameter: "sharded",
+      value: sharded,
+      reason: "must be true or false"
     })
   }
   const known = new Set<string>()
@@ -112,7 +125,7 @@ export const make = (options: Options = {}): Effect.Effect<Store["Service"], nev
   return Effect.gen(function* () {
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const clock = yield* Clock.Clock
-    const { close, store } = redisStore.make(yield* Redis.Redis, { prefix, kernels, clock, fork })
+    const { close, store } = redisStore.make(yield* Redis.Redis, { prefix, kernels, sharded, clock, fork })
     yield* Effect.addFinalizer(() => close)
     return store
   })

@@ -1,6 +1,7 @@
 /**
- * Commits of one moment go in one trip: those that begin in one turn of the scheduler, run the same script and lie in one
- * place. Each is all or nothing by itself, in the order in which they came.
+ * Commits of one moment go in one trip: those that begin in one turn of the scheduler and run the same script. Where keys are
+ * spread over several machines, they must lie in one place, too. Each is all or nothing by itself, in the order in which
+ * they came.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -12,7 +13,9 @@ import type { StoreError } from "effect-resilience/Rejection"
 import type { Committed, Step } from "effect-resilience/Store"
 import type { Home } from "./home.ts"
 import type { Kernels, Script } from "./kernels.ts"
+import type { Machines } from "./machines.ts"
 import { type Commit, isSame, Message } from "./message.ts"
+import { later, Turns } from "./turns.ts"
 
 type Reply = Committed<ReadonlyArray<Step>>
 
@@ -28,17 +31,12 @@ export interface Trips {
   readonly ask: <A>(answer: Effect.Effect<A, Redis.RedisError>) => Effect.Effect<A, StoreError>
   readonly unreadable: (cause: unknown) => StoreError
   readonly kernels: Kernels
+  readonly machines: Machines
   readonly fork: (effect: Effect.Effect<unknown>) => Fiber.Fiber<unknown>
 }
 
 interface Waiter extends Commit {
   readonly tell: (answer: Exit.Exit<Reply, StoreError>) => void
-}
-
-/** What came of a trip. */
-interface Heard {
-  readonly size: number
-  readonly tell: () => void
 }
 
 class Batch {
@@ -59,17 +57,11 @@ const placeOf = (steps: ReadonlyArray<Step>, homes: ReadonlyArray<Home>): string
   return place
 }
 
-/** So many turns of the scheduler later than the next one. */
-const later = (dispatcher: SchedulerDispatcher, turns: number, task: () => void): void =>
-  dispatcher.scheduleTask(() => (turns === 0 ? task() : later(dispatcher, turns - 1, task)), 0)
-
 export class Batches {
   private readonly trips: Trips
   /** Commits that are not yet sent, of all batches. */
   private unsent = 0
-  /** Commits that were told lately, and replies that wait for their turn. */
-  private told = 0
-  private readonly unheard: Array<Heard> = []
+  private readonly turns = new Turns(MOST)
   private readonly batches = new Map<Script, Map<string, Batch>>()
   /** Whoever comes next often asks the same, and then need not look for its batch. */
   private latest: { readonly batch: Batch; readonly waiter: Waiter } | undefined
@@ -105,7 +97,7 @@ export class Batches {
   /** One that is not yet sent, and not full. */
   private batchFor({ homes, steps }: Commit, fiber: Fiber.Fiber<unknown, unknown>): Batch {
     const script = this.trips.kernels.script(homes.map(({ coded }) => coded!.compiled.id))
-    const place = placeOf(steps, homes)
+    const place = this.trips.machines.areSeveral ? placeOf(steps, homes) : ""
     let places = this.batches.get(script)
     if (places === undefined) this.batches.set(script, (places = new Map()))
     const known = places.get(place)
@@ -124,53 +116,25 @@ export class Batches {
     return batch
   }
 
-  /**
-   * Tells those of a trip what came of it. Of replies that came together, no more commits than one trip takes are told at a
-   * time, and what that brings about is sent before the others are told: sent together it would be answered together
-   * again, and this process and Redis would wait for each other.
-   */
-  private hear(reply: Heard, dispatcher: SchedulerDispatcher): void {
-    if (this.unheard.length === 0 && (this.told === 0 || this.told + reply.size <= MOST)) this.tell(reply, dispatcher)
-    else this.unheard.push(reply)
-  }
-
-  private tell({ size, tell }: Heard, dispatcher: SchedulerDispatcher): void {
-    // after a turn, what is brought about is with the client, which sends it in the next
-    const isFirst = this.told === 0
-    this.told += size
-    try {
-      tell()
-    } finally {
-      if (isFirst) later(dispatcher, 1, () => this.tellOthers(dispatcher))
-    }
-  }
-
-  private tellOthers(dispatcher: SchedulerDispatcher): void {
-    this.told = 0
-    let next = this.unheard[0]
-    while (next !== undefined && (this.told === 0 || this.told + next.size <= MOST)) {
-      this.unheard.shift()
-      this.tell(next, dispatcher)
-      next = this.unheard[0]
-    }
-  }
-
   private send(waiters: ReadonlyArray<Waiter>, script: Script, dispatcher: SchedulerDispatcher): void {
     if (waiters.length === 0) return
-    const { ask, fork, redis, unreadable } = this.trips
+    const { ask, fork, machines, redis, unreadable } = this.trips
     const message = new Message(waiters, script)
     fork(
       Effect.matchCause(ask(redis.eval(script.commit)(message.keys, message.lines)), {
         onFailure: (cause) => {
-          // one that is not to be read would fail all of them, and nothing was written
-          if (waiters.length > 1 && /user_script/.test(Cause.pretty(cause))) {
+          const what = Cause.pretty(cause)
+          const lieApart = what.includes("several slots")
+          if (lieApart && waiters.length > 1) machines.found()
+          // nothing was written, and one that is not to be read, or not with the others, would fail all of them
+          if (waiters.length > 1 && (lieApart || what.includes("user_script"))) {
             for (const waiter of waiters) this.send([waiter], script, dispatcher)
           } else for (const { tell } of waiters) tell(Exit.failCause(cause))
         },
         onSuccess: (reply) => {
+          machines.answered(redis, fork)
           const answers = message.read(reply, unreadable)
-          const tell = () => waiters.forEach(({ tell }, i) => tell(answers[i]!))
-          this.hear({ size: waiters.length, tell }, dispatcher)
+          this.turns.hear(waiters.length, () => waiters.forEach(({ tell }, i) => tell(answers[i]!)), dispatcher)
         }
       })
     )

@@ -9,7 +9,7 @@ import type { StoreError } from "effect-resilience/Rejection"
 import type { Committed, Step } from "effect-resilience/Store"
 import { encode } from "./codec.ts"
 import { decide } from "./decide.ts"
-import { type Home, Keys } from "./home.ts"
+import type { Home } from "./home.ts"
 import type { Script } from "./kernels.ts"
 import type { CommitReply } from "./scripts.ts"
 
@@ -52,7 +52,7 @@ export class Message {
     const runs: Array<Run> = []
     const asks: Array<string> = []
     const notes: Array<readonly [idle: number, cleared: number, space: number]> = []
-    let cleared: ReadonlyArray<string> = []
+    const cleared = new Map<string, number>()
     let last: Run | undefined
     for (const commit of commits) {
       if (last !== undefined && isSame(commit, last)) {
@@ -60,26 +60,26 @@ export class Message {
         continue
       }
       const { homes, steps } = commit
-      const keys = new Keys(homes, steps)
-      cleared = keys.all.slice(steps.length) // the same for all that are in one place
       const mine: Array<number> = []
       let ask = `${steps.length}`
       for (let i = 0; i < steps.length; i++) {
         const { coded, idle, policyWords } = homes[i]!
-        const key = keys.all[i]!
-        let state = states.get(key)
+        const place = homes[i]!.places.of(steps[i]!.key)
+        let state = states.get(place.state)
         if (state === undefined) {
-          states.set(key, (state = states.size + 1))
-          notes.push([idle, keys.cleared[i]! - steps.length, keys.spaces[i]!])
+          states.set(place.state, (state = states.size + 1))
+          let at = cleared.get(place.cleared)
+          if (at === undefined) cleared.set(place.cleared, (at = cleared.size + 1))
+          notes.push([idle, at, place.space])
         }
-        const place = places.get(coded!.compiled.id)!
-        const name = `${place} ${policyWords}` // words alone do not say what they are
+        const kernel = places.get(coded!.compiled.id)!
+        const name = `${kernel} ${policyWords}` // words alone do not say what they are
         let known = policies.get(name)
         if (known === undefined) {
           policies.set(name, (known = policies.size + 1))
           policyLines.push(policyWords)
         }
-        const line = `${state} ${idle < 0 ? place : -place} ${known} ${encode(coded!.input, steps[i]!.input)}`
+        const line = `${state} ${idle < 0 ? kernel : -kernel} ${known} ${encode(coded!.input, steps[i]!.input)}`
         let question = questions.get(line)
         if (question === undefined) questions.set(line, (question = questions.size + 1))
         mine.push(state - 1)
@@ -90,9 +90,9 @@ export class Message {
       asks.push(ask)
     }
     const commitWords = runs.map(({ times }, i) => ` ${times} ${asks[i]}`).join("")
-    const end = notes.map(([idle, cleared, space]) => `${idle} ${states.size + cleared + 1} ${space}`).join(" ")
+    const end = notes.map(([idle, cleared, space]) => `${idle} ${states.size + cleared} ${space}`).join(" ")
     this.runs = runs
-    this.keys = [...states.keys(), ...cleared]
+    this.keys = [...states.keys(), ...cleared.keys()]
     this.lines = [
       `${policies.size} ${states.size} ${questions.size}${commitWords}`,
       ...policyLines,

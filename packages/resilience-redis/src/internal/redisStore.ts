@@ -14,11 +14,13 @@ import { type Exchange, exchange } from "./exchange.ts"
 import { Home } from "./home.ts"
 import { Kernels } from "./kernels.ts"
 import { elapsed, Leases } from "./leases.ts"
+import { Machines } from "./machines.ts"
 import { clear, epochIn, look } from "./scripts.ts"
 
 export interface Settings {
   readonly prefix: string
   readonly kernels: ReadonlyArray<Compiled>
+  readonly sharded: boolean | undefined
   readonly clock: Clock.Clock
   readonly fork: (effect: Effect.Effect<unknown>) => Fiber.Fiber<unknown>
 }
@@ -51,7 +53,7 @@ const unreadable = (cause: unknown): StoreError => new StoreError({ reason: "una
 const isCoded = ({ coded }: Home): boolean => coded !== undefined
 const isLeased = ({ space }: Step): boolean => space.lease !== undefined
 
-export const make = (redis: Service, { clock, fork, kernels: more, prefix }: Settings): RedisStore => {
+export const make = (redis: Service, { clock, fork, kernels: more, prefix, sharded }: Settings): RedisStore => {
   const kernels = new Kernels(more)
   const homes = new WeakMap<AnySpace, Home>()
   const homeOf = (space: AnySpace): Home => {
@@ -70,7 +72,7 @@ export const make = (redis: Service, { clock, fork, kernels: more, prefix }: Set
   }
 
   const ask: Exchange["ask"] = (effect) => asked(effect)
-  const batches = new Batches({ redis, ask, unreadable, kernels, fork })
+  const batches = new Batches({ redis, ask, unreadable, kernels, machines: new Machines(sharded), fork })
 
   const inTwo = exchange({ redis, ask, unreadable })
   const nothing = Effect.map(asked(redis.send<readonly [string, string]>("TIME")), ([seconds, micros]) => ({
