@@ -26,7 +26,7 @@ export type Options = Parameters<typeof createCluster>[0]
 const keyOf = (command: ReadonlyArray<string>): string | undefined => {
   const name = command[0]!.toUpperCase()
   if (name === "EVAL" || name === "EVALSHA") return command[2] === "0" ? undefined : command[3]
-  return name === "TIME" || name === "PING" || name === "SCRIPT" ? undefined : command[1]
+  return ["TIME", "PING", "SCRIPT", "INFO"].includes(name) ? undefined : command[1]
 }
 
 /**

@@ -9,7 +9,7 @@ import type * as Scope from "effect/Scope"
 
 interface Client {
   readonly connect: () => Promise<unknown>
-  readonly close: () => Promise<unknown> | void
+  readonly destroy: () => Promise<unknown> | void
   readonly on: (event: "error", listener: (cause: unknown) => void) => unknown
 }
 
@@ -31,8 +31,9 @@ export const serviceOf = <C extends Client>(
   send: (client: C, command: ReadonlyArray<string>) => Promise<unknown>
 ): Effect.Effect<Redis.Redis["Service"], Redis.RedisError, Scope.Scope> =>
   Effect.gen(function* () {
+    // `close` waits for what was sent, and a machine that is away never answers: nobody who could hear it is left by then
     const client = yield* Effect.acquireRelease(Effect.sync(create), (client) =>
-      Effect.ignoreCause(Effect.promise(async () => client.close()))
+      Effect.ignoreCause(Effect.promise(async () => client.destroy()))
     )
     // without a listener, a lost connection would end the process
     const log = Effect.runSyncWith(yield* Effect.context<never>())
