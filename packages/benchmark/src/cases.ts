@@ -5,7 +5,7 @@ import { allow, every, limited, openCircuit } from "./cases/decisions.ts"
 import { manyKeys } from "./cases/keys.ts"
 import { callBytes, idle, keyBytes } from "./cases/memory.ts"
 import { inside, insideFull, outside, outsideFull } from "./cases/pipeline.ts"
-import { redisKeys, redisLeased, redisOne, redisThree } from "./cases/redis.ts"
+import { redisKeys, redisLeased, redisOne, redisThree, redisUsers } from "./cases/redis.ts"
 import { size } from "./cases/size.ts"
 import { telemetry } from "./cases/telemetry.ts"
 import { interrupts, waiters } from "./cases/waiters.ts"
@@ -28,6 +28,7 @@ export const cases: ReadonlyArray<Case> = [
   keyBytes,
   callBytes,
   redisOne,
+  redisUsers,
   redisThree,
   redisLeased,
   redisKeys,

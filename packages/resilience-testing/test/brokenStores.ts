@@ -226,6 +226,22 @@ export const brokenStores: ReadonlyArray<Broken> = [
     }
   ),
   {
+    mistake: "asks twice for what is begun",
+    breaks: "what is begun is a commit, told once",
+    hangs: false,
+    layer: Layer.sync(Store.Store, () => {
+      const { service } = new MapStore()
+      return {
+        ...service,
+        begin: (steps, fiber, tell) => {
+          const asked = Effect.runForkWith(fiber.context)(Effect.andThen(service.commit(steps), service.commit(steps)))
+          asked.addObserver(tell)
+          return () => asked.interruptUnsafe()
+        }
+      }
+    })
+  },
+  {
     mistake: "keeps what was only asked without an Effect",
     breaks: "what can be asked without an Effect is the same store",
     hangs: false,

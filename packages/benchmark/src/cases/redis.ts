@@ -22,8 +22,8 @@ import { type Client, connect, needsRedis, type RedisServer, startRedis } from "
 import { type Contestant, sample, samplingOf } from "../sample.ts"
 
 const AT_ONCE = 64
-/** Of a batch: 16 for each of those at once. */
-const CALLS = 1_024
+/** Of a batch: 64 for each of those at once, so that the first and the last, which wait for less, count little. */
+const CALLS = 4_096
 
 const PEER = "rate-limiter-flexible"
 const RAW = `${YARDSTICK}the same scripts, raw EVALSHA`
@@ -181,6 +181,32 @@ export const redisOne: Case = needsRedis({
   }
 })
 
+const USERS = 1_000
+
+/** As a limit for each user has it: hardly two calls of one moment ask for the same key. */
+export const redisUsers: Case = needsRedis({
+  id: "redis-many-users",
+  onlyFull: true,
+  run: async (effort) => {
+    const server = await startRedis()
+    const window = await limiterOn(await storeOn(server), "bench/users", fixedWindow)
+    const storeClient = await connect(server.url)
+    const options = { storeClient, useRedisPackage: true, points: limit, duration: windowMillis / 1_000 }
+    const theirs = new RateLimiterRedis(options)
+    const next = around(shuffle(makeKeys(USERS), seeded(1)))
+    return compareAt(
+      server,
+      `one limit, \`fixedWindow\`, ${USERS.toLocaleString("en-US")} users`,
+      effort,
+      [
+        inFibers(OURS, () => window(yes, next())),
+        inPromises(PEER, async () => (await theirs.consume(next())).remainingPoints > 0)
+      ],
+      { [PEER]: 1 }
+    )
+  }
+})
+
 export const redisThree: Case = needsRedis({
   id: "redis-three-limits",
   onlyFull: true,
@@ -219,6 +245,7 @@ export const redisThree: Case = needsRedis({
 })
 
 const TENTH = 0.1
+const ONE_BY_ONE = 1_024
 
 /** The same limit, one call after the other: at once they would share trips without a lease, too. */
 export const redisLeased: Case = needsRedis({
@@ -235,7 +262,7 @@ export const redisLeased: Case = needsRedis({
     const plain = await limiterOn(ours, "bench/plain", tokenBucket())
     const oneByOne = (name: string, call: () => Effect.Effect<boolean, unknown>): Contestant => ({
       name,
-      calls: CALLS,
+      calls: ONE_BY_ONE,
       batch: async (calls) => {
         for (let i = 0; i < calls; i++) if (!(await Effect.runPromise(call()))) throw new Error(`${name}: refused`)
       }

@@ -5,7 +5,8 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import { fixedWindow } from "effect-resilience/kernel/FixedWindow"
 import type { LimiterDecision } from "effect-resilience/kernel/Limiter"
-import { type AnySpace, Step } from "effect-resilience/Store"
+import type { StoreError } from "effect-resilience/Rejection"
+import { type AnySpace, type Committed, Step } from "effect-resilience/Store"
 import { int } from "./limiterTraffic.ts"
 import {
   AGES,
@@ -266,6 +267,36 @@ const synchronous = draft(
   })
 )
 
+const begun = draft(
+  "what is begun is a commit, told once",
+  Arbitrary.array(int(1, 3), { minLength: 1, maxLength: 12 }),
+  30,
+  Effect.fnUntraced(function* (lab: Lab, costs) {
+    const { begin } = lab.store
+    if (begin === undefined) return
+    const space = lab.space(fixedWindow, { limit: 100, window: AGES }, "begun")
+    let sum = 0
+    let told = 0
+    for (const cost of costs) {
+      sum += cost
+      const reply = yield* Effect.withFiber((fiber) =>
+        Effect.callback<Committed<ReadonlyArray<Step>>, StoreError>((resume) => {
+          const takeBack = begin([new Step(space, "ada", { op: "take", cost })], fiber, (exit) => {
+            told++
+            resume(exit)
+          })
+          return Effect.sync(takeBack)
+        })
+      ).pipe(lab.asked("begin"))
+      const [answer] = reply.answers as ReadonlyArray<LimiterDecision<unknown> | undefined> // of this very step
+      mustEqual(reply.allowed, true, `whether ${cost} more are let through`)
+      mustEqual(answer?.remaining, 100 - sum, `what is left of 100 after ${sum}`)
+      mustEqual((yield* lab.read(space, "ada")).state?.used, sum, "the sum that is read")
+    }
+    mustEqual(told, costs.length, "how often somebody was told")
+  })
+)
+
 export const lawsOfAnswers: ReadonlyArray<Draft> = [
   answersAsTheKernels,
   allOrNothing,
@@ -276,5 +307,6 @@ export const lawsOfAnswers: ReadonlyArray<Draft> = [
   empty,
   refunds,
   again,
-  synchronous
+  synchronous,
+  begun
 ]

@@ -66,6 +66,10 @@ export class Lab {
     return space
   }
 
+  asked(question: string): <A>(answer: Effect.Effect<A, StoreError>) => Effect.Effect<A> {
+    return (answer) => asked(question, answer)
+  }
+
   commit<const Steps extends ReadonlyArray<Step>>(steps: Steps): Effect.Effect<Committed<Steps>> {
     return asked("commit", this.store.commit(steps))
   }
