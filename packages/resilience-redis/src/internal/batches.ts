@@ -20,9 +20,9 @@ import { later, Turns } from "./turns.ts"
 type Reply = Committed<ReadonlyArray<Step>>
 
 /**
- * While a script runs, Redis does nothing else: so many commits take it less than half a millisecond. Of more that come at
- * once, Redis decides some while this process tells the others. What is written at once is answered at once, so no more
- * than this is sent in one turn either.
+ * While a script runs, Redis does nothing else: so many commits take it half a millisecond, unless their states are long.
+ * Of more that come at once, Redis decides some while this process tells the others. What is written at once is answered
+ * at once, so no more than this is sent in one turn either.
  */
 const MOST = 32
 
