@@ -120,7 +120,10 @@ export class CircuitGate {
     return new CircuitPass(this, this.keyOf(key), input, fiber)
   }
 
-  /** How a call ended. Where nothing tells two calls apart, it is the same for both. */
+  /**
+   * How a call ended. Where nothing tells two calls apart, it is the same for both. A draw does: circuits that open together
+   * are not to be asked again together.
+   */
   recordOf(pass: CircuitPass, outcome: Outcome, now: number, retryAfter: number): BreakerInput {
     const { generation, probe, slowFed } = pass
     const { last } = this
@@ -261,22 +264,21 @@ export class CircuitGate {
     return Effect.forEach(steps, (step) => this.send(store, step, sink, () => {}), { discard: true })
   }
 
-  /** A report to a store elsewhere. What cannot be delivered is dropped: leases heal. */
+  /**
+   * A report to a store elsewhere. What cannot be delivered is dropped: leases heal. It goes on where nobody waits for it, for
+   * what it tells is true.
+   */
   send(store: Guarded, step: Step<CircuitSpace>, sink: Sink | undefined, onEnd: () => void): Effect.Effect<void> {
     return Effect.withFiber((fiber) =>
       Effect.callback<void>((resume) => {
-        const leave = store.begin([step], fiber, (exit) => {
+        store.begin([step], fiber, (exit) => {
           // what the reply tells of the circuit is still for whoever reports to hear
           if (exit._tag === "Success") {
             const [answer] = exit.value.answers as ReadonlyArray<BreakerDecision | undefined> // of this step
             if (answer !== undefined) this.observe(step.key, answer, sink, fiber)
           }
           onEnd()
-          resume(exit._tag === "Success" ? Effect.void : Effect.ignore(exit))
-        })
-        return Effect.sync(() => {
-          leave()
-          onEnd()
+          resume(Effect.ignore(exit))
         })
       })
     )

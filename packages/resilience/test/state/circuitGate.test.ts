@@ -83,6 +83,24 @@ describe("openings that are drawn", () => {
     }).pipe(Random.withSeed("openings"))
   )
 
+  it.effect("differ from key to key, so that those that open together are not asked again together", () =>
+    Effect.gen(function* () {
+      const keyed = yield* CircuitBreaker.make(
+        CircuitBreaker.policy({
+          tripPolicy: CircuitBreaker.consecutive(1),
+          openDuration: Backoff.exponential({ base: "1 minute", cap: "1 minute", jitter: "equal" }),
+          by: "key"
+        })
+      )
+      const keys = Array.from({ length: 20 }, (_, i) => `key ${i}`)
+      yield* Effect.forEach(keys, (key) => Effect.exit(keyed.execute(down, key)))
+      const all = yield* Effect.forEach(keys, (key) =>
+        Effect.map(keyed.state(key), ({ openForMillis }) => openForMillis)
+      )
+      assert.strictEqual(new Set(all).size, keys.length)
+    }).pipe(Random.withSeed("keys"))
+  )
+
   it.effect("are drawn from the Random of the call, so that a seed repeats them", () =>
     Effect.gen(function* () {
       const [one, two, other] = yield* Effect.all([
