@@ -48,7 +48,7 @@ export class Message {
     const states = new Map<string, number>()
     const policies = new Map<string, number>()
     const policyLines: Array<string> = []
-    const questions = new Map<string, number>()
+    const kinds = new Map<string, number>()
     const runs: Array<Run> = []
     const asks: Array<string> = []
     const notes: Array<readonly [idle: number, cleared: number, space: number]> = []
@@ -79,11 +79,11 @@ export class Message {
           policies.set(name, (known = policies.size + 1))
           policyLines.push(policyWords)
         }
-        const line = `${state} ${idle < 0 ? kernel : -kernel} ${known} ${encode(coded!.input, steps[i]!.input)}`
-        let question = questions.get(line)
-        if (question === undefined) questions.set(line, (question = questions.size + 1))
+        const line = `${idle < 0 ? kernel : -kernel} ${known} ${encode(coded!.input, steps[i]!.input)}`
+        let kind = kinds.get(line)
+        if (kind === undefined) kinds.set(line, (kind = kinds.size + 1))
         mine.push(state - 1)
-        ask += ` ${question}`
+        ask += ` ${state} ${kind}`
       }
       last = { homes, steps, states: mine, times: 1 }
       runs.push(last)
@@ -93,12 +93,7 @@ export class Message {
     const end = notes.map(([idle, cleared, space]) => `${idle} ${states.size + cleared} ${space}`).join(" ")
     this.runs = runs
     this.keys = [...states.keys(), ...cleared.keys()]
-    this.lines = [
-      `${policies.size} ${states.size} ${questions.size}${commitWords}`,
-      ...policyLines,
-      ...questions.keys(),
-      end
-    ]
+    this.lines = [`${policies.size} ${states.size} ${kinds.size}${commitWords}`, ...policyLines, ...kinds.keys(), end]
   }
 
   /** What came of each commit, in their order. One whose state is not to be read fails, and no other. */

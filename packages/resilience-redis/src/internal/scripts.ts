@@ -38,9 +38,9 @@ export const kernelsInLua = (kernels: ReadonlyArray<Compiled>): string => {
  * What a state has become is written once.
  *
  * KEYS are those of the states, then those that say what was cleared. ARGV, in lines of words: how many policies, states and
- * questions there are, then the commits, each as often as it comes in a row: how often, how many questions, and which; each
- * policy; each question: which state, which kernel (below 0 if an endless state is not kept for ever), which policy, the
- * input. So what many calls ask of one key at once is read once. The last line is only read where it is needed, and has
+ * kinds of question there are, then the commits, each as often as it comes in a row: how often, how many questions, and
+ * each: of which state, of which kind; each policy; each kind: which kernel (below 0 if an endless state is not kept for
+ * ever), which policy, the input. So what many calls ask at once is read once. The last line is only read where it is needed, and has
  * for each state: how long an endless one is kept, which of KEYS says what was cleared, and how many characters of the
  * state's own key name the space.
  *
@@ -66,10 +66,10 @@ local function epochOf(i)
  local _, last = string.find(cleared, " " .. sub(KEYS[i], 1, note(i, 3)) .. " ", 1, true)
  return last and tonumber(string.match(cleared, "^%d+", last + 1)) or 0
 end
-local policies, cells, questions = {}, {}, {}
-for n = 1, tonumber(nextWord()) do
- local next = gmatch(ARGV[1 + policyLines + n], "%S+")
- local i, which, p = tonumber(next()), tonumber(next()), tonumber(next())
+local policies, cells, kinds = {}, {}, {}
+for k = 1, tonumber(nextWord()) do
+ local next = gmatch(ARGV[1 + policyLines + k], "%S+")
+ local which, p = tonumber(next()), tonumber(next())
  local ends = which < 0
  local kernel = kernels[ends and -which or which]
  local policy = policies[p]
@@ -77,27 +77,33 @@ for n = 1, tonumber(nextWord()) do
   policy = kernel[2](gmatch(ARGV[1 + p], "%S+"))
   policies[p] = policy
  end
- local cell = cells[i]
- if not cell then
-  cell = {epoch = isCleared and epochOf(i) or 0, ends = ends, found = false}
-  if held[i] then
-   local more = gmatch(held[i], "%S+")
-   if tonumber(more()) >= cell.epoch then
-    cell.state = kernel[3](more)
-    cell.found = true
-   end
+ kinds[k] = {ends = ends, kernel = kernel, policy = policy, step = kernel[1].step, input = kernel[4](next)}
+end
+local function cellOf(i, kind)
+ local cell = {epoch = isCleared and epochOf(i) or 0, ends = kind.ends, found = false, questions = {}}
+ if held[i] then
+  local more = gmatch(held[i], "%S+")
+  if tonumber(more()) >= cell.epoch then
+   cell.state = kind.kernel[3](more)
+   cell.found = true
   end
-  if not cell.state then cell.state = kernel[1].initial(policy) end
-  cells[i] = cell
  end
- questions[n] = {cell = cell, kernel = kernel, policy = policy, step = kernel[1].step, input = kernel[4](next)}
+ if not cell.state then cell.state = kind.kernel[1].initial(kind.policy) end
+ cells[i] = cell
+ return cell
 end
 local allowed, after = {}, {}
 for times in nextWord do
  local asked = {}
  for j = 1, tonumber(nextWord()) do
-  local question = questions[tonumber(nextWord())]
-  question.cell.last = question
+  local i, kind = tonumber(nextWord()), kinds[tonumber(nextWord())]
+  local cell = cells[i] or cellOf(i, kind)
+  cell.last = kind
+  local question = cell.questions[kind]
+  if not question then
+   question = {cell = cell, policy = kind.policy, step = kind.step, input = kind.input}
+   cell.questions[kind] = question
+  end
   asked[j] = question
  end
  for left = tonumber(times), 1, -1 do
