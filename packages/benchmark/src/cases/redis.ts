@@ -84,6 +84,14 @@ const limiterOn = async ({ store }: Ours, id: string, policy: RateLimiter.Limit)
   return (await Effect.runPromise(Effect.provideContext(made, store))).resilient
 }
 
+/** What rate-limiter-flexible is made with, on a connection of its own. */
+const theirsOn = async ({ url }: RedisServer) => ({
+  storeClient: await connect(url),
+  useRedisPackage: true,
+  points: limit,
+  duration: windowMillis / 1_000
+})
+
 /** The commands that a call sends. */
 const sentBy = async ({ client }: Ours, call: Effect.Effect<unknown, unknown>): Promise<Array<Array<string>>> => {
   await Effect.runPromise(call) // Redis learns the scripts
@@ -158,13 +166,8 @@ export const redisOne: Case = needsRedis({
     const ours = await storeOn(server)
     const window = await limiterOn(ours, "bench/window", fixedWindow)
     const bucket = await limiterOn(ours, "bench/bucket", tokenBucket())
-    const [storeClient, client] = [await connect(server.url), await connect(server.url)]
-    const theirs = new RateLimiterRedis({
-      storeClient,
-      useRedisPackage: true,
-      points: limit,
-      duration: windowMillis / 1_000
-    })
+    const client = await connect(server.url)
+    const theirs = new RateLimiterRedis(await theirsOn(server))
     const commands = await sentBy(ours, window(yes, key))
     return compareAt(
       server,
@@ -190,9 +193,7 @@ export const redisUsers: Case = needsRedis({
   run: async (effort) => {
     const server = await startRedis()
     const window = await limiterOn(await storeOn(server), "bench/users", fixedWindow)
-    const storeClient = await connect(server.url)
-    const options = { storeClient, useRedisPackage: true, points: limit, duration: windowMillis / 1_000 }
-    const theirs = new RateLimiterRedis(options)
+    const theirs = new RateLimiterRedis(await theirsOn(server))
     const next = around(shuffle(makeKeys(USERS), seeded(1)))
     return compareAt(
       server,
@@ -220,8 +221,8 @@ export const redisThree: Case = needsRedis({
     })
     const { resilient } = await Effect.runPromise(Effect.provideContext(made, ours.store))
     const call = () => resilient(yes, { user: key, tenant: "tenant:1" })
-    const [storeClient, client] = [await connect(server.url), await connect(server.url)]
-    const options = { storeClient, useRedisPackage: true, points: limit, duration: windowMillis / 1_000 }
+    const client = await connect(server.url)
+    const options = await theirsOn(server)
     const union = new RateLimiterUnion(
       ...["user", "tenant", "all"].map((keyPrefix) => new RateLimiterRedis({ ...options, keyPrefix }))
     )
