@@ -27,19 +27,18 @@ import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
-import type * as Exit from "effect/Exit"
 import * as Backoff from "./Backoff.ts"
-import type { CircuitState } from "./Event.ts"
 import * as circuit from "./internal/circuitService.ts"
+import type { CircuitBreakerService } from "./internal/circuitService.ts"
 import { CircuitGate, type CircuitSpec } from "./internal/CircuitGate.ts"
-import type { Key } from "./internal/key.ts"
 import { callback, count, millis } from "./internal/validate.ts"
-import type { Outcome } from "./Outcome.ts"
-import { type CircuitOpen, InvalidPolicyError } from "./Rejection.ts"
-import type { Store } from "./Store.ts"
+import { InvalidPolicyError } from "./Rejection.ts"
+import type { Store } from "./StoreModel.ts"
 import { type TripPolicy, tripsOf } from "./Trip.ts"
 
 export * from "./Trip.ts"
+export type { Inspection } from "./internal/circuitInspection.ts"
+export type { CircuitBreakerService, ExecuteOptions } from "./internal/circuitService.ts"
 
 const TypeId = "~effect-resilience/CircuitBreaker"
 
@@ -182,62 +181,6 @@ export const policy: {
     lease,
     open: (service, store, timeouts) => new CircuitGate(circuit.leased(spec, timeouts), service, store)
   }
-}
-
-/**
- * A circuit as it stands.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Inspection {
-  readonly state: CircuitState
-  /** Grows with each move. */
-  readonly generation: number
-  /** Milliseconds of the current opening; 0 unless open. */
-  readonly openForMillis: number
-  /** Milliseconds until a call would pass if nothing is reported: 0 when it would pass now, `undefined` when isolated. */
-  readonly retryAfterMillis: number | undefined
-  readonly probesInFlight: number
-  /** What each trip policy counts: calls in its window, and those that count against the dependency. */
-  readonly windows: ReadonlyArray<{ readonly calls: number; readonly bad: number }>
-}
-
-/** @category models @since 0.1.0 */
-export interface ExecuteOptions<in A = unknown, in E = unknown> {
-  /** What an exit says about the dependency. Default: `Outcome.fromExit`. */
-  readonly classify?: ((exit: Exit.Exit<A, E>) => Outcome) | undefined
-}
-
-/**
- * A circuit breaker in use. Where there is one circuit, the key only names the call. `state`, `isolate`, `close` and
- * `reset` may stand inside `Effect.tx`.
- *
- * @category models
- * @since 0.1.0
- */
-export interface CircuitBreakerService {
-  readonly state: (key?: Key) => Effect.Effect<Inspection>
-  /** Refuses everything, until `close` or `reset`. */
-  readonly isolate: (key?: Key) => Effect.Effect<void>
-  /** Closes the circuit, whatever it was. A closed one keeps its counts. */
-  readonly close: (key?: Key) => Effect.Effect<void>
-  /** Closes the circuit and forgets what it counted. */
-  readonly reset: (key?: Key) => Effect.Effect<void>
-  readonly execute: {
-    <A, E, R>(
-      self: Effect.Effect<A, E, R>,
-      key?: Key,
-      options?: ExecuteOptions<A, E>
-    ): Effect.Effect<A, E | CircuitOpen, R>
-    <A, E, R>(
-      key: Key,
-      options: Required<ExecuteOptions<A, E>>
-    ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R>
-    (key?: Key): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R>
-  }
-  /** @internal */
-  readonly gate: CircuitGate
 }
 
 /**

@@ -41,14 +41,12 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { LimitGate } from "./internal/LimitGate.ts"
 import * as limiter from "./internal/limiterService.ts"
+import type { RateLimiterService } from "./internal/limiterService.ts"
 import type { ErrorOf, KeyOf, Policy } from "./Limit.ts"
-import type { RateLimitExceeded } from "./Rejection.ts"
-import type { Store } from "./Store.ts"
+import type { Store } from "./StoreModel.ts"
 
 export {
   type DimensionsOf,
@@ -64,60 +62,8 @@ export {
   type Unlimited
 } from "./Limit.ts"
 export * from "./LimitKinds.ts"
-
-/**
- * A key as a limiter sees it now. A snapshot: nothing is taken, and nothing held.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Peek {
-  /** Units that could be taken at once. For `every`, of the tightest limit. */
-  readonly remaining: number
-  /** Milliseconds until the key is as good as new. */
-  readonly resetAfterMillis: number
-  /** Calls that wait in this process. */
-  readonly queued: number
-  /** Milliseconds until a call of this cost would pass, if nobody else came; `undefined` when it never can. */
-  readonly waitFor: (cost: number) => number | undefined
-  /** The same for each limit, by name. */
-  readonly limits: { readonly [name: string]: Omit<Peek, "limits"> & { readonly used: number } }
-}
-
-/** @category models @since 0.1.0 */
-export interface CostOptions {
-  /** Units that the call takes: a whole number of at least 1. Default: 1. */
-  readonly cost?: number | undefined
-}
-
-/** @category models @since 0.1.0 */
-export interface AcquireOptions extends CostOptions {
-  /** Instead of the policy's own. */
-  readonly maxWait?: Duration.Input | undefined
-}
-
-/**
- * A rate limiter in use. All but `execute` may stand inside `Effect.tx`: they commit and roll back with it.
- *
- * @category models
- * @since 0.1.0
- */
-export interface RateLimiterService<in Key, out Error = RateLimitExceeded> {
-  /** Takes `cost` if there is room, and says whether there was. Never waits, never fails. */
-  readonly allow: (key: Key, options?: CostOptions) => Effect.Effect<boolean>
-  /** Takes `cost`, waiting up to `maxWait` for room. Inside `Effect.tx` it does not wait. */
-  readonly acquire: (key: Key, options?: AcquireOptions) => Effect.Effect<void, Error>
-  readonly peek: (key: Key) => Effect.Effect<Peek>
-  /** Forgets one key, or all of them. Whoever waits asks again. */
-  readonly reset: (key?: Key) => Effect.Effect<void>
-  /** Runs an effect once it is let through. */
-  readonly execute: {
-    (key: Key, options?: AcquireOptions): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Error, R>
-    <A, E, R>(self: Effect.Effect<A, E, R>, key: Key, options?: AcquireOptions): Effect.Effect<A, E | Error, R>
-  }
-  /** @internal */
-  readonly gate: LimitGate
-}
+export type { Peek } from "./internal/peek.ts"
+export type { AcquireOptions, CostOptions, RateLimiterService } from "./internal/limiterService.ts"
 
 /**
  * The default rate limiter of an application. Where there are several, make named ones with `Service`.

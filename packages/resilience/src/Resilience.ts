@@ -40,7 +40,7 @@ import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type { Key } from "./internal/key.ts"
 import { guarded } from "./internal/guardedStore.ts"
-import { compose, type Composed, composeServices, fromPolicies } from "./internal/pipeline/compose.ts"
+import { compose, type Composed, composeServices, fromPolicies, type Inspection } from "./internal/pipeline/compose.ts"
 import { costOf } from "./internal/limiterService.ts"
 import { memory } from "./internal/memoryStore.ts"
 import type { Outcome } from "./Outcome.ts"
@@ -48,7 +48,9 @@ import type { ErrorOf, KeyOf, Known, Policies, Raised, RetriedBy } from "./Polic
 import type * as RateLimiter from "./RateLimiter.ts"
 import type { StoreError } from "./Rejection.ts"
 import type * as Retry from "./Retry.ts"
-import { Store } from "./Store.ts"
+import { Store } from "./StoreModel.ts"
+
+export type { Inspection } from "./internal/pipeline/compose.ts"
 
 /**
  * What one call may say for itself.
@@ -87,18 +89,6 @@ export interface Resilient<P, Requires = never> {
     key: KeyOf<P>,
     options?: CallOptions
   ): <A, E extends RetriedBy<P>, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<P, E>, R | Requires>
-}
-
-/**
- * What a service's policies know of a key. A policy that is not configured is `undefined`.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Inspection {
-  readonly rateLimiter: RateLimiter.Peek | undefined
-  readonly circuitBreaker: CircuitBreaker.Inspection | undefined
-  readonly bulkhead: Bulkhead.Inspection | undefined
 }
 
 /**

@@ -11,6 +11,9 @@ import * as Backoff from "./Backoff.ts"
 import { callback, count, MAX_EXACT, millis, such } from "./internal/validate.ts"
 import { InvalidPolicyError, isRejection, type Rejection, type RetryExhausted, TimeoutExceeded } from "./Rejection.ts"
 import * as RetrySchedule from "./RetrySchedule.ts"
+import type { Driver } from "./internal/driver.ts"
+
+export type { Driver } from "./internal/driver.ts"
 
 /**
  * What a call fails with when no attempt is left: its `last` error, typed as it was, or all of them in one
@@ -52,25 +55,6 @@ export interface Policy<in E, out Exhausted extends OnExhausted> {
   readonly hintOf: (error: E) => number
   /** Afresh for each call. */
   readonly driver: () => Driver<E>
-}
-
-/**
- * Tells the delays of one call.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Driver<in E> {
-  /**
-   * Whole milliseconds from the failure of the `attempt`-th run to the next run, `undefined` when there is none. An
-   * Effect only where a `Schedule` decides. `now` is monotonic; `draw` gives numbers in [0, 1).
-   */
-  readonly next: (
-    error: E,
-    attempt: number,
-    now: number,
-    draw: () => number
-  ) => number | undefined | Effect.Effect<number | undefined>
 }
 
 /**

@@ -11,7 +11,7 @@ import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import { MAX_EXACT } from "./internal/validate.ts"
-import type { Driver } from "./RetryPolicy.ts"
+import type { Driver } from "./internal/driver.ts"
 
 /**
  * A schedule from a function of delays: `attempt` counts from 1, `u` is a draw of Effect's `Random`, `previous` is the

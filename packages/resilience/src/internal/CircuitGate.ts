@@ -4,7 +4,6 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
-import type { Inspection } from "../CircuitBreaker.ts"
 import type { CircuitState, Sink } from "../Event.ts"
 import {
   breaker,
@@ -21,7 +20,8 @@ import {
 import { NEVER } from "../kernel/Limiter.ts"
 import type { Outcome } from "../Outcome.ts"
 import { CircuitOpen, type StoreError } from "../Rejection.ts"
-import { type KeyBounds, type Space, Step } from "../Store.ts"
+import { type KeyBounds, type Space, Step } from "../StoreModel.ts"
+import { type Inspection, inspectionOf } from "./circuitInspection.ts"
 import { emit, sinkOf } from "./events.ts"
 import { type Key, partOf } from "./key.ts"
 import type { Guarded, Local } from "./storeView.ts"
@@ -289,17 +289,9 @@ export class CircuitGate {
     return Effect.withFiber<Inspection, StoreError>((fiber) => {
       const circuit = this.keyOf(key)
       const fed = this.feed(circuit, nowOf(fiber), sinkOf(fiber), fiber)
-      const read = Effect.map(this.store.read(this.space, circuit), ({ now, state }): Inspection => {
-        const seen = view(this.spec.policy, state ?? breaker.initial(this.spec.policy), now)
-        return {
-          state: seen.phase,
-          generation: seen.generation,
-          openForMillis: seen.phase === "Open" ? seen.openFor : 0,
-          retryAfterMillis: seen.retryAfter === NEVER ? undefined : seen.retryAfter,
-          probesInFlight: seen.probesInFlight,
-          windows: seen.windows
-        }
-      })
+      const read = Effect.map(this.store.read(this.space, circuit), ({ now, state }) =>
+        inspectionOf(this.spec.policy, state, now)
+      )
       return fed === undefined ? read : Effect.andThen(fed, read)
     })
   }

@@ -3,11 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import { type LimiterDecision, type LimiterKernel, NEVER } from "../kernel/Limiter.ts"
-import type { Peek } from "../RateLimiter.ts"
 import { RateLimitExceeded, type RateLimitReason, type RefusedLimit, type StoreError } from "../Rejection.ts"
-import { type KeyBounds, type Lease, type Space, Step, type Store } from "../Store.ts"
+import { type KeyBounds, type Lease, type Space, Step, type Store } from "../StoreModel.ts"
 import { type Key, nameOf, partOf } from "./key.ts"
-import { peek } from "./peek.ts"
+import { type Peek, peek } from "./peek.ts"
 import { type Waiter, WaitQueue } from "./WaitQueue.ts"
 
 /** One limit of a policy. `dimension` is the field of the key it looks at; `undefined` for the whole key. */

@@ -3,7 +3,7 @@
  */
 import type { BreakerDecision, BreakerInput } from "../kernel/Breaker.ts"
 import type { LimiterDecision, LimiterInput } from "../kernel/Limiter.ts"
-import { Step } from "../Store.ts"
+import { Step } from "../StoreModel.ts"
 import type { Reply } from "./storeView.ts"
 
 /** What the kernels of services are asked. */

@@ -1,7 +1,7 @@
 /**
  * A store in this process leaves its answers on the steps; one elsewhere sends them.
  */
-import type { Committed, Step } from "../Store.ts"
+import type { Committed, Step } from "../StoreModel.ts"
 
 /** What a store in this process left on the steps, as a store elsewhere answers. */
 export const committed = <const Steps extends ReadonlyArray<Step>>(

@@ -3,10 +3,12 @@
  */
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import type { CircuitBreakerService, ExecuteOptions } from "../CircuitBreaker.ts"
+import type * as Exit from "effect/Exit"
+import type { Outcome } from "../Outcome.ts"
 import { type CircuitOpen, InvalidPolicyError } from "../Rejection.ts"
-import { Step, Store } from "../Store.ts"
+import { Step, Store } from "../StoreModel.ts"
 import type { CircuitGate, CircuitSpec } from "./CircuitGate.ts"
+import type { Inspection } from "./circuitInspection.ts"
 import { sinkOf } from "./events.ts"
 import { guarded } from "./guardedStore.ts"
 import type { Key } from "./key.ts"
@@ -14,6 +16,43 @@ import { memory } from "./memoryStore.ts"
 import { run } from "./pipeline/Call.ts"
 import { bare, type Classify, type Pipeline } from "./pipeline/Pipeline.ts"
 import type { Guarded, Local } from "./storeView.ts"
+
+/** @category models @since 0.1.0 */
+export interface ExecuteOptions<in A = unknown, in E = unknown> {
+  /** What an exit says about the dependency. Default: `Outcome.fromExit`. */
+  readonly classify?: ((exit: Exit.Exit<A, E>) => Outcome) | undefined
+}
+
+/**
+ * A circuit breaker in use. Where there is one circuit, the key only names the call. `state`, `isolate`, `close` and
+ * `reset` may stand inside `Effect.tx`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CircuitBreakerService {
+  readonly state: (key?: Key) => Effect.Effect<Inspection>
+  /** Refuses everything, until `close` or `reset`. */
+  readonly isolate: (key?: Key) => Effect.Effect<void>
+  /** Closes the circuit, whatever it was. A closed one keeps its counts. */
+  readonly close: (key?: Key) => Effect.Effect<void>
+  /** Closes the circuit and forgets what it counted. */
+  readonly reset: (key?: Key) => Effect.Effect<void>
+  readonly execute: {
+    <A, E, R>(
+      self: Effect.Effect<A, E, R>,
+      key?: Key,
+      options?: ExecuteOptions<A, E>
+    ): Effect.Effect<A, E | CircuitOpen, R>
+    <A, E, R>(
+      key: Key,
+      options: Required<ExecuteOptions<A, E>>
+    ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R>
+    (key?: Key): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R>
+  }
+  /** @internal */
+  readonly gate: CircuitGate
+}
 
 /** Makes a policy's gate on a store. `timeouts` are those of the calls that it guards. */
 export type OpenCircuit = (service: string, store: Local | Guarded, timeouts: Timeouts) => CircuitGate

@@ -5,15 +5,15 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
-import type { AcquireOptions, CostOptions, RateLimiterService } from "../RateLimiter.ts"
 import type { RateLimitExceeded } from "../Rejection.ts"
-import { Step, Store } from "../Store.ts"
+import { Step, Store } from "../StoreModel.ts"
 import { ambientOf } from "./ambient.ts"
 import { heard } from "./answers.ts"
 import { emit, sinkOf } from "./events.ts"
 import { guarded } from "./guardedStore.ts"
 import { type Key, nameOf } from "./key.ts"
 import type { LimitEntry, LimitGate } from "./LimitGate.ts"
+import type { Peek } from "./peek.ts"
 import { memory } from "./memoryStore.ts"
 import { run } from "./pipeline/Call.ts"
 import { bare, type Pipeline } from "./pipeline/Pipeline.ts"
@@ -23,6 +23,41 @@ import { inTransaction, maybeInTransaction } from "./transaction.ts"
 import { count, millis } from "./validate.ts"
 
 export type { Key } from "./key.ts"
+
+/** @category models @since 0.1.0 */
+export interface CostOptions {
+  /** Units that the call takes: a whole number of at least 1. Default: 1. */
+  readonly cost?: number | undefined
+}
+
+/** @category models @since 0.1.0 */
+export interface AcquireOptions extends CostOptions {
+  /** Instead of the policy's own. */
+  readonly maxWait?: Duration.Input | undefined
+}
+
+/**
+ * A rate limiter in use. All but `execute` may stand inside `Effect.tx`: they commit and roll back with it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RateLimiterService<in Key, out Error = RateLimitExceeded> {
+  /** Takes `cost` if there is room, and says whether there was. Never waits, never fails. */
+  readonly allow: (key: Key, options?: CostOptions) => Effect.Effect<boolean>
+  /** Takes `cost`, waiting up to `maxWait` for room. Inside `Effect.tx` it does not wait. */
+  readonly acquire: (key: Key, options?: AcquireOptions) => Effect.Effect<void, Error>
+  readonly peek: (key: Key) => Effect.Effect<Peek>
+  /** Forgets one key, or all of them. Whoever waits asks again. */
+  readonly reset: (key?: Key) => Effect.Effect<void>
+  /** Runs an effect once it is let through. */
+  readonly execute: {
+    (key: Key, options?: AcquireOptions): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Error, R>
+    <A, E, R>(self: Effect.Effect<A, E, R>, key: Key, options?: AcquireOptions): Effect.Effect<A, E | Error, R>
+  }
+  /** @internal */
+  readonly gate: LimitGate
+}
 
 export const costOf = (module: string, cost: number | undefined): number =>
   cost === undefined ? 1 : count(module, "cost", cost)

@@ -8,7 +8,7 @@
 import * as Fiber from "effect/Fiber"
 import { pipeArguments } from "effect/Pipeable"
 import type * as TxRef from "effect/TxRef"
-import type { AnySpace } from "../Store.ts"
+import type { AnySpace } from "../StoreModel.ts"
 import { pop, push, type Timed } from "./heap.ts"
 
 /** What only few cells need. */

@@ -3,14 +3,44 @@
  */
 import * as Effect from "effect/Effect"
 import { type LimiterDecision, NEVER } from "../kernel/Limiter.ts"
-import type { Peek } from "../RateLimiter.ts"
 import type { StoreError } from "../Rejection.ts"
 import { policyIn } from "./guardedStore.ts"
 import type { Key } from "./key.ts"
-import type { LimitGate } from "./LimitGate.ts"
+import type { Space, Store } from "../StoreModel.ts"
 import { count } from "./validate.ts"
 
-export const peek = (gate: LimitGate, key: Key): Effect.Effect<Peek, StoreError> =>
+/**
+ * A key as a limiter sees it now. A snapshot: nothing is taken, and nothing held.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Peek {
+  /** Units that could be taken at once. For `every`, of the tightest limit. */
+  readonly remaining: number
+  /** Milliseconds until the key is as good as new. */
+  readonly resetAfterMillis: number
+  /** Calls that wait in this process. */
+  readonly queued: number
+  /** Milliseconds until a call of this cost would pass, if nobody else came; `undefined` when it never can. */
+  readonly waitFor: (cost: number) => number | undefined
+  /** The same for each limit, by name. */
+  readonly limits: { readonly [name: string]: Omit<Peek, "limits"> & { readonly used: number } }
+}
+
+/** What a look needs of a gate. */
+interface Limits {
+  readonly store: Store["Service"]
+  readonly members: ReadonlyArray<{
+    // oxlint-disable-next-line typescript/no-explicit-any -- limits of every kernel
+    readonly space: Space<any, any, any, LimiterDecision<unknown>>
+    readonly spec: { readonly name: string; readonly capacity: number }
+    readonly keyOf: (key: Key) => string
+    readonly places: ReadonlyMap<string, { readonly queue: { readonly size: number } }>
+  }>
+}
+
+export const peek = (gate: Limits, key: Key): Effect.Effect<Peek, StoreError> =>
   Effect.map(
     Effect.forEach(gate.members, (member) => {
       const { kernel } = member.space

@@ -1,7 +1,7 @@
 /**
  * A store as services and calls see it: in this process, or elsewhere.
  */
-import type { Committed, Step, Store, SyncStore } from "../Store.ts"
+import type { Committed, Step, Store, SyncStore } from "../StoreModel.ts"
 
 export type Reply = Committed<ReadonlyArray<Step>>
 

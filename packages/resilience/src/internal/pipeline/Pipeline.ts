@@ -4,7 +4,7 @@
 import type * as Exit from "effect/Exit"
 import type { Outcome } from "../../Outcome.ts"
 import type { Rejection, RetryExhausted, TimeoutExceeded } from "../../Rejection.ts"
-import type { OnExhausted, Policy } from "../../Retry.ts"
+import type { OnExhausted, Policy } from "../../RetryPolicy.ts"
 import type { CircuitGate } from "../CircuitGate.ts"
 import type { LimitGate } from "../LimitGate.ts"
 import type { SlotGate } from "../SlotGate.ts"

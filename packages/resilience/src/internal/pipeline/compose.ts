@@ -7,9 +7,8 @@ import type * as CircuitBreaker from "../../CircuitBreaker.ts"
 import type { Policies } from "../../Policies.ts"
 import type * as RateLimiter from "../../RateLimiter.ts"
 import { InvalidPolicyError, type StoreError } from "../../Rejection.ts"
-import type { Inspection } from "../../Resilience.ts"
 import type * as Retry from "../../Retry.ts"
-import type { Store } from "../../Store.ts"
+import type { Store } from "../../StoreModel.ts"
 import { common, type StorePolicy } from "../guardedStore.ts"
 import type { Key } from "../key.ts"
 import type { LimitGate } from "../LimitGate.ts"
@@ -21,6 +20,18 @@ import { bare, type Classify, type Pipeline, type PipelineError } from "./Pipeli
 
 type Rest = Pick<Pipeline, "retry" | "timeout" | "attemptTimeout" | "perAttempt" | "classify">
 type RestOptions = Pick<Policies, "timeout" | "attemptTimeout" | "admission" | "classify">
+
+/**
+ * What a service's policies know of a key. A policy that is not configured is `undefined`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Inspection {
+  readonly rateLimiter: RateLimiter.Peek | undefined
+  readonly circuitBreaker: CircuitBreaker.Inspection | undefined
+  readonly bulkhead: Bulkhead.Inspection | undefined
+}
 
 /** Validated policies, before there is a store to keep their state. */
 export interface Parts {

@@ -1,0 +1,38 @@
+/**
+ * What a reader may see of a circuit.
+ */
+import type { CircuitState } from "../Event.ts"
+import { breaker, type BreakerPolicy, type BreakerState, view } from "../kernel/Breaker.ts"
+import { NEVER } from "../kernel/Limiter.ts"
+
+/**
+ * A circuit as it stands.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Inspection {
+  readonly state: CircuitState
+  /** Grows with each move. */
+  readonly generation: number
+  /** Milliseconds of the current opening; 0 unless open. */
+  readonly openForMillis: number
+  /** Milliseconds until a call would pass if nothing is reported: 0 when it would pass now, `undefined` when isolated. */
+  readonly retryAfterMillis: number | undefined
+  readonly probesInFlight: number
+  /** What each trip policy counts: calls in its window, and those that count against the dependency. */
+  readonly windows: ReadonlyArray<{ readonly calls: number; readonly bad: number }>
+}
+
+/** An absent state is the initial one. */
+export const inspectionOf = (policy: BreakerPolicy, state: BreakerState | undefined, now: number): Inspection => {
+  const seen = view(policy, state ?? breaker.initial(policy), now)
+  return {
+    state: seen.phase,
+    generation: seen.generation,
+    openForMillis: seen.phase === "Open" ? seen.openFor : 0,
+    retryAfterMillis: seen.retryAfter === NEVER ? undefined : seen.retryAfter,
+    probesInFlight: seen.probesInFlight,
+    windows: seen.windows
+  }
+}
