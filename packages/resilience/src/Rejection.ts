@@ -186,22 +186,27 @@ export class BulkheadFull extends Refusal {
 }
 
 /**
- * The store that holds the shared state did not answer. Raised only where `store.onError` is `"fail"`.
+ * The store that holds the shared state did not answer (`unavailable`, `deadline`), or holds of this key a value that it
+ * cannot read (`damaged`): something else wrote there. A `reset` of the key repairs that.
+ *
+ * Calls fail with it only where `store.onError` is `"fail"`; `reset`, `isolate` and `close` always do, since they must not
+ * say that something was done which was not.
  *
  * @category errors
  * @since 0.1.0
  */
 export class StoreError extends Refusal {
   readonly _tag = "StoreError"
-  readonly reason: "unavailable" | "deadline"
+  readonly reason: "unavailable" | "deadline" | "damaged"
   override readonly cause: unknown
-  constructor(options: { readonly reason: "unavailable" | "deadline"; readonly cause?: unknown }) {
+  constructor(options: { readonly reason: "unavailable" | "deadline" | "damaged"; readonly cause?: unknown }) {
     super()
     this.reason = options.reason
     this.cause = options.cause
   }
   override get message(): string {
-    return this.reason === "deadline" ? "The store did not answer before its deadline" : "The store is unavailable"
+    if (this.reason === "deadline") return "The store did not answer before its deadline"
+    return this.reason === "damaged" ? "The store holds a value that it cannot read" : "The store is unavailable"
   }
 }
 

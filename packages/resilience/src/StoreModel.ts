@@ -30,6 +30,11 @@ export interface Space<in out Policy, in out State, in out Input, out Answer ext
   readonly spread?: boolean | undefined
   /** Absent where every unit is asked for. A store in this process has no use for it. */
   readonly lease?: Lease | undefined
+  /**
+   * Whether the kernel is a limit's: it takes `{ op: "take", cost }`, and its answers say what is `remaining`. Then a shared
+   * store can tell what a policy owes, and hand it over to the next one (`kernel/Adoption`).
+   */
+  readonly isLimit?: boolean | undefined
   /** The policy for a share of what this one lets through. Absent where there is no such thing, as for a circuit. */
   readonly scale?: ((policy: Policy, share: number) => Policy) | undefined
 }
@@ -98,7 +103,35 @@ export class Step<S extends AnySpace = AnySpace> {
     this.place = undefined
     this.result = undefined
   }
+  /** Whether this is a `Command`. */
+  get isCommand(): boolean {
+    return false
+  }
 }
+
+/**
+ * An operator's step: a limit's `reset`, a circuit's `isolate`, `close` and `reset`.
+ *
+ * It is the only step that a store runs on a value that it cannot read (which it replaces), and where several policies
+ * share a key, it drops the states of the others.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Command<S extends AnySpace = AnySpace> extends Step<S> {
+  override get isCommand(): boolean {
+    return true
+  }
+}
+
+/**
+ * The same question to the same key, in another space. What a store noted of the step is not copied.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const copyStep = <S extends AnySpace>(step: Step, space: S, input: InputOf<S>): Step<S> =>
+  step.isCommand ? new Command(space, step.key, input) : new Step(space, step.key, input)
 
 /** @since 0.1.0 */
 export type InputOf<S> = S extends Space<infer _P, infer _S, infer Input, infer _A> ? Input : never

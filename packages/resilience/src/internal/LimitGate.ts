@@ -68,6 +68,7 @@ class Member {
       policy,
       keys,
       lease,
+      isLimit: true,
       spread: true, // what is leased, is; the gate says it of what is taken together
       scale: scale as LimitSpace["scale"] // of this very policy
     }

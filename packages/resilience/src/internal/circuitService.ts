@@ -6,7 +6,7 @@ import { dual } from "effect/Function"
 import type * as Exit from "effect/Exit"
 import type { Outcome } from "../Outcome.ts"
 import { type CircuitOpen, InvalidPolicyError } from "../Rejection.ts"
-import { Step, Store } from "../StoreModel.ts"
+import { Command, Store } from "../StoreModel.ts"
 import type { CircuitGate, CircuitSpec } from "./CircuitGate.ts"
 import type { Inspection } from "./circuitInspection.ts"
 import { sinkOf } from "./events.ts"
@@ -89,7 +89,7 @@ const build = (id: string, open: OpenCircuit, store: Local | Guarded): CircuitBr
     (op: "isolate" | "close" | "reset") =>
     (key: Key = id): Effect.Effect<void> =>
       Effect.suspend(() => {
-        const step = new Step(gate.space, gate.keyOf(key), { op })
+        const step = new Command(gate.space, gate.keyOf(key), { op })
         return Effect.flatMap(Effect.orDie(store.commit([step])), ({ answers: [answer] }) => {
           // a guarded store that falls back does not fail
           const told = Effect.withFiber((fiber) => {

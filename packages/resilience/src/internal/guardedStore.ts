@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { StoreError } from "../Rejection.ts"
-import { type AnySpace, type Committed, Step, type Store } from "../StoreModel.ts"
+import { type AnySpace, type Committed, copyStep, type Step, type Store } from "../StoreModel.ts"
 import { resets, takes, undoing } from "./abandoned.ts"
 import { emit, sinkOf } from "./events.ts"
 import * as memoryStore from "./memoryStore.ts"
@@ -60,8 +60,9 @@ const shares = (share: number): Asked["spaceOf"] => {
 export const policyIn = (read: object, space: AnySpace): unknown => ("policy" in read ? read.policy : space.policy)
 
 const copiesFor = (asked: Asked, steps: ReadonlyArray<Step>): ReadonlyArray<Step> =>
-  steps.map(({ input, key, place, space }) => {
-    const copy = new Step(asked.spaceOf(space), key, input)
+  steps.map((step) => {
+    const { input, place, space } = step
+    const copy = copyStep(step, asked.spaceOf(space), input)
     copy.place = place instanceof Note ? place.place : undefined
     return copy
   })
@@ -255,7 +256,8 @@ class Guard {
         onError === "fail"
           ? Effect.fail(error)
           : local(onError === "local" ? this.fallback : { store: memoryStore.make(), spaceOf: whole }, error)
-      return Effect.andThen(this.flip(service, false), instead)
+      // the store is there; what it holds of this one key cannot be read
+      return error.reason === "damaged" ? instead : Effect.andThen(this.flip(service, false), instead)
     })
   }
 

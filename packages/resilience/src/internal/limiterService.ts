@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import type { RateLimitExceeded } from "../Rejection.ts"
-import { Step, Store } from "../StoreModel.ts"
+import { Command, Store } from "../StoreModel.ts"
 import { ambientOf } from "./ambient.ts"
 import { heard } from "./answers.ts"
 import { emit, sinkOf } from "./events.ts"
@@ -170,7 +170,7 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
         )
       }
       const names = limits.members.map((member) => member.keyOf(key))
-      const steps = limits.members.map((member, i) => new Step(member.space, names[i]!, { op: "reset" }))
+      const steps = limits.members.map((member, i) => new Command(member.space, names[i]!, { op: "reset" }))
       return Effect.map(Effect.orDie(store.commit(steps)), () => {
         limits.resets.note(names)
         limits.members.forEach((member, i) => member.improved(names[i]!))

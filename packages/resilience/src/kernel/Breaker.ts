@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import { adopt } from "./BreakerAdoption.ts"
 import type {
   BreakerDecision,
   BreakerInput,
@@ -138,6 +139,7 @@ export const view = (policy: BreakerPolicy, given: BreakerState, now: number): B
 export const breaker: Kernel<BreakerPolicy, BreakerState, BreakerInput, BreakerDecision> = {
   id: "circuit-breaker@1",
   initial: (policy) => closed(policy, 0, 0),
+  adopt: adopt,
   step: (policy, state, input, now) => {
     if (input.op === "admit") return admit(policy, state, input.draw, now)
     if (input.op === "record" || input.op === "slow") return report(policy, state, input, now)

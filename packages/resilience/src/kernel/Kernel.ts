@@ -26,4 +26,21 @@ export interface Kernel<Policy, State, Input, Answer extends Decision> {
   readonly step: (policy: Policy, state: State, input: Input, now: number) => readonly [answer: Answer, state: State]
   /** From when on the state may be forgotten; `undefined` for never. */
   readonly expiresAt: (policy: Policy, state: State) => number | undefined
+  // oxlint-disable house/kernel-language -- functions that a kernel may lack, not fields of its data
+  /**
+   * The longest time, in milliseconds, that a state's own times may lie ahead of `now` where clocks agree: of a limit, its
+   * window. `step` reads a state that is further ahead than `tolerance` of it as `initial`. Absent: every state is believed.
+   */
+  readonly span?: ((policy: Policy) => number) | undefined
+  /**
+   * When all that the state owes would be repaid if it were repaid evenly: a number of the state, which no passing of time
+   * changes. Where the keys of a store are bounded, the key with the lowest rank is forgotten first. Absent: `expiresAt`.
+   */
+  readonly rank?: ((policy: Policy, state: State) => number) | undefined
+  /**
+   * What `policy` begins with where another policy of this algorithm left `state`. Absent: a limit begins with the units
+   * that were used, any other kernel with `initial` (see `Adoption.ts`).
+   */
+  readonly adopt?: ((policy: Policy, state: State) => State) | undefined
+  // oxlint-enable house/kernel-language
 }

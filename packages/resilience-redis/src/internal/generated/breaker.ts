@@ -278,6 +278,11 @@ local function wait(policy, state, now)
  local last = trial.probes[policy.permitted - policy.required - trial.failures + 1]
  return last == nil and 0 or last.deadline + openTime(policy, state, 0, state.draw) - now
 end
+local function adopt(policy, state)
+ local fresh = closed(policy, state.generation, state.since)
+ local longest = max(policy.openCap, policy.openHigh[#policy.openHigh] or 0)
+ return {phase = state.phase, generation = state.generation, since = state.since, openFor = (longest < state.openFor and longest or state.openFor), openings = state.openings, draw = state.draw, windows = fresh.windows, trial = fresh.trial}
+end
 local NONE = {}
 local LEAST_LEASE = 60000
 local function answer(seen, probe, retryAfter, transitions, state)
@@ -351,7 +356,7 @@ local function command(policy, given, op, now)
  local next = enter(policy, state, to, (state.since > now and state.since or now), 0, log)
  return answer(next, 0, 0, log, next)
 end
-return {id = "circuit-breaker@1", initial = function(policy) return closed(policy, 0, 0) end, step = function(policy, state, input, now)
+return {id = "circuit-breaker@1", initial = function(policy) return closed(policy, 0, 0) end, adopt = adopt, step = function(policy, state, input, now)
   if input.op == "admit" then
    return admit(policy, state, input.draw, now)
   end
