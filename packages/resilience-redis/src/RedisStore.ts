@@ -68,9 +68,10 @@ export type { Compiled, Field, Shape } from "./internal/compiled.ts"
  */
 export interface Options {
   /**
-   * What all keys begin with. Processes with the same prefix share their limits. Default: "resilience".
+   * What all keys begin with: the name of the application. Processes with the same prefix share their limits and circuits.
+   * There is no default: two applications on one Redis would share theirs.
    */
-  readonly prefix?: string | undefined
+  readonly prefix: string
   /**
    * Kernels of your own that Redis is to run, too. A kernel that is not among them works as well, in two trips: its state
    * is read, it is asked in this process, and what it leaves is written if nobody was faster.
@@ -92,14 +93,14 @@ export interface Options {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Options = {}): Effect.Effect<Store["Service"], never, Redis.Redis | Scope.Scope> => {
-  const { kernels = [], prefix = "resilience", sharded } = options
-  if (typeof prefix !== "string") {
+export const make = (options: Options): Effect.Effect<Store["Service"], never, Redis.Redis | Scope.Scope> => {
+  const { kernels = [], prefix, sharded } = options ?? ({} as Partial<Options>) // no type keeps JavaScript from leaving it out
+  if (typeof prefix !== "string" || prefix === "") {
     throw new InvalidPolicyError({
       module: "RedisStore",
       parameter: "prefix",
       value: prefix,
-      reason: "must be a string"
+      reason: "must be a string that is not empty: what the keys of this application begin with"
     })
   }
   if (sharded !== undefined && typeof sharded !== "boolean") {
@@ -137,4 +138,4 @@ export const make = (options: Options = {}): Effect.Effect<Store["Service"], nev
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options?: Options): Layer.Layer<Store, never, Redis.Redis> => Layer.effect(Store, make(options))
+export const layer = (options: Options): Layer.Layer<Store, never, Redis.Redis> => Layer.effect(Store, make(options))

@@ -310,7 +310,7 @@ describe.skipIf(missing !== undefined)(`leased limits${skipped}`, () => {
           monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe() + BigInt(off + 300_000) * 1_000_000n
         })
         const scope = yield* Scope.make()
-        const store = yield* Layer.buildWithScope(RedisStore.layer().pipe(Layer.provide(clientOf(server))), scope).pipe(
+        const store = yield* Layer.buildWithScope(RedisStore.layer({ prefix: "test" }).pipe(Layer.provide(clientOf(server))), scope).pipe(
           Effect.provideService(Clock.Clock, clock)
         )
         const { resilient } = yield* Effect.provide(serviceOf(brief), Layer.succeedContext(store))

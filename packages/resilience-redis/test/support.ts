@@ -9,8 +9,8 @@ import { pause, type Server } from "./servers.ts"
 export const clientOf = ({ url }: Server) => Layer.orDie(NodeRedis.layer({ url }))
 
 /** A store with a connection of its own, as another process has it. */
-export const storeOn = (server: Server, options?: RedisStore.Options) =>
-  Effect.map(Layer.build(RedisStore.layer(options).pipe(Layer.provide(clientOf(server)))), (context) =>
+export const storeOn = (server: Server, options?: Partial<RedisStore.Options>) =>
+  Effect.map(Layer.build(RedisStore.layer({ prefix: "test", ...options }).pipe(Layer.provide(clientOf(server)))), (context) =>
     Layer.succeedContext(context)
   )
 
