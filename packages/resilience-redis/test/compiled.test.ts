@@ -92,7 +92,7 @@ describe.skipIf(missing !== undefined)(`kernels in Redis (KERNEL_SEED=${seed})${
               answers.push(answer as never) // this kernel's own answer
               state = after
             }
-            const [initial, ...lines] = yield* run(`,${wordsOf(coded.policy, policy).join(",")}`, asked)
+            const [initial, ...lines] = yield* run(`${wordsOf(coded.policy, policy).join(",")}`, asked)
             const heard = lines.map(([after, end, answer]) => ({
               answer: answer.replaceAll(/=(-?\d[^,}]*)/g, (_, digits) => `=${wordOf(Number(digits))}`),
               after: read(after),

@@ -1,26 +1,26 @@
 /**
  * The Lua that reads and writes what `codec` does, written out for one shape.
  *
- * A reader is a function of a text and the position of the separator before its first word; it gives the value, and the
- * position behind its last word. One match takes up to 30 words of fixed places, and one call of `format` writes them:
- * a word by itself costs several times as much.
+ * A reader is a function of a text and the position of the separator before its first word. It gives the value and the
+ * position behind its last word, or nothing where these are not the words of one. One match takes up to 30 words of fixed
+ * places, and one call of `format` writes them: a word by itself costs several times as much.
  */
 import type { Field, Shape } from "./compiled.ts"
 
 /** As locals: a script looks a global up at every use. */
-const locals = `local math, ipairs, concat, error, pcall = math, ipairs, table.concat, error, pcall
+const locals = `local math, string, ipairs, concat = math, string, ipairs, table.concat
 local format, gmatch, gsub, sub, match, find, rep = string.format, string.gmatch, string.gsub, string.sub, string.match, string.find, string.rep
 `
 
 /** Lua has 32 captures, and the position is one. */
 const MOST = 30
 const LARGEST = "9007199254740992"
+const TOO_LARGE = "1e300"
 
 const helpers: Readonly<Record<string, string>> = {
   readFinite: `(word)
  local number = find(word, "^%-?%d+%.?%d*e?[+-]?%d*$") and tonumber(word)
- if not number or number - number ~= 0 then error() end
- return number
+ return number and number - number == 0 and number
 end`,
   readWholes: `(text, at, count)
  local list, size = {}, 0
@@ -28,8 +28,8 @@ end`,
   local some = math.min(count - size, ${MOST})
   local words = {match(text, "^" .. rep(" (%d+)", some) .. "()", at)}
   for i = 1, some do
-   local number = words[i] + 0
-   if number > ${LARGEST} then error() end
+   local number = (words[i] or ${TOO_LARGE}) + 0
+   if number > ${LARGEST} then return end
    list[size + i] = number
   end
   size, at = size + some, words[some + 1]
@@ -38,7 +38,10 @@ end`,
 end`,
   readList: `(text, at, count, read)
  local list = {}
- for i = 1, count do list[i], at = read(text, at) end
+ for i = 1, count do
+  list[i], at = read(text, at)
+  if not at then return end
+ end
  return list, at
 end`,
   readText: `(word)
@@ -70,21 +73,27 @@ export const luaCodecLibrary = (lua: string): string =>
     .join("")
 
 /**
- * Which numbers are read. `whole`: decimal whole numbers up to 2^53. `finite`: any that is finite. Of anything else, a
- * reader raises an error. `trusted`: from this very process, so they are not checked.
+ * Which numbers are read. `whole`: decimal whole numbers up to 2^53. `finite`: any that is finite. `trusted`: from this very
+ * process, so they are not checked.
  */
 export type Numbers = "whole" | "finite" | "trusted"
+
+const WORD = "([^, ]+)"
 
 /** Statements of a reader. */
 class Reading {
   readonly lines: Array<string> = []
   private readonly separator: string
+  private isFirst: boolean
   private pending: Array<{ readonly name: string; readonly pattern: string }> = []
   private wholes: Array<string> = []
+  private finites: Array<string> = []
   private names = 0
 
-  constructor(separator: string) {
+  /** Before its first word there may be no separator. */
+  constructor(separator: string, isBare = false) {
     this.separator = separator
+    this.isFirst = isBare
   }
 
   name(): string {
@@ -92,36 +101,52 @@ class Reading {
   }
 
   word(pattern: string): string {
+    if (this.pending.length === MOST) this.flush()
     const name = this.name()
     this.pending.push({ name, pattern })
-    if (this.pending.length === MOST) this.flush()
     return name
   }
 
   whole(): string {
-    const name = this.name()
+    const name = this.word("(%d+)")
     this.wholes.push(name)
-    this.pending.push({ name, pattern: "(%d+)" })
-    if (this.pending.length === MOST) this.flush()
+    return name
+  }
+
+  finite(): string {
+    const name = this.word(WORD)
+    this.finites.push(name)
+    return name
+  }
+
+  /** What a function gave for a value, and where it ended. */
+  value(call: string): string {
+    const name = this.name()
+    this.lines.push(`local ${name}`, `${name}, at = ${call}`, "if not at then return end")
     return name
   }
 
   flush(): void {
-    const { lines, pending, wholes } = this
+    const { finites, lines, pending, wholes } = this
     if (pending.length === 0) return
-    const pattern = pending.map(({ pattern }) => this.separator + pattern).join("")
+    const words = pending.map(({ pattern }) => this.separator + pattern).join("")
+    const pattern = this.isFirst ? words.slice(this.separator.length) : words
+    this.isFirst = false
     lines.push(`local ${pending.map(({ name }) => name).join(", ")}, at = match(text, "^${pattern}()", at)`)
-    lines.push("if not at then error() end")
+    lines.push("if not at then return end")
     if (wholes.length > 0) {
       lines.push(`${wholes.join(", ")} = ${wholes.map((name) => `${name} + 0`).join(", ")}`)
-      lines.push(`if ${wholes.map((name) => `${name} > ${LARGEST}`).join(" or ")} then error() end`)
+      lines.push(`if ${wholes.map((name) => `${name} > ${LARGEST}`).join(" or ")} then return end`)
+    }
+    if (finites.length > 0) {
+      lines.push(`${finites.join(", ")} = ${finites.map((name) => `readFinite(${name})`).join(", ")}`)
+      lines.push(`if not (${finites.join(" and ")}) then return end`)
     }
     this.pending = []
     this.wholes = []
+    this.finites = []
   }
 }
-
-const WORD = "([^, ]+)"
 
 export class LuaCodec {
   /** Functions by what they do. */
@@ -145,17 +170,17 @@ export class LuaCodec {
     return name
   }
 
-  /** A function of a text and a position; words are `separator` apart. */
-  reader(shape: Shape, separator: " " | ",", numbers: Numbers): string {
-    const reading = new Reading(separator)
+  /** A function of a text and a position; words are `separator` apart, and the first may be without one. */
+  reader(shape: Shape, separator: " " | ",", numbers: Numbers, isBare = false): string {
+    const reading = new Reading(separator, isBare)
     const value = this.read(shape, reading, separator, numbers)
     reading.flush()
     return this.named(`(text, at)\n ${[...reading.lines, `return ${value}, at`].join("\n ")}\nend`)
   }
 
   /** The same for what is trusted: a record that holds a list is only read once a field of it is looked at. */
-  lazyReader(shape: Shape, separator: " " | ","): string {
-    const read = this.reader(shape, separator, "trusted")
+  lazyReader(shape: Shape, separator: " " | ",", isBare: boolean): string {
+    const read = this.reader(shape, separator, "trusted", isBare)
     const hasList = typeof shape === "object" && "record" in shape && shape.record.some(([, one]) => typeof one === "object")
     return hasList ? this.named(`(text, at) return readLazily(${read}, text, at) end`) : read
   }
@@ -167,24 +192,22 @@ export class LuaCodec {
 
   private read(shape: Shape, reading: Reading, separator: " " | ",", numbers: Numbers): string {
     if (shape === "number") {
-      if (numbers === "whole") return reading.whole()
-      const word = reading.word(WORD)
-      return numbers === "finite" ? `readFinite(${word})` : `${word} + 0`
+      if (numbers === "trusted") return `${reading.word(WORD)} + 0`
+      return numbers === "whole" ? reading.whole() : reading.finite()
     }
     if (shape === "boolean") return `${reading.word("([01])")} == "1"`
     if (shape === "string") return `readText(${reading.word("('[^, ]*)")})`
     if (shape === "word") return reading.word(WORD)
     if ("record" in shape) return this.readRecord(shape.record, [], reading, separator, numbers)
-    const value = reading.name()
     if ("list" in shape) {
       const count = reading.whole()
       reading.flush()
       const isWholes = shape.list === "number" && numbers === "whole"
-      const list = isWholes
-        ? `readWholes(text, at, ${count})`
-        : `readList(text, at, ${count}, ${this.reader(shape.list, separator, numbers)})`
-      reading.lines.push(`local ${value}`, `${value}, at = ${list}`)
-      return value
+      return reading.value(
+        isWholes
+          ? `readWholes(text, at, ${count})`
+          : `readList(text, at, ${count}, ${this.reader(shape.list, separator, numbers)})`
+      )
     }
     const word = reading.word(WORD)
     reading.flush()
@@ -194,9 +217,7 @@ export class LuaCodec {
       inner.flush()
       return ` if word == "${word}" then\n  ${[...inner.lines, `return ${record}, at`].join("\n  ")}\n end\n`
     })
-    const choose = this.named(`(text, at, word)\n${choices.join("")} error()\nend`)
-    reading.lines.push(`local ${value}`, `${value}, at = ${choose}(text, at, ${word})`)
-    return value
+    return reading.value(`${this.named(`(text, at, word)\n${choices.join("")}end`)}(text, at, ${word})`)
   }
 
   private readRecord(

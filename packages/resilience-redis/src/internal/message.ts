@@ -48,8 +48,11 @@ export const isSame = (one: Commit, other: Commit): boolean => {
   return true
 }
 
-/** What the script is to know of a step beside its input: 1 where it is a limit's, and 2 where it is a command. */
-const isOf = ({ isLimit }: Home, { isCommand }: Step): number => (isLimit ? 1 : 0) + (isCommand ? 2 : 0)
+/** For the script: 1 of a limit, 2 a limit's refund, 3 a command, 4 a limit's command, and 0 of any other kernel. */
+const isOf = ({ isLimit }: Home, { input, isCommand }: Step): number => {
+  if (isCommand) return isLimit ? 4 : 3
+  return isLimit ? (input.op === "refund" ? 2 : 1) : 0
+}
 
 export class Message {
   readonly keys: ReadonlyArray<string>

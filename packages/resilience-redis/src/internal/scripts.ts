@@ -9,7 +9,7 @@
 import * as Redis from "effect/persistence/Redis"
 import type { Compiled } from "./compiled.ts"
 import { LuaCodec, luaCodecLibrary } from "./luaCodec.ts"
-import { entriesInLua, otherType } from "./luaEntries.ts"
+import { entriesInLua, otherTypeInLua } from "./luaEntries.ts"
 
 /** Whole milliseconds of the server's clock. */
 const clock = `local time = redis.call("TIME")
@@ -26,11 +26,11 @@ const kernelOf = ({ compiled, isWhole }: Runnable, index: number): string => {
   const codec = new LuaCodec(`k${index}_`)
   const numbers = isWhole ? "whole" : "finite"
   const ways = [
-    codec.lazyReader(policy, ","),
+    codec.lazyReader(policy, ",", true),
     codec.reader(state, " ", numbers),
     codec.reader(input, " ", "trusted"),
     codec.writer(state, numbers),
-    codec.reader(policy, ",", "finite")
+    codec.reader(policy, ",", "finite", true)
   ]
   return `do -- ${id}
 ${codec.definitions}local kernel = (function()
@@ -57,9 +57,9 @@ export const kernelsInLua = (kernels: ReadonlyArray<Runnable>): string => {
  * KEYS are those of the states, then those that say what was cleared. ARGV, in lines of words: how many policies, states and
  * kinds of question there are, then the commits, each as often as it comes in a row: how often, how many questions, and
  * each: of which state, of which kind; each policy, as entries name it; each kind: which kernel (below 0 if an endless state
- * is not kept for ever), which policy, what it is (1: of a limit, 2: a command, 3: both), the input. So what many calls ask
- * at once is read once. The last line is only read where it is needed, and has for each state: how long an endless one is
- * kept, which of KEYS says what was cleared, and how many characters of the state's own key name the space.
+ * is not kept for ever), which policy, what it is (`isOf` of `message`), the input. So what many calls ask at once is read
+ * once. The last line is only read where it is needed, and has for each state: how long an endless one is kept, which of KEYS
+ * says what was cleared, and how many characters of the state's own key name the space.
  *
  * An endless state is kept a quarter longer than it must, so that not every use of it is a write.
  */
@@ -88,51 +88,25 @@ for k = 1, nextWord() + 0 do
  local line = ARGV[1 + policyLines + k]
  local which, p, is, at = match(line, "^(%-?%d+) (%d+) (%d)()")
  which, p = which + 0, p + 0
- local ways = kernels[which < 0 and -which or which]
- local words = ARGV[1 + p]
+ local ways, words = kernels[which < 0 and -which or which], ARGV[1 + p]
  local policy = policies[p]
  if not policy then
-  policy = ways[2](words == "-" and "" or "," .. words, 1)
+  policy = ways[2](words, 1)
   policies[p] = policy
  end
- local kernel, input = ways[1], ways[4](line, at)
- local isLimit = is == "1" or is == "3"
- kinds[k] = {
-  ends = which < 0, ways = ways, kernel = kernel, step = kernel.step, policy = policy, words = words, input = input,
-  isLimit = isLimit, isCommand = is == "2" or is == "3", isRefund = isLimit and input.op == "refund"
- }
+ kinds[k] = {ends = which < 0, ways = ways, step = ways[1].step, policy = policy, words = words, input = ways[4](line, at), is = is + 0}
 end
 ${entriesInLua}
-local function cellOf(i, kind)
- local cell = {epoch = isCleared and epochOf(i) or 0, kind = kind, others = NONE, questions = {}}
- cells[i] = cell
- local value = held[i] or otherTypeOf(KEYS[i])
- if value and not pcall(load, cell, value) then
-  cell.isDamaged, cell.shown, cell.own, cell.source, cell.others, cell.state = true, value, nil, nil, NONE, nil
- end
- if not cell.state then cell.state = kind.kernel.initial(kind.policy) end
- return cell
-end
-local function ask(question)
- local cell, kind = question.cell, question.kind
- local state = cell.state
- if cell.isDamaged and not kind.isCommand then return false, state end
- if kind.isRefund and not cell.isOwn then return kind.step(kind.policy, state, LOOK, now)[1].allowed, state end
- if cell.source then cell.isOwn = true end
- local result = kind.step(kind.policy, state, kind.input, now)
- if result[2] == state and not cell.isDamaged then question.still = state end
- return result[1].allowed, result[2]
-end
 local allowed, after = {}, {}
 for times in nextWord do
  local asked = {}
  for j = 1, nextWord() + 0 do
   local i, kind = nextWord() + 0, kinds[nextWord() + 0]
   local cell = cells[i] or cellOf(i, kind)
-  local question = cell.questions[kind]
+  local question = cell[kind]
   if not question then
-   question = {cell = cell, kind = kind}
-   cell.questions[kind] = question
+   question = {cell = cell, kind = kind, still = nil, allowed = nil, after = nil}
+   cell[kind] = question
   end
   asked[j] = question
  end
@@ -140,11 +114,20 @@ for times in nextWord do
   local all, isStill = 1, true
   for j = 1, #asked do
    local question = asked[j]
-   local state = question.cell.state
-   if question.still ~= state then question.allowed, question.after = ask(question) end
+   local cell, kind = question.cell, question.kind
+   local state = cell.state
+   if question.still ~= state then
+    if cell.entries or kind.is > 1 then
+     entries().ask(question)
+    else
+     local result = kind.step(kind.policy, state, kind.input, now)
+     question.allowed, question.after = result[1].allowed, result[2]
+     if result[2] == state then question.still = state end
+    end
+   end
    if not question.allowed then all = 0 end
    after[j] = question.after
-   if after[j] ~= state or question.kind.isCommand then isStill = false end
+   if after[j] ~= state or kind.is > 2 then isStill = false end
   end
   if isStill or all == 0 then
    allowed[#allowed + 1] = rep(all, left)
@@ -152,8 +135,8 @@ for times in nextWord do
   end
   allowed[#allowed + 1] = all
   for j = 1, #asked do
-   local cell, isCommand = asked[j].cell, asked[j].kind.isCommand
-   if isCommand then cell.others, cell.isDamaged = NONE, nil end
+   local cell, isCommand = asked[j].cell, asked[j].kind.is > 2
+   if isCommand then cell.entries = nil end
    if isCommand or after[j] ~= cell.state then cell.state, cell.isOwn, cell.isChanged = after[j], true, true end
   end
  end
@@ -162,7 +145,22 @@ local out = {now, concat(allowed)}
 for i = 1, states do
  local cell = cells[i]
  out[2 + i] = cell.shown or false
- if cell.isChanged or cell.source and cell.isOwn or isToBeRenewed(i, cell) then write(i, cell) end
+ if cell.entries then
+  entries().write(i, cell)
+ elseif cell.isChanged then
+  local kind = cell.kind
+  local ends = kind.ways[1].expiresAt(kind.policy, cell.state)
+  if not ends and kind.ends then ends = now + math.floor(note(i, 1) * 1.25) end
+  if not ends then
+   redis.call("SET", KEYS[i], format("%d ;%d %s%s", cell.epoch, now, kind.words, kind.ways[5](cell.state)))
+  elseif ends > now then
+   if ends > LARGEST then ends = LARGEST end
+   local value = format("%d %d;%d %s%s", cell.epoch, ends, now, kind.words, kind.ways[5](cell.state))
+   redis.call("SET", KEYS[i], value, "PXAT", format("%d", ends))
+  elseif held[i] or cell.shown then
+   redis.call("UNLINK", KEYS[i])
+  end
+ end
 end
 return out`
 
@@ -176,7 +174,7 @@ export const makeCommit = (kernels: ReadonlyArray<Runnable>) =>
     lua: kernelsInLua(kernels) + commit
   }).withReturnType<CommitReply>()
 
-const heldInLua = `${otherType}local held = redis.call("MGET", unpack(KEYS))
+const heldInLua = `${otherTypeInLua}local held = redis.call("MGET", unpack(KEYS))
 for i = 1, #KEYS do held[i] = held[i] or otherTypeOf(KEYS[i]) end
 `
 
