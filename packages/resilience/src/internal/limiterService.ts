@@ -5,7 +5,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
-import type { RateLimitExceeded } from "../Rejection.ts"
+import type * as Scope from "effect/Scope"
+import type { RateLimitExceeded, StoreError } from "../Rejection.ts"
 import { Command, Store } from "../StoreModel.ts"
 import { ambientOf } from "./ambient.ts"
 import { heard } from "./answers.ts"
@@ -15,6 +16,7 @@ import { type Key, nameOf } from "./key.ts"
 import type { LimitEntry, LimitGate } from "./LimitGate.ts"
 import type { Peek } from "./peek.ts"
 import { memory } from "./memoryStore.ts"
+import * as openServices from "./openServices.ts"
 import { run } from "./pipeline/Call.ts"
 import { bare, type Pipeline } from "./pipeline/Pipeline.ts"
 import type { Guarded, Local } from "./storeView.ts"
@@ -48,8 +50,11 @@ export interface RateLimiterService<in Key, out Error = RateLimitExceeded> {
   /** Takes `cost`, waiting up to `maxWait` for room. Inside `Effect.tx` it does not wait. */
   readonly acquire: (key: Key, options?: AcquireOptions) => Effect.Effect<void, Error>
   readonly peek: (key: Key) => Effect.Effect<Peek>
-  /** Forgets one key, or all of them. Whoever waits asks again. */
-  readonly reset: (key?: Key) => Effect.Effect<void>
+  /**
+   * Forgets one key, or all of them: calls that wait ask again. Fails where a shared store did not do it: it is away, it
+   * refuses to write, or it was too slow. A limiter in memory never fails.
+   */
+  readonly reset: (key?: Key) => Effect.Effect<void, StoreError>
   /** Runs an effect once it is let through. */
   readonly execute: {
     (key: Key, options?: AcquireOptions): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Error, R>
@@ -156,13 +161,13 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
     )
   }
 
-  const reset = (key?: Key): Effect.Effect<void> =>
+  const reset = (key?: Key): Effect.Effect<void, StoreError> =>
     Effect.suspend(() => {
       if (key === undefined) {
         return Effect.forEach(
           limits.members,
           (member) =>
-            Effect.map(Effect.orDie(store.clear(member.space)), () => {
+            Effect.map(store.clear(member.space), () => {
               limits.resets.noteAll()
               member.improvedAll()
             }),
@@ -171,7 +176,7 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
       }
       const names = limits.members.map((member) => member.keyOf(key))
       const steps = limits.members.map((member, i) => new Command(member.space, names[i]!, { op: "reset" }))
-      return Effect.map(Effect.orDie(store.commit(steps)), () => {
+      return Effect.map(store.commit(steps), () => {
         limits.resets.note(names)
         limits.members.forEach((member, i) => member.improved(names[i]!))
       })
@@ -180,7 +185,7 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
   return {
     allow,
     acquire,
-    peek: (key) => Effect.orDie(limits.peek(key)), // as above
+    peek: (key) => Effect.orDie(limits.peek(key)), // a guarded store that falls back does not fail
     reset,
     execute: dual((args) => Effect.isEffect(args[0]), execute),
     gate: limits
@@ -197,5 +202,16 @@ export const make = <Key2, Error>(id: string, open: OpenLimits): Effect.Effect<R
 export const makeFromStore = <Key2, Error>(
   id: string,
   open: OpenLimits
-): Effect.Effect<RateLimiterService<Key2, Error>, never, Store> =>
-  Effect.map(Store, (store) => narrow(build(id, open, guarded(store, id))))
+): Effect.Effect<RateLimiterService<Key2, Error>, never, Store | Scope.Scope> =>
+  Effect.flatMap(Store, (store) => {
+    const service = build(id, open, guarded(store, id))
+    return Effect.as(
+      openServices.open(
+        store,
+        "RateLimiter",
+        id,
+        service.gate.members.map(({ space }) => space)
+      ),
+      narrow(service)
+    )
+  })
