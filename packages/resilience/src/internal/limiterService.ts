@@ -22,7 +22,7 @@ import { bare, type Pipeline } from "./pipeline/Pipeline.ts"
 import type { Guarded, Local } from "./storeView.ts"
 import { nowAt, nowOf } from "./time.ts"
 import { inTransaction, maybeInTransaction } from "./transaction.ts"
-import { count, millis } from "./validate.ts"
+import { count, maxWaitOf } from "./validate.ts"
 
 export type { Key } from "./key.ts"
 
@@ -34,7 +34,7 @@ export interface CostOptions {
 
 /** @category models @since 0.1.0 */
 export interface AcquireOptions extends CostOptions {
-  /** Instead of the policy's own. */
+  /** Instead of the policy's own. `Infinity`: until there is room. */
   readonly maxWait?: Duration.Input | undefined
 }
 
@@ -66,9 +66,6 @@ export interface RateLimiterService<in Key, out Error = RateLimitExceeded> {
 
 export const costOf = (module: string, cost: number | undefined): number =>
   cost === undefined ? 1 : count(module, "cost", cost)
-export const maxWaitOf = (module: string, maxWait: Duration.Input | undefined): number | undefined =>
-  maxWait === undefined ? undefined : millis(module, "maxWait", maxWait, 0)
-
 /** Makes a policy's gate on a store: a policy carries its own, so that what is not used is not bundled. */
 export type OpenLimits = (service: string, store: Store["Service"]) => LimitGate
 
@@ -141,7 +138,7 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
   ): Effect.Effect<A, E | RateLimitExceeded, R> =>
     run(pipeline, self, key, {
       cost: costOf(module, options?.cost),
-      maxWait: maxWaitOf(module, options?.maxWait),
+      maxWait: options?.maxWait === undefined ? undefined : maxWaitOf(module, options.maxWait),
       classify: undefined
     }) as Effect.Effect<A, E | RateLimitExceeded, R> // this pipeline has nothing else that could refuse
 
