@@ -367,6 +367,8 @@ export class CircuitPass extends Step<CircuitSpace> {
       return undefined
     }
     const now = nowOf(this.fiber)
+    // a call that was told "not now" is not counted as slow by its own report: how long it took says nothing
+    if (outcome === "throttled") gate.ended(this)
     const fed = gate.feed(this.key, now, sink, this.fiber)
     gate.ended(this)
     this.input = gate.recordOf(this, outcome, now, retryAfter)

@@ -2,7 +2,7 @@
 import { type CircuitNumbers, grown, type TripNumbers } from "./numbers.ts"
 
 export type Phase = "Closed" | "Open" | "HalfOpen" | "Isolated"
-export type Outcome = "success" | "failure" | "ignored"
+export type Outcome = "success" | "failure" | "throttled" | "ignored"
 export interface Move {
   readonly from: Phase
   readonly to: Phase
@@ -40,6 +40,8 @@ export class CircuitModel {
   private readonly numbers: CircuitNumbers
   phase: Phase = "Closed"
   generation = 0
+  /** Of a circuit that is open: the one before. */
+  private ended: number | undefined
   private since = 0
   private openFor = 0
   private openings = 0
@@ -65,6 +67,7 @@ export class CircuitModel {
     if (to !== this.phase) {
       this.untold.push({ from: this.phase, to, generation, openFor: to === "Open" ? openFor : 0 })
     }
+    this.ended = to === "Open" ? this.generation : undefined
     if (to === "Closed") this.seen = this.numbers.trips.map(() => [])
     this.openings = to === "Closed" ? 0 : to === "Open" ? this.openings + 1 : this.openings
     Object.assign(this, { phase: to, generation, since: at, openFor, probes: [], issued: 0, successes: 0, failures: 0 })
@@ -79,6 +82,7 @@ export class CircuitModel {
     const { permitted, required } = this.numbers
     this.probes = this.probes.filter((probe) => probe.id !== id)
     if (outcome === "success" && ++this.successes >= required) this.enter("Closed", at)
+    else if (outcome === "throttled") this.open(at, hint)
     else if (outcome === "failure" && ++this.failures > permitted - required) this.open(at, hint)
   }
 
@@ -155,8 +159,10 @@ export class CircuitModel {
   }
 
   record(permit: Permit, outcome: Outcome, now: number, hint: number): void {
-    this.feed(now)
+    const isThrottled = outcome === "throttled" // however slow it was, and not yet counted as
+    if (!isThrottled) this.feed(now)
     this.inFlight = this.inFlight.filter((one) => one !== permit)
+    if (isThrottled) this.feed(now)
     const slow = permit.fed > 0 && outcome === "success"
     const verdict = slow && permit.probe > 0 ? "failure" : outcome
     this.report(permit, verdict, now, hint, (trip) => {
@@ -173,9 +179,15 @@ export class CircuitModel {
     badIn: (trip: TripNumbers) => boolean | undefined
   ): void {
     this.settle(now)
+    if (outcome === "throttled" && generation === this.ended) {
+      const end = Math.min(now + hint, this.since + this.numbers.cap)
+      if (end <= this.since + this.openFor) return
+      this.openFor = end - this.since
+      return this.tell()
+    }
     if (generation !== this.generation) return
     if (this.phase === "Closed") {
-      if (outcome === "ignored") return
+      if (outcome === "ignored" || outcome === "throttled") return
       const tripped = this.numbers.trips.filter((trip, i) => {
         const isBad = badIn(trip)
         if (isBad === undefined) return false

@@ -88,7 +88,8 @@ export class PoliciesModel {
   }
   protected usesCircuit(key: string, backsOff = true): boolean {
     return this.calls.some(({ owesReport, phase, user }) => {
-      const watches = phase === "queued" || (phase === "backoff" && backsOff)
+      // a call that has failed goes on in the same step, with its circuit still there
+      const watches = phase === "queued" || ((phase === "failed" || phase === "backoff") && backsOff)
       return this.circuitOf(user) === key && (owesReport || watches)
     })
   }

@@ -335,7 +335,8 @@ class Call<A, E, R> implements Caller {
     if (admission?.admitted !== true) return admission?.end("ignored", 0, started)
     try {
       const outcome = (this.outcome = this.outcomeOf(exit))
-      const hint = outcome === "failure" && this.pass !== undefined ? this.hintOf(exit) : 0
+      const asks = outcome === "failure" || outcome === "throttled"
+      const hint = asks && this.pass !== undefined ? this.hintOf(exit) : 0
       return admission.end(outcome, hint, started)
     } catch (defect) {
       this.outcome = "ignored"

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Bulkhead from "../../Bulkhead.ts"
 import type * as CircuitBreaker from "../../CircuitBreaker.ts"
+import type { Outcome } from "../../Outcome.ts"
 import type { Policies } from "../../Policies.ts"
 import type * as RateLimiter from "../../RateLimiter.ts"
 import { InvalidPolicyError, type StoreError } from "../../Rejection.ts"
@@ -48,7 +49,7 @@ export interface Composed {
     key: Key,
     options: {
       readonly cost?: number | undefined
-      readonly classify?: ((exit: never) => "success" | "failure" | "ignored") | undefined
+      readonly classify?: ((exit: never) => Outcome) | undefined
     }
   ) => Effect.Effect<A, E | PipelineError, R>
   readonly inspect: (key: Key) => Effect.Effect<Inspection, StoreError>
