@@ -11,7 +11,7 @@ import type { CircuitGate, CircuitSpec } from "./CircuitGate.ts"
 import type { Inspection } from "./circuitInspection.ts"
 import { sinkOf } from "./events.ts"
 import { guarded } from "./guardedStore.ts"
-import type { Key } from "./key.ts"
+import { type Key, readKey } from "./key.ts"
 import { memory } from "./memoryStore.ts"
 import { run } from "./pipeline/Call.ts"
 import { bare, type Classify, type Pipeline } from "./pipeline/Pipeline.ts"
@@ -89,7 +89,7 @@ const build = (id: string, open: OpenCircuit, store: Local | Guarded): CircuitBr
     (op: "isolate" | "close" | "reset") =>
     (key: Key = id): Effect.Effect<void> =>
       Effect.suspend(() => {
-        const step = new Command(gate.space, gate.keyOf(key), { op })
+        const step = new Command(gate.space, gate.keyOf(readKey(key)), { op })
         return Effect.flatMap(Effect.orDie(store.commit([step])), ({ answers: [answer] }) => {
           // a guarded store that falls back does not fail
           const told = Effect.withFiber((fiber) => {
@@ -113,7 +113,7 @@ const build = (id: string, open: OpenCircuit, store: Local | Guarded): CircuitBr
     }) as Effect.Effect<A, E | CircuitOpen, R> // nothing else can refuse here
 
   return {
-    state: (key = id) => Effect.orDie(gate.inspect(key)), // as above
+    state: (key = id) => Effect.orDie(Effect.suspend(() => gate.inspect(readKey(key)))), // as above
     isolate: command("isolate"),
     close: command("close"),
     reset: command("reset"),
