@@ -39,6 +39,8 @@ class Timers {
   /** When the sleep ends. It may end before anything is due: then it is slept again. */
   private wakesAt = Infinity
   private sleep: Fiber.Fiber<void> | undefined
+  /** The number of the sleep that goes on. */
+  private sleepId = 0
   private checks = false
 
   constructor(clock: Clock.Clock) {
@@ -67,30 +69,34 @@ class Timers {
   private arm({ at, context }: Timer): void {
     this.disarm()
     this.wakesAt = at
+    const id = this.sleepId
     const sleep = Effect.suspend(() => this.clock.sleep(Duration.millis(Math.max(1, at - nowAt(this.clock)))))
-    this.sleep = Effect.runForkWith(context)(Effect.onExitPrimitive(sleep, (exit) => this.ended(exit)))
+    this.sleep = Effect.runForkWith(context)(Effect.onExitPrimitive(sleep, (exit) => this.ended(exit, id)))
   }
 
   private disarm(): void {
     const { sleep } = this
-    this.sleep = undefined
-    this.wakesAt = Infinity
+    this.awake() // first: what the interruption runs finds no sleep
     sleep?.interruptUnsafe()
   }
 
+  private awake(): void {
+    this.sleep = undefined
+    this.sleepId++
+    this.wakesAt = Infinity
+  }
+
   /** A sleep that the clock broke off is reported. The next timer that starts begins a new one, for all that wait. */
-  private ended(exit: Exit.Exit<void>): undefined {
-    if (exit._tag === "Success") this.onTime()
-    else if (this.wakesAt < Infinity) {
-      this.wakesAt = Infinity
-      report(Cause.squash(exit.cause))
-    }
+  private ended(exit: Exit.Exit<void>, id: number): undefined {
+    if (id !== this.sleepId) return // another one has taken its place
+    if (exit._tag === "Success") return this.onTime()
+    this.awake()
+    report(Cause.squash(exit.cause))
   }
 
   /** What a callback throws goes to the process: other timers that are due fire, and the next sleep begins. */
-  private onTime(): void {
-    this.sleep = undefined
-    this.wakesAt = Infinity
+  private onTime(): undefined {
+    this.awake()
     this.checks = false // the dispatcher of a check may have dropped it
     const now = nowAt(this.clock)
     let first = this.heap[0]

@@ -1,8 +1,6 @@
 /**
- * The circuit breaker, as a state machine.
- *
- * Some moves are due by time alone: an opening ends, a probe's lease lapses. Every step first settles them, each at its
- * own time, so asking seldom and asking often come to the same.
+ * The circuit breaker, as a state machine. Some moves are due by time alone: an opening ends, a probe's lease lapses.
+ * Every step first settles them, each at its own time, so asking seldom and asking often come to the same.
  *
  * @since 0.1.0
  */
@@ -18,6 +16,7 @@ import type {
 import { type BreakerPolicy, type BreakerState, letsAll } from "./BreakerModel.ts"
 import { closed, conclude, enter, keep, open, settle, wait } from "./BreakerPhase.ts"
 import { age, EMPTY, emptyFrom, observe, replace, slowAfter } from "./BreakerWindow.ts"
+import { circuitRank } from "./BreakerRank.ts"
 import type { Kernel } from "./Kernel.ts"
 import { NEVER } from "./Limiter.ts"
 
@@ -140,6 +139,7 @@ export const breaker: Kernel<BreakerPolicy, BreakerState, BreakerInput, BreakerD
   id: "circuit-breaker@1",
   initial: (policy) => closed(policy, 0, 0),
   adopt: adopt,
+  rank: circuitRank,
   step: (policy, state, input, now) => {
     if (input.op === "admit") return admit(policy, state, input.draw, now)
     if (input.op === "record" || input.op === "slow") return report(policy, state, input, now)

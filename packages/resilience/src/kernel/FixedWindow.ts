@@ -7,6 +7,7 @@
  */
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
+import { evenly } from "./Rank.ts"
 
 export interface FixedWindowPolicy {
   readonly limit: number
@@ -85,6 +86,7 @@ export const fixedWindow: LimiterKernel<FixedWindowPolicy, FixedWindowState, Fix
   id: "fixed-window@1",
   initial: initial,
   expiresAt: expiresAt,
+  rank: (policy, state) => evenly(state.start, state.used, policy.limit, policy.window, expiresAt(policy, state)),
   step: (
     policy: FixedWindowPolicy,
     state: FixedWindowState,

@@ -6,6 +6,7 @@
  */
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
+import { evenly } from "./Rank.ts"
 
 export interface SlidingLogPolicy {
   readonly limit: number
@@ -120,6 +121,7 @@ export const slidingLog: LimiterKernel<SlidingLogPolicy, SlidingLogState, Slidin
   id: "sliding-log@1",
   initial: initial,
   expiresAt: expiresAt,
+  rank: (policy, state) => evenly(newest(state), state.total, policy.limit, policy.window, expiresAt(policy, state)),
   step: (
     policy: SlidingLogPolicy,
     state: SlidingLogState,

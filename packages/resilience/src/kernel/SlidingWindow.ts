@@ -7,6 +7,7 @@
  */
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
+import { evenly } from "./Rank.ts"
 
 export interface SlidingWindowPolicy {
   readonly limit: number
@@ -124,6 +125,8 @@ export const slidingWindow: LimiterKernel<SlidingWindowPolicy, SlidingWindowStat
   id: "sliding-window@1",
   initial: initial,
   expiresAt: expiresAt,
+  rank: (policy, state) =>
+    evenly(state.start, totalAt(policy, state, 0), policy.limit, gone(policy, 0), expiresAt(policy, state)),
   step: (
     policy: SlidingWindowPolicy,
     state: SlidingWindowState,
