@@ -1,8 +1,6 @@
 /**
- * The circuit breaker, as a state machine.
- *
- * Some moves are due by time alone: an opening ends, a probe's lease lapses. Every step first settles them, each at its
- * own time, so asking seldom and asking often come to the same.
+ * The circuit breaker, as a state machine. Some moves are due by time alone: an opening ends, a probe's lease lapses.
+ * Every step first settles them, each at its own time, so asking seldom and asking often come to the same.
  *
  * @since 0.1.0
  */
@@ -21,6 +19,7 @@ import { closed, enter, keep, settle } from "./BreakerPhase.ts"
 import { report } from "./BreakerReport.ts"
 import { wait } from "./BreakerView.ts"
 import { EMPTY, emptyFrom, replace } from "./BreakerWindow.ts"
+import { circuitRank } from "./BreakerRank.ts"
 import type { Kernel } from "./Kernel.ts"
 import { NEVER } from "./Limiter.ts"
 
@@ -71,6 +70,7 @@ export const breaker: Kernel<BreakerPolicy, BreakerState, BreakerInput, BreakerD
   initial: (policy) => closed(policy, 0, 0),
   span: span,
   adopt: adopt,
+  rank: circuitRank,
   step: (policy, state, input, now) => {
     if (input.op === "admit") return admit(policy, state, input.draw, now)
     if (input.op === "record" || input.op === "slow") return report(policy, state, input, now)

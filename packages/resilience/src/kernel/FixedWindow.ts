@@ -8,6 +8,7 @@
 import { inPlaceOf, isFarAhead } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
+import { evenly } from "./Rank.ts"
 
 export interface FixedWindowPolicy {
   readonly limit: number
@@ -99,6 +100,7 @@ export const fixedWindow: LimiterKernel<FixedWindowPolicy, FixedWindowState, Fix
   initial: initial,
   expiresAt: expiresAt,
   span: span,
+  rank: (policy, state) => evenly(state.start, state.used, policy.limit, policy.window, expiresAt(policy, state)),
   step: (policy, state, input, now) => {
     if (!isFarAhead(state.start, now, policy, span)) return decided(policy, state, input, now)
     const fresh = initial()

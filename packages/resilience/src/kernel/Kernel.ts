@@ -35,7 +35,8 @@ export interface Kernel<Policy, State, Input, Answer extends Decision> {
   readonly span?: ((policy: Policy) => number) | undefined
   /**
    * When all that the state owes would be repaid if it were repaid evenly: a number of the state, which no passing of time
-   * changes. Where the keys of a store are bounded, the key with the lowest rank is forgotten first. Absent: `expiresAt`.
+   * changes. Where the keys of a store are bounded, the key with the lowest rank is forgotten first, and one of rank
+   * `Infinity` never. Absent: `expiresAt`.
    */
   readonly rank?: ((policy: Policy, state: State) => number) | undefined
   /**

@@ -7,6 +7,7 @@
 import { inPlaceOf, isFarAhead } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
+import { evenly } from "./Rank.ts"
 
 export interface SlidingLogPolicy {
   readonly limit: number
@@ -134,6 +135,7 @@ export const slidingLog: LimiterKernel<SlidingLogPolicy, SlidingLogState, Slidin
   initial: initial,
   expiresAt: expiresAt,
   span: span,
+  rank: (policy, state) => evenly(newest(state), state.total, policy.limit, policy.window, expiresAt(policy, state)),
   step: (policy, state, input, now) => {
     if (!isFarAhead(newest(state), now, policy, span)) return decided(policy, state, input, now)
     const fresh = initial()

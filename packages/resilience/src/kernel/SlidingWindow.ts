@@ -8,6 +8,7 @@
 import { inPlaceOf, isFarAhead } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
+import { evenly } from "./Rank.ts"
 
 export interface SlidingWindowPolicy {
   readonly limit: number
@@ -139,6 +140,8 @@ export const slidingWindow: LimiterKernel<SlidingWindowPolicy, SlidingWindowStat
   initial: initial,
   expiresAt: expiresAt,
   span: span,
+  rank: (policy, state) =>
+    evenly(state.start, totalAt(policy, state, 0), policy.limit, gone(policy, 0), expiresAt(policy, state)),
   step: (policy, state, input, now) => {
     if (!isFarAhead(state.start, now, policy, span)) return decided(policy, state, input, now)
     const fresh = initial()

@@ -52,6 +52,8 @@ export class CircuitModel {
   private failures = 0
   inFlight: Array<Permit> = []
   lastUsed = Infinity
+  /** As of the last change that was not one of time alone: of two that are closed, the one that counts fewer failures goes first. */
+  rank = 0
   /** Moves that were due by time, and of which nothing was kept yet. */
   private untold: Array<Move> = []
   private readonly onTold: (move: Move) => void
@@ -100,6 +102,7 @@ export class CircuitModel {
   private tell(): void {
     for (const move of this.untold) this.onTold(move)
     this.untold = []
+    this.rank = this.rankNow()
   }
 
   private hasRoom(now: number): boolean {
@@ -217,16 +220,33 @@ export class CircuitModel {
 
   /** When it may be forgotten, if nobody uses it: `Infinity` for never. */
   endsAt(): number {
-    const ends = this.numbers.trips.map((trip, i) => {
+    const natural =
+      this.phase === "Closed" ? Math.max(this.generation === 0 ? 0 : this.generation + 1, ...this.ends()) : Infinity
+    return natural === Infinity ? this.lastUsed + (this.numbers.idle ?? Infinity) : natural
+  }
+
+  /** When each window is empty. */
+  private ends(): ReadonlyArray<number> {
+    return this.numbers.trips.map((trip, i) => {
       const last = this.seen[i]!.at(-1)
       if (last === undefined || (trip.kind === "consecutive" && !last.bad)) return 0
       if (trip.kind === "consecutive") return trip.within === 0 ? Infinity : last.at + trip.within
       const slice = sliceOf(trip.window)
       return trip.calls > 0 ? Infinity : (Math.floor(last.at / slice) + Math.min(10, trip.window)) * slice
     })
-    const natural =
-      this.phase === "Closed" ? Math.max(this.generation === 0 ? 0 : this.generation + 1, ...ends) : Infinity
-    return natural === Infinity ? this.lastUsed + (this.numbers.idle ?? Infinity) : natural
+  }
+
+  /** Closed, half-open, open, isolated; then by failures, then by the time when they are forgotten, or the opening ends. */
+  private rankNow(): number {
+    const ages = 2 ** 42
+    if (this.phase === "Isolated") return Infinity
+    if (this.phase === "Open") return 1_024 * ages + this.since + this.openFor
+    if (this.phase === "HalfOpen") return 1_023 * ages
+    const failures = this.numbers.trips.map((trip, i) => {
+      const seen = this.seen[i]!
+      return bad(counted(trip, seen, seen.at(-1)?.at ?? 0))
+    })
+    return failures.reduce((sum, some) => sum + some, 0) * ages + Math.min(Math.max(0, ...this.ends()), ages - 1)
   }
 
   /** What a reader sees. */

@@ -54,6 +54,7 @@ export class PoliciesModel {
             make: () => meterOf(some),
             maxKeys: some.maxKeys,
             endsAt: (meter, now) => meter.newFrom(now),
+            rankOf: (meter) => meter.rank(),
             inUse: (key) => this.waiting.some((call) => call.queue === field && this.keyOf(field, call.user) === key),
             hasGone: (key) => oracle.hasGone(field, key),
             onEvict: () => note("evicted")
@@ -70,6 +71,7 @@ export class PoliciesModel {
               }),
             maxKeys: circuit.byUser ? circuit.maxKeys : undefined,
             endsAt: (one) => one.endsAt(),
+            rankOf: (one) => one.rank,
             inUse: (key) => this.usesCircuit(key),
             hasGone: (key) => oracle.hasGone("circuit", key),
             onEvict: () => note("evicted")

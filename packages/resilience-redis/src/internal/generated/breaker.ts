@@ -358,7 +358,7 @@ local function command(policy, given, op, now)
  local next = enter(policy, state, to, (state.since > now and state.since or now), 0, log)
  return answer(next, 0, 0, log, next)
 end
-return {id = "circuit-breaker@2", initial = function(policy) return closed(policy, 0, 0) end, span = span, adopt = adopt, step = function(policy, state, input, now)
+return {id = "circuit-breaker@2", initial = function(policy) return closed(policy, 0, 0) end, adopt = adopt, step = function(policy, state, input, now)
   if input.op == "admit" then return admit(policy, state, input.draw, now) end
   if input.op == "record" or input.op == "slow" then return report(policy, state, input, now) end
   return command(policy, state, input.op, now)

@@ -73,12 +73,12 @@ local function decided(policy, state, input, now)
  if input.op == "take" then return take(policy, state, input.cost, now) end
  return stay(policy, input.op == "refund" and refund(policy, state, input.receipt, now) or initial(), now, 0)
 end
-local tokenBucket = {id = "token-bucket@2", initial = initial, expiresAt = expiresAt, span = span, step = function(policy, state, input, now)
+local tokenBucket = {id = "token-bucket@2", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
   if not isFarAhead(state.at, now, policy, span) then return decided(policy, state, input, now) end
   local fresh = initial()
   return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
  end}
-return {id = "token-bucket-lease@2", initial = tokenBucket.initial, expiresAt = tokenBucket.expiresAt, span = tokenBucket.span, step = function(policy, state, input, now)
+return {id = "token-bucket-lease@2", initial = tokenBucket.initial, expiresAt = tokenBucket.expiresAt, step = function(policy, state, input, now)
   local look = tokenBucket.step(policy, state, {op = "take", cost = 0}, now)
   local cost = max(input.cost, min(input.most, look[1].remaining))
   return tokenBucket.step(policy, state, {op = "take", cost = cost}, now)

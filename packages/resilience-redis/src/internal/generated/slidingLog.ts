@@ -109,7 +109,7 @@ local function decided(policy, state, input, now)
  if input.op == "take" then return take(policy, state, input.cost, now) end
  return stay(policy, input.op == "refund" and refund(state, input.receipt) or initial(), now, 0)
 end
-return {id = "sliding-log@2", initial = initial, expiresAt = expiresAt, span = span, step = function(policy, state, input, now)
+return {id = "sliding-log@2", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
   if not isFarAhead(newest(state), now, policy, span) then return decided(policy, state, input, now) end
   local fresh = initial()
   return inPlaceOf(state, fresh, decided(policy, fresh, input, now))

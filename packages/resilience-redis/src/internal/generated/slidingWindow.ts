@@ -99,7 +99,7 @@ local function decided(policy, state, input, now)
  if input.op == "take" then return take(policy, state, input.cost, now) end
  return stay(policy, input.op == "refund" and refund(policy, state, input.receipt) or initial(), now, 0)
 end
-return {id = "sliding-window@2", initial = initial, expiresAt = expiresAt, span = span, step = function(policy, state, input, now)
+return {id = "sliding-window@2", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
   if not isFarAhead(state.start, now, policy, span) then return decided(policy, state, input, now) end
   local fresh = initial()
   return inPlaceOf(state, fresh, decided(policy, fresh, input, now))

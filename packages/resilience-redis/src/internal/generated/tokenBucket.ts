@@ -73,7 +73,7 @@ local function decided(policy, state, input, now)
  if input.op == "take" then return take(policy, state, input.cost, now) end
  return stay(policy, input.op == "refund" and refund(policy, state, input.receipt, now) or initial(), now, 0)
 end
-return {id = "token-bucket@2", initial = initial, expiresAt = expiresAt, span = span, step = function(policy, state, input, now)
+return {id = "token-bucket@2", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
   if not isFarAhead(state.at, now, policy, span) then return decided(policy, state, input, now) end
   local fresh = initial()
   return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
