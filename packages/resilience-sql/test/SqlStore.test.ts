@@ -87,9 +87,9 @@ describe.skipIf(missing)(`the store in PostgreSQL${skipped}`, () => {
       const start = Math.floor(now / AGES) * AGES
       const state = JSON.stringify({ start, used: 1 })
       assert.deepStrictEqual(yield* rows, [
-        { space: '["full","fixed-window@1"]', key: '"a"', state, expires_at: start + AGES },
+        { space: '["full","fixed-window@2"]', key: '"a"', state, expires_at: start + AGES },
         {
-          space: '["m\\u00e4x","fixed-window@1"]',
+          space: '["m\\u00e4x","fixed-window@2"]',
           key: '"a\\u0000\\"\\ud800"',
           state,
           expires_at: start + AGES

@@ -8,6 +8,7 @@ import { StoreError } from "../Rejection.ts"
 import { type AnySpace, type Committed, copyStep, type Step, type Store } from "../StoreModel.ts"
 import { resets, takes, undoing } from "./abandoned.ts"
 import { emit, sinkOf } from "./events.ts"
+import { isolated } from "./isolated.ts"
 import * as memoryStore from "./memoryStore.ts"
 import type { Guarded, Local, Reply } from "./storeView.ts"
 import { startTimer } from "./timers.ts"
@@ -111,6 +112,11 @@ interface Question<A> {
   readonly local: (other: Asked, error: StoreError) => Effect.Effect<A, StoreError>
 }
 
+/** What must not be said to be done: a report to the store that admitted the call, and an operator's step. */
+const notDone = (_: Asked, error: StoreError): Effect.Effect<never, StoreError> => Effect.fail(error)
+
+const isCommand = (steps: ReadonlyArray<Step>): boolean => steps[0]?.isCommand === true // all of them are, or none
+
 /** One store elsewhere, and what decides in this process while it is away. */
 class Guard {
   private readonly remote: Asked
@@ -134,7 +140,9 @@ class Guard {
       sync: undefined,
       commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps) =>
         this.commit(service, steps) as Effect.Effect<Committed<Steps>, StoreError>, // the answers are those of the steps
-      begin: (steps, fiber, tell) => {
+      begin: (steps, fiber, resume) => {
+        // a store answers several calls in a row
+        const tell = (exit: Exit.Exit<Reply, StoreError>) => isolated(() => resume(exit))
         const other = this.otherOf(steps)
         if (other !== undefined) return forked(commitIn(other, steps))(fiber, tell)
         const { context } = fiber // which may have ended when the answer comes
@@ -155,7 +163,7 @@ class Guard {
       clear: (space) =>
         this.ask(service, () => {
           this.resets++
-          return { remote: forked(store.clear(space)), local: (other) => other.store.clear(other.spaceOf(space)) }
+          return { remote: forked(store.clear(space)), local: notDone }
         })
     }
     guards.set(guarded, this)
@@ -186,7 +194,7 @@ class Guard {
       remote: committing(remote.store, copies),
       heard: ({ allowed }) => note(remote, steps, copies, allowed),
       late: takes(steps) ? giveBack : undefined,
-      local: steps[0]?.place instanceof Note ? (_, error) => Effect.fail(error) : (other) => commitIn(other, steps)
+      local: steps[0]?.place instanceof Note || isCommand(steps) ? notDone : (other) => commitIn(other, steps)
     }
   }
 
@@ -194,7 +202,9 @@ class Guard {
     return Effect.withFiber((fiber) =>
       Effect.callback<A, StoreError>((resume) => {
         const question = ask()
-        return Effect.sync(this.begin(question, fiber, (exit) => resume(this.answer(service, exit, question))))
+        return Effect.sync(
+          this.begin(question, fiber, (exit) => isolated(() => resume(this.answer(service, exit, question))))
+        )
       })
     )
   }
