@@ -7,7 +7,7 @@
  * `ends` is when the state may be forgotten, and absent where it may never. A policy is its numbers, or `-` where it has
  * none. `luaEntries` says the same in Lua: what one of them reads, adopts, keeps and writes, the other must, too.
  */
-import { wholeOf } from "./codec.ts"
+import { LARGEST, wholeOf } from "./codec.ts"
 
 /** So many policies has a value: the oldest entry goes. */
 export const MOST = 4
@@ -53,10 +53,15 @@ export interface Own {
   readonly state: string
 }
 
+/** An entry is of use for as long again as it lasted: a policy that comes back by then finds that it owes nothing. */
+const graceOf = ({ at, ends }: { readonly at: number; readonly ends: number }): number => ends + Math.max(0, ends - at)
+
 /**
- * What a key is to hold, and until when: `Infinity` for ever. Of the other entries the first three are kept that have not
- * ended, or ended no longer ago than they lasted: so a policy that is asked at least once in its span does not lose its
- * entry to another's write.
+ * What a key is to hold, and until when: `Infinity` for ever.
+ *
+ * Of the other entries, the first three are kept whose grace is not over. So a policy that is asked at least once in its span
+ * does not lose its entry to another's write, which it would have to take over anew, and be refused again. For the same
+ * reason several entries stay for as long as the grace of one of them, while a single one goes when it ends.
  */
 export const valueOf = (
   epoch: number,
@@ -65,14 +70,15 @@ export const valueOf = (
   now: number
 ): { readonly text: string; readonly ends: number } => {
   const texts: Array<string> = []
-  let { ends } = own
+  let ends = graceOf(own)
   let place = 0
   others.forEach((entry, i) => {
-    if (texts.length === MOST - 1 || now >= entry.ends + Math.max(0, entry.ends - entry.at)) return
+    if (texts.length === MOST - 1 || now >= graceOf(entry)) return
     texts.push(entry.text)
-    ends = Math.max(ends, entry.ends)
+    ends = Math.max(ends, graceOf(entry))
     if (i < own.place) place = texts.length
   })
+  if (texts.length === 0) ends = own.ends
   texts.splice(place, 0, `${own.ends === Infinity ? "" : own.ends};${own.at} ${own.policy}${own.state}`)
-  return { text: `${epoch} ${texts.join(" | ")}`, ends }
+  return { text: `${epoch} ${texts.join(" | ")}`, ends: ends === Infinity ? ends : Math.min(ends, LARGEST) }
 }

@@ -27,6 +27,7 @@ local function entries()
   if number > LARGEST then error() end
   return number
  end
+ local function graceOf(ends, at) return ends + math.max(0, ends - at) end
  local function entriesOf(value, from)
   local list = {}
   while from do
@@ -106,22 +107,24 @@ local function entries()
   if not isChanged and not (source and cell.isOwn) and not isRenewed then return end
   if not ends and kind.ends then ends = now + math.floor(note(i, 1) * 1.25) end
   ends = ends and math.max(0, math.min(ends, LARGEST)) or HUGE
-  local kept, last, place = {}, ends, 0
+  local at = isChanged and now or (own or source).at
+  local kept, last, place = {}, graceOf(ends, at), 0
   for k, entry in ipairs(mine.others) do
-   if #kept < ${MOST - 1} and now < entry.ends + math.max(0, entry.ends - entry.at) then
+   local grace = graceOf(entry.ends, entry.at)
+   if #kept < ${MOST - 1} and now < grace then
     kept[#kept + 1] = entry.text
-    last = math.max(last, entry.ends)
+    last = math.max(last, grace)
     if not isChanged and k <= mine.place then place = #kept end
    end
   end
+  if #kept == 0 then last = ends end
   local head = ends == HUGE and "" or format("%d", ends)
-  local at = isChanged and now or (own or source).at
   table.insert(kept, place + 1, format("%s;%d %s%s", head, at, kind.words, kind.ways[5](cell.state)))
   local value = format("%d %s", cell.epoch, concat(kept, " | "))
   if last == HUGE then
    redis.call("SET", KEYS[i], value)
   elseif last > now then
-   redis.call("SET", KEYS[i], value, "PXAT", format("%d", last))
+   redis.call("SET", KEYS[i], value, "PXAT", format("%d", math.min(last, LARGEST)))
   else
    redis.call("UNLINK", KEYS[i])
   end
