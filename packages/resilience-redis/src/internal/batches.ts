@@ -15,7 +15,7 @@ import type { Home } from "./home.ts"
 import type { Kernels, Script } from "./kernels.ts"
 import type { Machines } from "./machines.ts"
 import { type Commit, type Errors, isSame, Message } from "./message.ts"
-import { alone, later, Turns } from "./turns.ts"
+import { isolated, later, Turns } from "./turns.ts"
 
 type Reply = Committed<ReadonlyArray<Step>>
 
@@ -143,12 +143,12 @@ export class Batches {
           // nothing was written: of one that a kernel fails on, or that is not with the others, all of them would fail
           if (waiters.length > 1 && (lieApart || (what.includes("user_script") && !isRefusal.test(what)))) {
             for (const waiter of waiters) this.send([waiter], script, dispatcher)
-          } else for (const { tell } of waiters) alone(() => tell(Exit.failCause(cause)))
+          } else for (const { tell } of waiters) isolated(() => tell(Exit.failCause(cause)))
         },
         onSuccess: (reply) => {
           machines.answered(redis, fork)
           const answers = message.read(reply, errors)
-          const tell = () => waiters.forEach(({ tell }, i) => alone(() => tell(answers[i]!)))
+          const tell = () => waiters.forEach(({ tell }, i) => isolated(() => tell(answers[i]!)))
           this.turns.hear(waiters.length, tell, dispatcher)
         }
       })

@@ -11,7 +11,7 @@ export const later = (dispatcher: SchedulerDispatcher, turns: number, task: () =
  * What a caller's callback throws reaches the process (`uncaughtException`), and no other call: not those that are told
  * after it, and not those that are sent by the same task.
  */
-export const alone = (callback: () => void): void => {
+export const isolated = (callback: () => void): void => {
   try {
     callback()
   } catch (thrown) {
