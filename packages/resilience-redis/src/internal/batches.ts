@@ -139,9 +139,11 @@ export class Batches {
         onFailure: (cause) => {
           const what = Cause.pretty(cause)
           const lieApart = what.includes("several slots")
+          const isRefused = isRefusal.test(what)
           if (lieApart && waiters.length > 1) machines.found()
+          if (isRefused) machines.answered(redis, fork)
           // nothing was written: of one that a kernel fails on, or that is not with the others, all of them would fail
-          if (waiters.length > 1 && (lieApart || (what.includes("user_script") && !isRefusal.test(what)))) {
+          if (waiters.length > 1 && (lieApart || (what.includes("user_script") && !isRefused))) {
             for (const waiter of waiters) this.send([waiter], script, dispatcher)
           } else for (const { tell } of waiters) isolated(() => tell(Exit.failCause(cause)))
         },
