@@ -62,13 +62,20 @@ describe.skipIf(missing !== undefined)(`a value in Redis that is not ours${skipp
           store.commit([take("bob"), take("ada")]),
           store.read(bucket, "ada")
         ]
-        for (const one of asked)
-          assert.strictEqual(reasonOf(yield* Effect.exit(one)), "damaged", what)
+        for (const one of asked) assert.strictEqual(reasonOf(yield* Effect.exit(one)), "damaged", what)
         assert.strictEqual(server.command("GET", key), value.trim(), what)
         const bob = yield* store.commit([take("bob")])
-        assert.deepInclude<object>(bob.answers[0]!, { allowed: true, remaining: 2 }, `${what}: bob has paid nothing for ada`)
+        assert.deepInclude<object>(
+          bob.answers[0]!,
+          { allowed: true, remaining: 2 },
+          `${what}: bob has paid nothing for ada`
+        )
         assert.isTrue((yield* store.commit([new Command(bucket, "ada", { op: "reset" })])).allowed)
-        assert.deepInclude<object>((yield* store.commit([take("ada")])).answers[0]!, { allowed: true, remaining: 2 }, what)
+        assert.deepInclude<object>(
+          (yield* store.commit([take("ada")])).answers[0]!,
+          { allowed: true, remaining: 2 },
+          what
+        )
       }
     })
   )
@@ -92,7 +99,11 @@ describe.skipIf(missing !== undefined)(`a value in Redis that is not ours${skipp
         assert.include(String(exits[0]!.pipe(Exit.findErrorOption, Option.getOrThrow).cause), "type list")
         assert.strictEqual(server.command("TYPE", key), "list")
         yield* store.commit([new Command(space, "ada", { op: "reset" })])
-        assert.deepInclude<object>((yield* store.commit([take("ada", space)])).answers[0]!, { remaining: 2 }, space.name)
+        assert.deepInclude<object>(
+          (yield* store.commit([take("ada", space)])).answers[0]!,
+          { remaining: 2 },
+          space.name
+        )
       }
     })
   )
@@ -128,9 +139,7 @@ describe.skipIf(missing !== undefined)(`a value in Redis that is not ours${skipp
         yield* storeOn(server)
       )
       const call = (key: string) =>
-        Effect.isSuccess(resilient(Effect.void, key)).pipe(
-          Effect.provide(Event.layer((event) => events.push(event)))
-        )
+        Effect.isSuccess(resilient(Effect.void, key)).pipe(Effect.provide(Event.layer((event) => events.push(event))))
       assert.isTrue(yield* call("ada"))
       assert.isTrue(yield* call("bob"))
       server.command("SET", server.command("KEYS", "*ada"), "garbage")
@@ -139,7 +148,11 @@ describe.skipIf(missing !== undefined)(`a value in Redis that is not ours${skipp
         if (yield* call("ada")) seen.ada++
         if (yield* call("bob")) seen.bob++
       }
-      assert.deepStrictEqual(seen, { ada: 2, bob: 1 }, "ada has a limit of 2 in this process, and bob has one call left")
+      assert.deepStrictEqual(
+        seen,
+        { ada: 2, bob: 1 },
+        "ada has a limit of 2 in this process, and bob has one call left"
+      )
       assert.deepStrictEqual(
         events.filter(({ _tag }) => _tag === "StoreFlipped"),
         []

@@ -80,7 +80,22 @@ const storied = (draw: Draw, subject: Subject, sides: ReadonlyArray<Side>, key: 
   return held
 }
 
-const junk = ["nan", "inf", "-1", "+5", "1.5", "0x10", "1e3", "9007199254740993", "9007199254740992", "", "x", "|", ";", "'"]
+const junk = [
+  "nan",
+  "inf",
+  "-1",
+  "+5",
+  "1.5",
+  "0x10",
+  "1e3",
+  "9007199254740993",
+  "9007199254740992",
+  "",
+  "x",
+  "|",
+  ";",
+  "'"
+]
 
 /** One word, or one character, that no version of this package wrote there. Policies stay: of another, nothing is known. */
 const damaged = (draw: Draw, held: string): string => {
@@ -157,7 +172,11 @@ describe.skipIf(missing !== undefined)(`entries of a value in Redis (ENTRIES_SEE
             if (!isOwn && before !== null && expected.damage === undefined && expected.isWritten) seen.adopted++
             if (expected.isWritten && expected.value === null) seen.unlinked++
             if (!expected.isWritten && before !== null) seen.still++
-            if (step.isCommand && expected.damage === undefined && new Cell(side.home, before, 0, at).damage !== undefined)
+            if (
+              step.isCommand &&
+              expected.damage === undefined &&
+              new Cell(side.home, before, 0, at).damage !== undefined
+            )
               seen.repaired++
           }
           // so that the comparison compares something

@@ -95,8 +95,9 @@ describe.skipIf(missing !== undefined)(`keys of many users${skipped}`, () => {
       const nodes = yield* startCluster
       const client = RedisCluster.layer({ rootNodes: [{ url: nodes[0]!.url }] })
       const on = (options: Partial<RedisStore.Options>) =>
-        Effect.flatMap(Layer.build(Layer.provide(RedisStore.layer({ prefix: "test", ...options }), client)), (context) =>
-          storeOf(Layer.succeedContext(context))
+        Effect.flatMap(
+          Layer.build(Layer.provide(RedisStore.layer({ prefix: "test", ...options }), client)),
+          (context) => storeOf(Layer.succeedContext(context))
         )
       const asking = yield* on({})
       for (let round = 0; round < 10; round++) assert.isTrue(yield* areLetThrough(asking))

@@ -21,9 +21,10 @@ const gone = Layer.unwrap(
 
 describe.skipIf(missing !== undefined)(`a store whose Redis goes away${skipped}`, () => {
   // the only law that this option adds
-  const law = StoreLaws.laws({ layer: RedisStore.layer({ prefix: "test" }).pipe(Layer.provide(gone)) as never, unreachable: gone }).at(
-    -1
-  )!
+  const law = StoreLaws.laws({
+    layer: RedisStore.layer({ prefix: "test" }).pipe(Layer.provide(gone)) as never,
+    unreachable: gone
+  }).at(-1)!
   it.live(law.name, () => law.check)
 
   it.live("decides in this process meanwhile, and by what the server kept once that is back", () =>

@@ -27,7 +27,10 @@ const small = limit({ limit: 3, window: 1000 * HOUR })
 const large = limit({ limit: 10, window: 2000 * HOUR })
 
 const ask = (store: Store["Service"], space: AnySpace, input: object) =>
-  Effect.map(store.commit([new Step(space, "ada", input)]), ({ answers: [answer] }) => answer as LimiterDecision<unknown>) // of limits
+  Effect.map(
+    store.commit([new Step(space, "ada", input)]),
+    ({ answers: [answer] }) => answer as LimiterDecision<unknown>
+  ) // of limits
 const take = (store: Store["Service"], space: AnySpace, cost = 1) => ask(store, space, { op: "take", cost })
 
 const valueIn = (server: Server): string => server.command("GET", server.command("KEYS", "*ada"))
@@ -37,28 +40,30 @@ const scriptsOf = (server: Server): number =>
   Number(/cmdstat_evalsha:calls=(\d+)/.exec(server.command("INFO", "commandstats"))?.[1] ?? 0)
 
 describe.skipIf(missing !== undefined)(`several policies on one key in Redis${skipped}`, () => {
-  it.live("have an entry each: what a question takes over is written behind where it came from, also of a refusal", () =>
-    Effect.gen(function* () {
-      const server = yield* startRedis()
-      const store = yield* storeOf(yield* storeOn(server))
-      yield* take(store, large, 5)
-      const written = valueIn(server)
-      const { receipt } = yield* take(store, large, 0)
-      yield* ask(store, small, { op: "refund", receipt })
-      assert.strictEqual(valueIn(server), written, "a refund looks at no other entry")
-      assert.strictEqual((yield* store.read(small, "ada")).state.used, 3, "a reader sees what a question would")
-      assert.strictEqual(valueIn(server), written, "and writes nothing")
-      assert.isFalse((yield* take(store, small)).allowed)
-      const [first, second] = valueIn(server).split(" | ")
-      assert.strictEqual(first, written)
-      assert.deepStrictEqual(policiesIn(valueIn(server)), ["10,7200000000", "3,3600000000"])
-      const atOf = (entry: string) => /;(\d+) /.exec(entry)![1]
-      assert.strictEqual(atOf(second!), atOf(written), "as of when the other wrote")
-      yield* take(store, large)
-      assert.deepStrictEqual(policiesIn(valueIn(server)), ["10,7200000000", "3,3600000000"])
-      yield* store.commit([new Command(small, "ada", { op: "reset" })])
-      assert.strictEqual(server.command("DBSIZE"), "0", "a command leaves nothing of other policies")
-    })
+  it.live(
+    "have an entry each: what a question takes over is written behind where it came from, also of a refusal",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* startRedis()
+        const store = yield* storeOf(yield* storeOn(server))
+        yield* take(store, large, 5)
+        const written = valueIn(server)
+        const { receipt } = yield* take(store, large, 0)
+        yield* ask(store, small, { op: "refund", receipt })
+        assert.strictEqual(valueIn(server), written, "a refund looks at no other entry")
+        assert.strictEqual((yield* store.read(small, "ada")).state.used, 3, "a reader sees what a question would")
+        assert.strictEqual(valueIn(server), written, "and writes nothing")
+        assert.isFalse((yield* take(store, small)).allowed)
+        const [first, second] = valueIn(server).split(" | ")
+        assert.strictEqual(first, written)
+        assert.deepStrictEqual(policiesIn(valueIn(server)), ["10,7200000000", "3,3600000000"])
+        const atOf = (entry: string) => /;(\d+) /.exec(entry)![1]
+        assert.strictEqual(atOf(second!), atOf(written), "as of when the other wrote")
+        yield* take(store, large)
+        assert.deepStrictEqual(policiesIn(valueIn(server)), ["10,7200000000", "3,3600000000"])
+        yield* store.commit([new Command(small, "ada", { op: "reset" })])
+        assert.strictEqual(server.command("DBSIZE"), "0", "a command leaves nothing of other policies")
+      })
   )
 
   it.live("are asked by turns in one moment: in two scripts, in their order", () =>
@@ -95,13 +100,21 @@ describe.skipIf(missing !== undefined)(`several policies on one key in Redis${sk
       yield* store.commit([new Command(one, "ada", { op: "reset" })])
       assert.strictEqual((yield* take(store, other, 0)).remaining, 10)
 
-      const party = (seats: number): AnySpace => ({ name: "s/party", kernel: guests, policy: { seats, host: "x" }, keys: forever })
+      const party = (seats: number): AnySpace => ({
+        name: "s/party",
+        kernel: guests,
+        policy: { seats, host: "x" },
+        keys: forever
+      })
       const come = (seats: number) =>
         Effect.map(
           store.commit([new Step(party(seats), "bob", { op: "come", name: "eve", child: false })]),
           ({ allowed }) => allowed
         )
-      assert.deepStrictEqual([yield* come(1), yield* come(1), yield* come(2), yield* come(1)], [true, false, true, false])
+      assert.deepStrictEqual(
+        [yield* come(1), yield* come(1), yield* come(2), yield* come(1)],
+        [true, false, true, false]
+      )
     })
   )
 
@@ -134,7 +147,11 @@ describe.skipIf(missing !== undefined)(`several policies on one key in Redis${sk
       yield* pause(200)
       assert.isFalse((yield* admit(short)).allowed)
       assert.isAbove(endOf(), end)
-      assert.isAbove(Number(server.command("PTTL", server.command("KEYS", "*ada"))), 100_000, "the other one's is later")
+      assert.isAbove(
+        Number(server.command("PTTL", server.command("KEYS", "*ada"))),
+        100_000,
+        "the other one's is later"
+      )
     })
   )
 
@@ -142,8 +159,14 @@ describe.skipIf(missing !== undefined)(`several policies on one key in Redis${sk
     Effect.gen(function* () {
       const server = yield* startRedis()
       const [before, after] = [yield* storeOn(server), yield* storeOn(server)]
-      const old = yield* Effect.provide(RateLimiter.makeFromStore(RateLimiter.slidingLog({ limit: 40, window: "2 seconds" }), "app/Mail"), before)
-      const next = yield* Effect.provide(RateLimiter.makeFromStore(RateLimiter.slidingLog({ limit: 4, window: "400 millis" }), "app/Mail"), after)
+      const old = yield* Effect.provide(
+        RateLimiter.makeFromStore(RateLimiter.slidingLog({ limit: 40, window: "2 seconds" }), "app/Mail"),
+        before
+      )
+      const next = yield* Effect.provide(
+        RateLimiter.makeFromStore(RateLimiter.slidingLog({ limit: 4, window: "400 millis" }), "app/Mail"),
+        after
+      )
       for (let i = 0; i < 40; i++) assert.isTrue(yield* old.allow("ada"))
       assert.isFalse(yield* next.allow("ada"), "what was spent is found")
       let asked = 0
@@ -191,7 +214,8 @@ describe.skipIf(missing !== undefined)(`what older versions wrote to Redis${skip
       assert.strictEqual((yield* take(store, space)).remaining, 2)
       yield* store.clear(space)
       assert.strictEqual((yield* take(store, space)).remaining, 2)
-      for (const [key, value] of Object.entries(old)) assert.strictEqual(server.command("GET", key).trim(), value.trim())
+      for (const [key, value] of Object.entries(old))
+        assert.strictEqual(server.command("GET", key).trim(), value.trim())
       const head = "test:2:{service/app/Mail}:"
       assert.deepStrictEqual(server.command("KEYS", "test:2:*").split("\n").sort(), [
         `${head}app/Mail/limit:${fixedWindow.id}:ada`,
@@ -210,9 +234,15 @@ const shift = (server: Server, millis: number): void => {
 
 describe.skipIf(missing !== undefined)(`a Redis whose clock was ahead${skipped}`, () => {
   const policies: ReadonlyArray<readonly [AnySpace, AnySpace]> = [
-    [limit({ limit: 5, window: HOUR, burst: 5 }, tokenBucket), limit({ limit: 7, window: HOUR, burst: 7 }, tokenBucket)],
+    [
+      limit({ limit: 5, window: HOUR, burst: 5 }, tokenBucket),
+      limit({ limit: 7, window: HOUR, burst: 7 }, tokenBucket)
+    ],
     [limit({ limit: 5, window: 100 * HOUR }), limit({ limit: 7, window: 100 * HOUR })],
-    [limit({ limit: 5, slice: HOUR, slices: 10 }, slidingWindow), limit({ limit: 7, slice: HOUR, slices: 10 }, slidingWindow)],
+    [
+      limit({ limit: 5, slice: HOUR, slices: 10 }, slidingWindow),
+      limit({ limit: 7, slice: HOUR, slices: 10 }, slidingWindow)
+    ],
     [limit({ limit: 5, window: HOUR }, slidingLog), limit({ limit: 7, window: HOUR }, slidingLog)]
   ]
   for (const [space, next] of policies) {
@@ -245,7 +275,11 @@ describe.skipIf(missing !== undefined)(`a Redis whose clock was ahead${skipped}`
       assert.strictEqual((yield* store.read(gate.space, "")).state?.phase, "Open")
       const key = server.command("KEYS", "*circuit-breaker*")
       const value = server.command("GET", key)
-      server.command("SET", key, value.replaceAll(/\b\d{13}\b/g, (time) => String(Number(time) + 100 * HOUR)))
+      server.command(
+        "SET",
+        key,
+        value.replaceAll(/\b\d{13}\b/g, (time) => String(Number(time) + 100 * HOUR))
+      )
       assert.isTrue(yield* isAllowed(execute(Effect.void)), "it is time to probe")
     })
   )

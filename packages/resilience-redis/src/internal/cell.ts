@@ -63,7 +63,14 @@ export class Cell {
     this.place = source + 1
     const left = home.readState(state)
     const { isLimit, kernel } = home
-    return adopted(kernel, isLimit, home.policy, kernel.adopt === undefined ? home.readPolicy(policy) : undefined, left, at)
+    return adopted(
+      kernel,
+      isLimit,
+      home.policy,
+      kernel.adopt === undefined ? home.readPolicy(policy) : undefined,
+      left,
+      at
+    )
   }
 
   /** The state that a reader is shown; `undefined` where the policy has none, and takes over none. */
@@ -93,7 +100,8 @@ export class Cell {
     const { home, isChanged, others, own, source, state } = this
     const { idle, kernel, policy } = home
     const end = kernel.expiresAt(policy, state)
-    const isRenewed = own !== undefined && end === undefined && idle >= 0 && !(own.ends < Infinity && own.ends - now >= idle)
+    const isRenewed =
+      own !== undefined && end === undefined && idle >= 0 && !(own.ends < Infinity && own.ends - now >= idle)
     if (!isChanged && !(source !== undefined && this.isOwn) && !isRenewed) return undefined
     const { text, ends } = valueOf(
       this.epoch,

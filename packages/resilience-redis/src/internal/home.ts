@@ -34,7 +34,8 @@ export class Home {
     this.idle = idleTimeToLive === Infinity ? -1 : idleTimeToLive
     this.isLimit = space.isLimit === true
     this.adopts = this.isLimit || kernel.adopt !== undefined
-    this.policyWord = coded === undefined ? jsonWord(space.policy) : wordsOf(coded.policy, space.policy).join(",") || "-"
+    this.policyWord =
+      coded === undefined ? jsonWord(space.policy) : wordsOf(coded.policy, space.policy).join(",") || "-"
   }
 
   get initial(): unknown {

@@ -21,8 +21,7 @@ const LAYOUT = 2
 const LONGEST = 1_000
 
 /** No short name begins so: an escaped one holds no `~`. UTF-16 is hashed, since in UTF-8 all lone surrogates are one. */
-const hashed = (text: string): string =>
-  `~${createHash("sha256").update(Buffer.from(text, "utf16le")).digest("hex")}`
+const hashed = (text: string): string => `~${createHash("sha256").update(Buffer.from(text, "utf16le")).digest("hex")}`
 
 const nameOf = (text: string): string => (text.length > LONGEST ? hashed(text) : escape(text))
 

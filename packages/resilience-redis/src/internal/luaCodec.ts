@@ -181,7 +181,8 @@ export class LuaCodec {
   /** The same for what is trusted: a record that holds a list is only read once a field of it is looked at. */
   lazyReader(shape: Shape, separator: " " | ",", isBare: boolean): string {
     const read = this.reader(shape, separator, "trusted", isBare)
-    const hasList = typeof shape === "object" && "record" in shape && shape.record.some(([, one]) => typeof one === "object")
+    const hasList =
+      typeof shape === "object" && "record" in shape && shape.record.some(([, one]) => typeof one === "object")
     return hasList ? this.named(`(text, at) return readLazily(${read}, text, at) end`) : read
   }
 
@@ -238,19 +239,15 @@ export class LuaCodec {
     return values.length === 0 ? '""' : `format("${formats.join("")}", ${values.join(", ")})`
   }
 
-  private collect(
-    shape: Shape,
-    value: string,
-    formats: Array<string>,
-    values: Array<string>,
-    numbers: Numbers
-  ): void {
+  private collect(shape: Shape, value: string, formats: Array<string>, values: Array<string>, numbers: Numbers): void {
     if (typeof shape === "object" && "record" in shape) {
       for (const [name, field] of shape.record) this.collect(field, `${value}["${name}"]`, formats, values, numbers)
       return
     }
     // with 17 digits every double is read back as itself; a whole number costs a third of that
-    formats.push(shape === "number" ? (numbers === "whole" ? " %d" : " %.17g") : typeof shape === "object" ? "%s" : " %s")
+    formats.push(
+      shape === "number" ? (numbers === "whole" ? " %d" : " %.17g") : typeof shape === "object" ? "%s" : " %s"
+    )
     if (shape === "number" || shape === "word") values.push(value)
     else if (shape === "boolean") values.push(`(${value} and "1" or "0")`)
     else if (shape === "string") values.push(`writeText(${value})`)
