@@ -66,7 +66,7 @@ describe.skipIf(missing !== undefined)(`several policies on one key in Redis${sk
       })
   )
 
-  it.live("are asked by turns in one moment: in two scripts, in their order", () =>
+  it.live("are asked by turns in one moment: in a script for each turn, in their order", () =>
     Effect.gen(function* () {
       const server = yield* startRedis()
       const store = yield* storeOf(yield* storeOn(server))
