@@ -190,7 +190,9 @@ describe.skipIf(missing !== undefined)(`a Redis that does not serve now${skipped
         const trips = Effect.gen(function* () {
           const before = scriptsOf(server)
           const exits = yield* Effect.all(
-            Array.from({ length: 64 }, (_, i) => Effect.exit(store.commit([take(`${i}`)]))),
+            Array.from({ length: 64 }, (_, i) =>
+              Effect.exit(store.commit([take(`${i}`, { ...bucket, spread: true })]))
+            ),
             { concurrency: "unbounded" }
           )
           assert.deepStrictEqual([...new Set(exits.map(reasonOf))], ["unavailable"])
