@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { vi } from "vitest"
+import type * as Heap from "../../src/internal/heap.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
 import { fixedWindow } from "../../src/kernel/FixedWindow.ts"
 import { type KeyBounds, Step } from "../../src/Store.ts"
@@ -10,7 +11,7 @@ import { settle } from "./support.ts"
 const counted = vi.hoisted(() => ({ operations: 0 }))
 
 vi.mock("../../src/internal/heap.ts", async (original) => {
-  const heap = await original<typeof import("../../src/internal/heap.ts")>()
+  const heap = await original<typeof Heap>()
   const counting =
     <A extends ReadonlyArray<unknown>, B>(f: (...args: A) => B) =>
     (...args: A): B => {
