@@ -29,6 +29,7 @@ import type { Store } from "effect-resilience/Store"
 import { lawsOfAnswers } from "./internal/storeAnswers.ts"
 import { lawsOfCrowds, saysWhenDown } from "./internal/storeCrowd.ts"
 import { boundedKeys, lawsOfKeys } from "./internal/storeKeys.ts"
+import { lawsOfPolicies } from "./internal/storePolicies.ts"
 import type * as Law from "./Law.ts"
 
 /**
@@ -50,6 +51,11 @@ export interface Options<R = never> extends Law.SearchOptions {
   readonly patience?: Duration.Input | undefined
   /** Whether the store keeps to `maxKeys` and `overflow`. Default: false, and the law about it is left out. */
   readonly boundsKeys?: boolean | undefined
+  /**
+   * Whether processes share the store, so that two versions of a policy may meet on one key during a deployment. Default:
+   * false, and the laws about that are left out.
+   */
+  readonly shared?: boolean | undefined
   /** The same store where it cannot be reached (a port that nobody listens on). Without it, the law about that is left out. */
   readonly unreachable?: Layer.Layer<Store, unknown, R> | undefined
 }
@@ -77,7 +83,13 @@ export const laws = <R = never>(options: Options<R>): ReadonlyArray<Law.Law<R>> 
     patience: Duration.toMillis(Duration.fromInputUnsafe(options.patience ?? "10 seconds")),
     search: { seed: options.seed, effort: options.effort }
   }
-  const all = [...lawsOfAnswers, ...lawsOfKeys, ...lawsOfCrowds, ...(options.boundsKeys === true ? [boundedKeys] : [])]
+  const all = [
+    ...lawsOfAnswers,
+    ...lawsOfKeys,
+    ...lawsOfCrowds,
+    ...(options.shared === true ? lawsOfPolicies : []),
+    ...(options.boundsKeys === true ? [boundedKeys] : [])
+  ]
   const { unreachable } = options
   return [
     ...all.map((law) => law(settings)),

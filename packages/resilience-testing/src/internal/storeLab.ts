@@ -66,6 +66,13 @@ export class Lab {
     return space
   }
 
+  /** The space of a limit: a store may hand over what a policy of it owes. */
+  limit<P, S, I, A extends Decision>(kernel: Kernel<P, S, I, A>, policy: P, name: string): Space<P, S, I, A> {
+    const space = { ...this.space(kernel, policy, name), isLimit: true }
+    this.spaces.add(space)
+    return space
+  }
+
   asked(question: string): <A>(answer: Effect.Effect<A, StoreError>) => Effect.Effect<A> {
     return (answer) => asked(question, answer)
   }
