@@ -123,9 +123,8 @@ export class Draft {
       const { own } = starts[i]!
       return own === undefined ? kernel.initial(policy) : own.state
     })
-    const outcomes = steps.map(
-      ({ input, space: { kernel, policy } }, i): readonly [Decision, unknown] =>
-        kernel.step(policy, before[i], input, now)
+    const outcomes = steps.map(({ input, space: { kernel, policy } }, i): readonly [Decision, unknown] =>
+      kernel.step(policy, before[i], input, now)
     )
     const allowed = outcomes.every(([answer]) => answer.allowed)
     let moved = false

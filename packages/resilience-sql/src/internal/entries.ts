@@ -7,7 +7,7 @@
 import { adopted } from "effect-resilience/kernel/Adoption"
 import type { AnySpace } from "effect-resilience/Store"
 import { ascii } from "./names.ts"
-import { isStateOf, isTime } from "./readable.ts"
+import { isStateOf, isWhole } from "./readable.ts"
 
 /** So many policies have a state in one row. */
 const MOST = 4
@@ -60,7 +60,7 @@ const wrong = (what: unknown): Error => new Error(`not a row of this store: ${as
 const entryIn = (kernel: AnySpace["kernel"], value: unknown): PolicyEntry => {
   if (!Array.isArray(value) || value.length !== 4) throw wrong(value)
   const [policy, at, ends, state]: ReadonlyArray<unknown> = value
-  if (!isTime(at) || !(ends === null || isTime(ends))) throw wrong(value)
+  if (!isWhole(at) || !(ends === null || isWhole(ends))) throw wrong(value)
   if (!isStateOf(kernel.id, kernel.initial(policy), state)) throw wrong(value)
   return { policy, id: idOf(policy), at, ends, state }
 }
@@ -103,7 +103,7 @@ const ownIn = (entries: Entries, { kernel, policy }: AnySpace, id: string, now: 
 
 /**
  * What a space's policy has in these entries at `now`: its own state, or else what the last writer owed when that was
- * written. Throws where nothing can be made of that.
+ * written. Throws where a kernel can make nothing of that.
  */
 export const startIn = (entries: Entries, space: AnySpace, now: number, takesOver: boolean): Start => {
   if (entries.length === 0) return { own: undefined, from: undefined }
@@ -113,7 +113,6 @@ export const startIn = (entries: Entries, space: AnySpace, now: number, takesOve
   const from = entries.find((entry) => entry.id !== id && !hasEnded(entry, now))
   if (own !== undefined || from === undefined || !takesOver) return { own, from: undefined }
   const state = adopted(kernel, isLimit === true, policy, from.policy, from.state, from.at)
-  if (!isStateOf(kernel.id, kernel.initial(policy), state)) throw wrong([from.policy, from.at, from.ends, from.state])
   return { own: entryOf(space, state, from.at, now), from }
 }
 

@@ -7,48 +7,45 @@
 
 /** Our own kernels keep whole numbers, and the same fields from the first state on. */
 const ours = /^(token-bucket|token-bucket-lease|fixed-window|sliding-window|sliding-log|circuit-breaker)@\d+$/
+/** The one record in a list that is empty at first; what else our kernels keep in lists are numbers. */
+const probe = { id: 0, deadline: 0 }
 
 type Fields = Readonly<Record<string, unknown>>
 
 const isRecord = (value: unknown): value is Fields =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** What of a state the initial one does not tell: any JSON, as far as numbers can be counted with. */
-const isData = (value: unknown, strict: boolean): boolean => {
-  if (typeof value === "number") return strict ? isTime(value) : Number.isFinite(value) // JSON has 1e999
-  if (Array.isArray(value)) return value.every((item) => isData(item, strict))
-  if (isRecord(value)) return Object.values(value).every((item) => isData(item, strict))
-  return !strict
+/** A whole number that is exact, and not below 0. */
+export const isWhole = (value: unknown): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+
+/** Any JSON whose numbers can be counted with: it may hold 1e999. */
+const isData = (value: unknown): boolean => {
+  if (typeof value === "number") return Number.isFinite(value)
+  return typeof value !== "object" || value === null || Object.values(value).every(isData)
 }
 
 const hasFields = (shape: Fields, value: Fields, strict: boolean): boolean => {
-  for (const [name, field] of Object.entries(shape)) {
-    if (!Object.hasOwn(value, name)) {
-      if (field === undefined) continue // JSON has no such field
-      return false
-    }
-    if (!isLike(field, value[name], strict)) return false
-  }
-  const more = Object.entries(value).filter(([name]) => !Object.hasOwn(shape, name))
-  return strict ? more.length === 0 : more.every(([, field]) => isData(field, strict))
+  const told = Object.entries(shape).every(([name, field]) =>
+    // JSON leaves out what is undefined
+    Object.hasOwn(value, name) ? isLike(field, value[name], strict) : field === undefined
+  )
+  const more = Object.keys(value).filter((name) => !Object.hasOwn(shape, name))
+  return told && (strict ? more.length === 0 : more.every((name) => isData(value[name])))
+}
+
+const isItemOf = (shape: ReadonlyArray<unknown>, item: unknown, strict: boolean): boolean => {
+  if (shape.length > 0) return shape.some((like) => isLike(like, item, strict))
+  return strict ? isWhole(item) || isLike(probe, item, true) : isData(item)
 }
 
 const isLike = (shape: unknown, value: unknown, strict: boolean): boolean => {
-  if (shape === undefined || shape === null) return isData(value, strict)
-  if (typeof shape === "number") return typeof value === "number" && isData(value, strict)
-  if (Array.isArray(shape)) {
-    if (!Array.isArray(value)) return false
-    return value.every((item) =>
-      shape.length === 0 ? isData(item, strict) : shape.some((like) => isLike(like, item, strict))
-    )
-  }
+  if (shape === undefined || shape === null) return isData(value)
+  if (typeof shape === "number") return strict ? isWhole(value) : Number.isFinite(value)
+  if (Array.isArray(shape)) return Array.isArray(value) && value.every((item) => isItemOf(shape, item, strict))
   if (isRecord(shape)) return isRecord(value) && hasFields(shape, value, strict)
   return typeof value === typeof shape
 }
-
-/** A whole number that is exact, and not below 0. */
-export const isTime = (value: unknown): value is number =>
-  typeof value === "number" && Number.isSafeInteger(value) && value >= 0
 
 /**
  * Whether `state` has the fields of `initial`, with values of the same types, down to what `initial` tells: where that has
