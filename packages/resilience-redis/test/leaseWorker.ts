@@ -50,4 +50,4 @@ const work = Effect.gen(function* () {
 })
 
 const StoreLive = RedisStore.layer().pipe(Layer.provide(NodeRedis.layer({ url: settings.url })))
-await Effect.runPromise(Effect.provide(work, StoreLive))
+await Effect.runPromise(Effect.scoped(Effect.provide(work, StoreLive)))

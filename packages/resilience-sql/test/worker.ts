@@ -2,7 +2,7 @@
  * One process of many: `node worker.ts <url> <minutes its clock is ahead> <task>`. It tells what it saw as JSON, one
  * line on its output.
  */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, type Scope } from "effect"
 import { CircuitBreaker, Resilience } from "effect-resilience"
 import { fixedWindow } from "effect-resilience/kernel/FixedWindow"
 import type { Kernel } from "effect-resilience/kernel/Kernel"
@@ -38,7 +38,7 @@ export const storeOf = (url: string) => SqlStore.layer().pipe(Layer.provide(clie
 
 const fibers = Array.from({ length: 8 }).keys()
 
-const tasks: Record<string, () => Effect.Effect<unknown, unknown, Store>> = {
+const tasks: Record<string, () => Effect.Effect<unknown, unknown, Store | Scope.Scope>> = {
   /** All ask more often than is allowed. */
   few: () =>
     Effect.gen(function* () {
@@ -99,6 +99,6 @@ if (import.meta.main && url !== undefined && task !== undefined) {
   // oxlint-disable no-restricted-globals -- the machine's clock is what is wrong here
   const now = Date.now
   Date.now = () => now() + Number(ahead) * 60_000 // before Effect's clock looks for the first time
-  const done = await Effect.runPromise(Effect.provide(tasks[task]!(), storeOf(url)))
+  const done = await Effect.runPromise(Effect.scoped(Effect.provide(tasks[task]!(), storeOf(url))))
   console.log(JSON.stringify(done))
 }

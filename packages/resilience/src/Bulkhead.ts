@@ -43,7 +43,7 @@ export interface Policy {
 
 /**
  * `maxConcurrent` calls run at once. `maxWait` (default 0: refuse at once) is how long one may wait for a slot, and
- * `maxQueued` (default 1,000) how many may wait at the same time.
+ * `maxQueued` (default 1,000) how many may wait at the same time. Both take `Infinity`, for no bound.
  *
  * @category constructors
  * @since 0.1.0

@@ -26,6 +26,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import type * as Option from "effect/Option"
 import * as Backoff from "./Backoff.ts"
 import * as circuit from "./internal/circuitService.ts"
@@ -201,6 +202,20 @@ export class CircuitBreaker extends Context.Service<CircuitBreaker, CircuitBreak
  */
 export const make = (policy: Policy, id = "effect-resilience/CircuitBreaker"): Effect.Effect<CircuitBreakerService> =>
   circuit.make(id, policy.open)
+
+/**
+ * A breaker whose circuits live in the `Store` of the context, shared with all that use this `id` there.
+ *
+ * Dies where a service of this id with another policy is open on that store: they would share circuits by mistake. Open
+ * means until the scope closes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeFromStore = (
+  policy: Policy,
+  id = "effect-resilience/CircuitBreaker"
+): Effect.Effect<CircuitBreakerService, never, Store | Scope.Scope> => circuit.makeFromStore(id, policy.open)
 
 /**
  * Provides the default breaker.

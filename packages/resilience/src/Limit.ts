@@ -90,9 +90,9 @@ export type ErrorOf<P> = P extends Unlimited ? never : RateLimitExceeded
 
 /** What every limit may say beside its numbers. @category models @since 0.1.0 */
 export interface Waiting {
-  /** How long a call may wait for room. Default: 0, it is refused at once. */
+  /** How long a call may wait for room. Default: 0, it is refused at once. `Infinity`: until there is room. */
   readonly maxWait?: Duration.Input | undefined
-  /** How many calls of one key may wait at the same time. Default: 1,000. Means something only with a `maxWait`. */
+  /** How many calls of one key may wait at the same time. Default: 1,000, `Infinity`: no bound. Needs a `maxWait`. */
   readonly maxQueued?: number | undefined
   /** How many keys may be remembered. Default: all that are not yet as good as new; those are forgotten by themselves. */
   readonly maxKeys?: number | undefined

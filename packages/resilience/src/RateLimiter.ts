@@ -43,6 +43,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import * as limiter from "./internal/limiterService.ts"
 import type { RateLimiterService } from "./internal/limiterService.ts"
 import type { ErrorOf, KeyOf, Policy } from "./Limit.ts"
@@ -85,6 +86,35 @@ export const make = <P extends Policy>(
   policy: P,
   id = "effect-resilience/RateLimiter"
 ): Effect.Effect<RateLimiterService<KeyOf<P>, ErrorOf<P>>> => limiter.make(id, policy.open)
+
+/**
+ * A limiter whose keys live in the `Store` of the context, shared with all that use this `id` there.
+ *
+ * Dies where a service of this id with another policy is open on that store: they would share keys by mistake. Open means
+ * until the scope closes.
+ *
+ * **Example** (A limit for all processes)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { RateLimiter, Store } from "effect-resilience"
+ *
+ * const program = Effect.gen(function* () {
+ *   const limiter = yield* RateLimiter.makeFromStore(RateLimiter.tokenBucket({ limit: 100, window: "1 minute" }), "app/Mail")
+ *   return yield* limiter.allow("user:1")
+ * })
+ *
+ * program.pipe(Effect.scoped, Effect.provide(Store.layerMemory), Effect.runPromise)
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeFromStore = <P extends Policy>(
+  policy: P,
+  id = "effect-resilience/RateLimiter"
+): Effect.Effect<RateLimiterService<KeyOf<P>, ErrorOf<P>>, never, Store | Scope.Scope> =>
+  limiter.makeFromStore(id, policy.open)
 
 /**
  * Provides the default limiter.

@@ -243,6 +243,7 @@ export class RetryExhausted<E> extends Base {
   readonly _tag = "RetryExhausted"
   readonly key: string
   readonly attempts: number
+  /** Oldest first. Of more than 100, the first and the last 99. */
   readonly errors: ReadonlyArray<E>
   constructor(options: { readonly key: string; readonly attempts: number; readonly errors: ReadonlyArray<E> }) {
     super()

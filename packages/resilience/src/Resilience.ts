@@ -36,10 +36,12 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type { Key } from "./internal/key.ts"
 import { guarded } from "./internal/guardedStore.ts"
+import * as openServices from "./internal/openServices.ts"
 import { compose, type Composed, composeServices, fromPolicies, type Inspection } from "./internal/pipeline/compose.ts"
 import { costOf } from "./internal/limiterService.ts"
 import { memory } from "./internal/memoryStore.ts"
@@ -194,17 +196,26 @@ const inMemory = <P>(id: string, policies: Policies): Effect.Effect<ResilienceSe
 /**
  * A pipeline whose keyed state lives in the `Store` of the context.
  *
+ * Dies where a service of this id with other policies is open on that store: they would share state by mistake. Open means
+ * until the scope closes.
+ *
  * @category constructors
  * @since 0.1.0
  */
 export const makeFromStore = <const P extends Policies>(
   id: string,
   policies: P & Known<P>
-): Effect.Effect<ResilienceService<P>, never, Store> => inStore(id, policies)
+): Effect.Effect<ResilienceService<P>, never, Store | Scope.Scope> => inStore(id, policies)
 
-const inStore = <P>(id: string, policies: Policies): Effect.Effect<ResilienceService<P>, never, Store> => {
+const inStore = <P>(
+  id: string,
+  policies: Policies
+): Effect.Effect<ResilienceService<P>, never, Store | Scope.Scope> => {
   const parts = fromPolicies(id, policies)
-  return Effect.map(Store, (store) => serviceOf<P>(compose(parts, guarded(store, id, parts.store))))
+  return Effect.flatMap(Store, (store) => {
+    const composed = compose(parts, guarded(store, id, parts.store))
+    return Effect.as(openServices.open(store, "Resilience", id, composed.spaces), serviceOf<P>(composed))
+  })
 }
 
 const defaultId = "effect-resilience/Resilience"

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type { Option } from "effect/Option"
 import type { Schedule } from "effect/Schedule"
 import * as Backoff from "./Backoff.ts"
-import { callback, count, MAX_EXACT, millis, such } from "./internal/validate.ts"
+import { callback, countOrInfinity, MAX_EXACT, millis, such } from "./internal/validate.ts"
 import { InvalidPolicyError, isRejection, type Rejection, type RetryExhausted, TimeoutExceeded } from "./Rejection.ts"
 import * as RetrySchedule from "./RetrySchedule.ts"
 import type { Driver } from "./internal/driver.ts"
@@ -158,12 +158,13 @@ const build = <E, Exhausted extends OnExhausted>(
  */
 export const policy = <E = unknown, Exhausted extends OnExhausted = "last">(
   options: Options<E, Exhausted> & {
+    /** Runs, the first included. `Infinity`: until one succeeds, the deadline passes or the policy gives up otherwise. */
     readonly maxAttempts?: number | undefined
     readonly backoff?: Backoff.Backoff | undefined
   } = {}
 ): Policy<E, Exhausted> => {
   const module = "Retry.policy"
-  const maxAttempts = count(module, "maxAttempts", options.maxAttempts ?? 3)
+  const maxAttempts = countOrInfinity(module, "maxAttempts", options.maxAttempts ?? 3)
   const backoff = options.backoff ?? Backoff.exponential({ base: 100 })
   if (!Backoff.isBackoff(backoff)) {
     throw new InvalidPolicyError({ module, parameter: "backoff", value: backoff, reason: "must be a Backoff" })

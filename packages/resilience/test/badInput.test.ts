@@ -17,13 +17,24 @@ import {
   Retry
 } from "../src/index.ts"
 import { fixedWindow } from "../src/kernel/FixedWindow.ts"
-import { count, duration, type Field, type Make, nothings, oneOf, ratio, required, show } from "./badInputs.ts"
+import {
+  count,
+  duration,
+  type Field,
+  type Make,
+  nothings,
+  oneOf,
+  ratio,
+  unbounded,
+  required,
+  show
+} from "./badInputs.ts"
 
 const rate = { limit: 10, window: "1 second" }
 /** Units of a window of a second that can still be counted in milliseconds. */
 const perSecond = Math.floor(2 ** 52 / 1_000)
 const bounds = {
-  maxWait: duration(0),
+  maxWait: unbounded(duration(0)),
   maxKeys: count(1),
   overflow: oneOf("evict", "reject"),
   idleTimeToLive: duration(1)
@@ -66,7 +77,7 @@ const constructors: ReadonlyArray<readonly [module: string, make: Make, fields: 
       limit: required(count(1, perSecond)),
       window: required(duration(1)),
       burst: count(1, perSecond),
-      maxQueued: count(1)
+      maxQueued: unbounded(count(1))
     }
   ],
   [
@@ -77,13 +88,13 @@ const constructors: ReadonlyArray<readonly [module: string, make: Make, fields: 
       limit: required(count(1, perSecond)),
       window: required(duration(1)),
       capacity: required(count(1, perSecond)),
-      maxQueued: count(1)
+      maxQueued: unbounded(count(1))
     }
   ],
   [
     "RateLimiter.fixedWindow",
     limitOf(RateLimiter.fixedWindow),
-    { ...bounds, limit: required(count(1)), window: required(duration(1)), maxQueued: count(1) }
+    { ...bounds, limit: required(count(1)), window: required(duration(1)), maxQueued: unbounded(count(1)) }
   ],
   [
     "RateLimiter.slidingWindow",
@@ -93,13 +104,13 @@ const constructors: ReadonlyArray<readonly [module: string, make: Make, fields: 
       limit: required(count(1)),
       window: required(duration(1)),
       slices: count(1, 1_000),
-      maxQueued: count(1)
+      maxQueued: unbounded(count(1))
     }
   ],
   [
     "RateLimiter.slidingLog",
     limitOf(RateLimiter.slidingLog),
-    { ...bounds, limit: required(count(1, 1_000)), window: required(duration(1)), maxQueued: count(1) }
+    { ...bounds, limit: required(count(1, 1_000)), window: required(duration(1)), maxQueued: unbounded(count(1)) }
   ],
   [
     "RateLimiter.fromKernel",
@@ -114,7 +125,7 @@ const constructors: ReadonlyArray<readonly [module: string, make: Make, fields: 
         good: [fixedWindow]
       }),
       scale: { bad: [0, "", "half", {}, [], true, null], good: [(policy: unknown) => policy] },
-      maxQueued: count(1)
+      maxQueued: unbounded(count(1))
     }
   ],
   [
@@ -203,13 +214,13 @@ const constructors: ReadonlyArray<readonly [module: string, make: Make, fields: 
   [
     "Bulkhead.policy",
     limitOf(Bulkhead.policy, { maxConcurrent: 5 }),
-    { maxConcurrent: required(count(1)), maxWait: duration(0), maxQueued: count(1) }
+    { maxConcurrent: required(count(1)), maxWait: unbounded(duration(0)), maxQueued: unbounded(count(1)) }
   ],
   [
     "Retry.policy",
     flat(Retry.policy, {}),
     {
-      maxAttempts: count(1),
+      maxAttempts: unbounded(count(1)),
       maxRetryAfter: duration(1),
       onExhausted: oneOf("last", "wrap"),
       backoff: { bad: notValues, good: [Backoff.constant(0)] },

@@ -8,12 +8,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Cause, Effect, Exit, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Bulkhead, CircuitBreaker, RateLimiter, Rejection, Resilience, resilient } from "../src/index.ts"
-import { duration, hugeNumbers, notNumbers, show } from "./badInputs.ts"
+import { duration, hugeNumbers, notNumbers, show, unbounded } from "./badInputs.ts"
 
 const consecutive = CircuitBreaker.consecutive(1)
 
 const wrongCosts = [...notNumbers, ...hugeNumbers, 0, -1, -1_000, 0.5, 1.5, null]
-const wrongWaits = duration(0).bad
+const wrongWaits = unbounded(duration(0)).bad
 
 /** Whether it was refused as a policy error: where it is built, or as a defect when it runs. */
 const refusal = (

@@ -59,6 +59,11 @@ export const duration = (
   ],
   good: min === 0 ? [0, "0 millis", ...good] : good
 })
+/** A field that takes `Infinity`, for no bound. */
+export const unbounded = ({ bad, good }: Field): Field => ({
+  bad: bad.filter((value) => value !== Infinity && value !== "Infinity"),
+  good: [...good, Infinity]
+})
 export const oneOf = (...good: ReadonlyArray<string>): Field => ({
   bad: [
     "",

@@ -65,8 +65,8 @@ const inPromises = (name: string, call: () => Promise<boolean>): Contestant => (
 })
 
 interface Ours {
-  /** The store, for what `layerFromStore` makes. */
-  readonly store: Context.Context<Store>
+  /** The store, for what is made on it, and the scope that it has. */
+  readonly store: Context.Context<Store | Scope.Scope>
   readonly client: NodeRedis.NodeRedis["Service"]["client"]
 }
 
@@ -74,7 +74,7 @@ const storeOn = async ({ url }: RedisServer): Promise<Ours> => {
   const scope = Effect.runSync(Scope.make())
   const live = Layer.provideMerge(RedisStore.layer(), NodeRedis.layer({ url }))
   const context = await Effect.runPromise(Layer.buildWithScope(live, scope))
-  return { store: context, client: Context.get(context, NodeRedis.NodeRedis).client }
+  return { store: Context.add(context, Scope.Scope, scope), client: Context.get(context, NodeRedis.NodeRedis).client }
 }
 
 const outage = { onError: "fail", deadline: "1 minute" } as const // a slow machine is no outage here

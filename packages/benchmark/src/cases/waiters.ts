@@ -108,6 +108,7 @@ export const waiters: Case = {
     const permit = Semaphore.makeUnsafe(1)
     const many = Semaphore.makeUnsafe(WAITERS)
     const limiter = makeLimiter()
+    const reset = Effect.orDie(limiter.reset(key)) // in memory it does not fail
     const slots = makeBulkhead()
     const LIMITER = "our limiter"
     const BULKHEAD = "our bulkhead"
@@ -115,12 +116,7 @@ export const waiters: Case = {
     const figures = await sample(
       [
         handedOn(SEMAPHORE, permit.withPermits(1)),
-        freed(
-          LIMITER,
-          limiter.acquire(key),
-          Effect.andThen(limiter.reset(key), limiter.acquire(key, { cost: WAITERS })),
-          limiter.reset(key)
-        ),
+        freed(LIMITER, limiter.acquire(key), Effect.andThen(reset, limiter.acquire(key, { cost: WAITERS })), reset),
         freed(FREED, many.take(1), Effect.andThen(many.releaseAll, many.take(WAITERS)), many.release(WAITERS)),
         handedOn(BULKHEAD, (self) => slots.execute(self)),
         ...promisedPeers

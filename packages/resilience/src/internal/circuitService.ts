@@ -4,8 +4,9 @@
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
 import type { Outcome } from "../Outcome.ts"
-import { type CircuitOpen, InvalidPolicyError } from "../Rejection.ts"
+import { type CircuitOpen, InvalidPolicyError, type StoreError } from "../Rejection.ts"
 import { Command, Store } from "../StoreModel.ts"
 import type { CircuitGate, CircuitSpec } from "./CircuitGate.ts"
 import type { Inspection } from "./circuitInspection.ts"
@@ -13,6 +14,7 @@ import { sinkOf } from "./events.ts"
 import { guarded } from "./guardedStore.ts"
 import type { Key } from "./key.ts"
 import { memory } from "./memoryStore.ts"
+import * as openServices from "./openServices.ts"
 import { run } from "./pipeline/Call.ts"
 import { bare, type Classify, type Pipeline } from "./pipeline/Pipeline.ts"
 import type { Guarded, Local } from "./storeView.ts"
@@ -32,12 +34,15 @@ export interface ExecuteOptions<in A = unknown, in E = unknown> {
  */
 export interface CircuitBreakerService {
   readonly state: (key?: Key) => Effect.Effect<Inspection>
-  /** Refuses everything, until `close` or `reset`. */
-  readonly isolate: (key?: Key) => Effect.Effect<void>
+  /**
+   * Refuses everything, until `close` or `reset`. This and the next two fail where a shared store did not do it: it is away,
+   * it refuses to write, or it was too slow. A breaker in memory never fails.
+   */
+  readonly isolate: (key?: Key) => Effect.Effect<void, StoreError>
   /** Closes the circuit, whatever it was. A closed one keeps its counts. */
-  readonly close: (key?: Key) => Effect.Effect<void>
+  readonly close: (key?: Key) => Effect.Effect<void, StoreError>
   /** Closes the circuit and forgets what it counted. */
-  readonly reset: (key?: Key) => Effect.Effect<void>
+  readonly reset: (key?: Key) => Effect.Effect<void, StoreError>
   readonly execute: {
     <A, E, R>(
       self: Effect.Effect<A, E, R>,
@@ -87,11 +92,10 @@ const build = (id: string, open: OpenCircuit, store: Local | Guarded): CircuitBr
 
   const command =
     (op: "isolate" | "close" | "reset") =>
-    (key: Key = id): Effect.Effect<void> =>
+    (key: Key = id): Effect.Effect<void, StoreError> =>
       Effect.suspend(() => {
         const step = new Command(gate.space, gate.keyOf(key), { op })
-        return Effect.flatMap(Effect.orDie(store.commit([step])), ({ answers: [answer] }) => {
-          // a guarded store that falls back does not fail
+        return Effect.flatMap(store.commit([step]), ({ answers: [answer] }) => {
           const told = Effect.withFiber((fiber) => {
             if (op === "reset") gate.moved(step.key) // of a closed circuit, too: no transition tells of that
             if (answer !== undefined) gate.observe(step.key, answer, sinkOf(fiber), fiber)
@@ -113,7 +117,7 @@ const build = (id: string, open: OpenCircuit, store: Local | Guarded): CircuitBr
     }) as Effect.Effect<A, E | CircuitOpen, R> // nothing else can refuse here
 
   return {
-    state: (key = id) => Effect.orDie(gate.inspect(key)), // as above
+    state: (key = id) => Effect.orDie(gate.inspect(key)), // a guarded store that falls back does not fail
     isolate: command("isolate"),
     close: command("close"),
     reset: command("reset"),
@@ -125,5 +129,11 @@ const build = (id: string, open: OpenCircuit, store: Local | Guarded): CircuitBr
 export const make = (id: string, open: OpenCircuit): Effect.Effect<CircuitBreakerService> =>
   Effect.sync(() => build(id, open, memory))
 
-export const makeFromStore = (id: string, open: OpenCircuit): Effect.Effect<CircuitBreakerService, never, Store> =>
-  Effect.map(Store, (store) => build(id, open, guarded(store, id)))
+export const makeFromStore = (
+  id: string,
+  open: OpenCircuit
+): Effect.Effect<CircuitBreakerService, never, Store | Scope.Scope> =>
+  Effect.flatMap(Store, (store) => {
+    const service = build(id, open, guarded(store, id))
+    return Effect.as(openServices.open(store, "CircuitBreaker", id, [service.gate.space]), service)
+  })

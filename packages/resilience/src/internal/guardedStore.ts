@@ -111,6 +111,11 @@ interface Question<A> {
   readonly local: (other: Asked, error: StoreError) => Effect.Effect<A, StoreError>
 }
 
+/** What must not be said to be done: a report to the store that admitted the call, and an operator's step. */
+const notDone = (_: Asked, error: StoreError): Effect.Effect<never, StoreError> => Effect.fail(error)
+
+const isCommand = (steps: ReadonlyArray<Step>): boolean => steps[0]?.isCommand === true // all of them are, or none
+
 /** One store elsewhere, and what decides in this process while it is away. */
 class Guard {
   private readonly remote: Asked
@@ -155,7 +160,7 @@ class Guard {
       clear: (space) =>
         this.ask(service, () => {
           this.resets++
-          return { remote: forked(store.clear(space)), local: (other) => other.store.clear(other.spaceOf(space)) }
+          return { remote: forked(store.clear(space)), local: notDone }
         })
     }
     guards.set(guarded, this)
@@ -186,7 +191,7 @@ class Guard {
       remote: committing(remote.store, copies),
       heard: ({ allowed }) => note(remote, steps, copies, allowed),
       late: takes(steps) ? giveBack : undefined,
-      local: steps[0]?.place instanceof Note ? (_, error) => Effect.fail(error) : (other) => commitIn(other, steps)
+      local: steps[0]?.place instanceof Note || isCommand(steps) ? notDone : (other) => commitIn(other, steps)
     }
   }
 

@@ -5,7 +5,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
-import type { RateLimitExceeded } from "../Rejection.ts"
+import type * as Scope from "effect/Scope"
+import type { RateLimitExceeded, StoreError } from "../Rejection.ts"
 import { Command, Store } from "../StoreModel.ts"
 import { ambientOf } from "./ambient.ts"
 import { heard } from "./answers.ts"
@@ -15,12 +16,13 @@ import { type Key, nameOf } from "./key.ts"
 import type { LimitEntry, LimitGate } from "./LimitGate.ts"
 import type { Peek } from "./peek.ts"
 import { memory } from "./memoryStore.ts"
+import * as openServices from "./openServices.ts"
 import { run } from "./pipeline/Call.ts"
 import { bare, type Pipeline } from "./pipeline/Pipeline.ts"
 import type { Guarded, Local } from "./storeView.ts"
 import { nowAt, nowOf } from "./time.ts"
 import { inTransaction, maybeInTransaction } from "./transaction.ts"
-import { count, millis } from "./validate.ts"
+import { count, maxWaitOf } from "./validate.ts"
 
 export type { Key } from "./key.ts"
 
@@ -32,7 +34,7 @@ export interface CostOptions {
 
 /** @category models @since 0.1.0 */
 export interface AcquireOptions extends CostOptions {
-  /** Instead of the policy's own. */
+  /** Instead of the policy's own. `Infinity`: until there is room. */
   readonly maxWait?: Duration.Input | undefined
 }
 
@@ -48,8 +50,11 @@ export interface RateLimiterService<in Key, out Error = RateLimitExceeded> {
   /** Takes `cost`, waiting up to `maxWait` for room. Inside `Effect.tx` it does not wait. */
   readonly acquire: (key: Key, options?: AcquireOptions) => Effect.Effect<void, Error>
   readonly peek: (key: Key) => Effect.Effect<Peek>
-  /** Forgets one key, or all of them. Whoever waits asks again. */
-  readonly reset: (key?: Key) => Effect.Effect<void>
+  /**
+   * Forgets one key, or all of them: calls that wait ask again. Fails where a shared store did not do it: it is away, it
+   * refuses to write, or it was too slow. A limiter in memory never fails.
+   */
+  readonly reset: (key?: Key) => Effect.Effect<void, StoreError>
   /** Runs an effect once it is let through. */
   readonly execute: {
     (key: Key, options?: AcquireOptions): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Error, R>
@@ -61,9 +66,6 @@ export interface RateLimiterService<in Key, out Error = RateLimitExceeded> {
 
 export const costOf = (module: string, cost: number | undefined): number =>
   cost === undefined ? 1 : count(module, "cost", cost)
-export const maxWaitOf = (module: string, maxWait: Duration.Input | undefined): number | undefined =>
-  maxWait === undefined ? undefined : millis(module, "maxWait", maxWait, 0)
-
 /** Makes a policy's gate on a store: a policy carries its own, so that what is not used is not bundled. */
 export type OpenLimits = (service: string, store: Store["Service"]) => LimitGate
 
@@ -136,7 +138,7 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
   ): Effect.Effect<A, E | RateLimitExceeded, R> =>
     run(pipeline, self, key, {
       cost: costOf(module, options?.cost),
-      maxWait: maxWaitOf(module, options?.maxWait),
+      maxWait: options?.maxWait === undefined ? undefined : maxWaitOf(module, options.maxWait),
       classify: undefined
     }) as Effect.Effect<A, E | RateLimitExceeded, R> // this pipeline has nothing else that could refuse
 
@@ -156,13 +158,13 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
     )
   }
 
-  const reset = (key?: Key): Effect.Effect<void> =>
+  const reset = (key?: Key): Effect.Effect<void, StoreError> =>
     Effect.suspend(() => {
       if (key === undefined) {
         return Effect.forEach(
           limits.members,
           (member) =>
-            Effect.map(Effect.orDie(store.clear(member.space)), () => {
+            Effect.map(store.clear(member.space), () => {
               limits.resets.noteAll()
               member.improvedAll()
             }),
@@ -171,7 +173,7 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
       }
       const names = limits.members.map((member) => member.keyOf(key))
       const steps = limits.members.map((member, i) => new Command(member.space, names[i]!, { op: "reset" }))
-      return Effect.map(Effect.orDie(store.commit(steps)), () => {
+      return Effect.map(store.commit(steps), () => {
         limits.resets.note(names)
         limits.members.forEach((member, i) => member.improved(names[i]!))
       })
@@ -180,7 +182,7 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
   return {
     allow,
     acquire,
-    peek: (key) => Effect.orDie(limits.peek(key)), // as above
+    peek: (key) => Effect.orDie(limits.peek(key)), // a guarded store that falls back does not fail
     reset,
     execute: dual((args) => Effect.isEffect(args[0]), execute),
     gate: limits
@@ -197,5 +199,16 @@ export const make = <Key2, Error>(id: string, open: OpenLimits): Effect.Effect<R
 export const makeFromStore = <Key2, Error>(
   id: string,
   open: OpenLimits
-): Effect.Effect<RateLimiterService<Key2, Error>, never, Store> =>
-  Effect.map(Store, (store) => narrow(build(id, open, guarded(store, id))))
+): Effect.Effect<RateLimiterService<Key2, Error>, never, Store | Scope.Scope> =>
+  Effect.flatMap(Store, (store) => {
+    const service = build(id, open, guarded(store, id))
+    return Effect.as(
+      openServices.open(
+        store,
+        "RateLimiter",
+        id,
+        service.gate.members.map(({ space }) => space)
+      ),
+      narrow(service)
+    )
+  })

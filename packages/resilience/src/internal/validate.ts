@@ -22,11 +22,20 @@ export const count = (module: string, parameter: string, value: number, min = 1,
   return value
 }
 
+/** A whole number of at least 1, or `Infinity` for "as many as there are". */
+export const countOrInfinity = (module: string, parameter: string, value: number): number =>
+  value === Infinity ? value : count(module, parameter, value)
+
 /** What Effect takes for a duration of zero, though it is none: NaN, in a tuple or an object too, and no unit at all. */
 const saysNothing = (input: unknown): boolean => {
   if (typeof input !== "object" || input === null) return Number.isNaN(input)
   const parts: ReadonlyArray<unknown> = Object.values(input)
   return parts.length === 0 || parts.some(Number.isNaN)
+}
+
+const isInfinite = (input: Duration.Input): boolean => {
+  const duration = Duration.fromInput(input)
+  return duration._tag === "Some" && Duration.toMillis(duration.value) === Infinity
 }
 
 /** A duration in whole milliseconds, of at least `min`. */
@@ -50,6 +59,12 @@ export const millis = (module: string, parameter: string, input: Duration.Input,
   if (!Number.isInteger(value)) return refuse(module, parameter, input, "must be whole milliseconds")
   if (value > MAX_EXACT) return refuse(module, parameter, input, "is too long to count exactly")
   return value
+}
+
+/** How long a call may wait: whole milliseconds, 0 for not at all, or an infinite duration for "until there is room". */
+export const maxWaitOf = (module: string, input: Duration.Input): number => {
+  const isEndless = !saysNothing(input) && isInfinite(input)
+  return isEndless ? Infinity : millis(module, "maxWait", input, 0)
 }
 
 /** A finite number in a range. */
@@ -95,8 +110,8 @@ export const waiting = (
   module: string,
   options: { readonly maxWait?: Duration.Input | undefined; readonly maxQueued?: number | undefined }
 ): { readonly maxWait: number; readonly maxQueued: number } => {
-  const maxWait = millis(module, "maxWait", options.maxWait ?? 0, 0)
-  const maxQueued = count(module, "maxQueued", options.maxQueued ?? 1_000)
+  const maxWait = maxWaitOf(module, options.maxWait ?? 0)
+  const maxQueued = countOrInfinity(module, "maxQueued", options.maxQueued ?? 1_000)
   if (options.maxQueued !== undefined && maxWait === 0) {
     return refuse(module, "maxQueued", options.maxQueued, "does nothing without a maxWait")
   }

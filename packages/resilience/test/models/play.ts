@@ -239,7 +239,7 @@ export class Play {
     const name = user === undefined ? undefined : USERS[user]
     if (subject.limiter === undefined) return
     model.resetLimits(name)
-    subject.now(subject.limiter.reset(name === undefined ? undefined : { user: name }))
+    subject.now(Effect.orDie(subject.limiter.reset(name === undefined ? undefined : { user: name })))
   }
 
   private circuit(what: "isolate" | "close" | "resetCircuit", user: string): void {
@@ -248,7 +248,7 @@ export class Play {
     const op = what === "resetCircuit" ? "reset" : what
     const label = this.sequence.numbers.circuit!.byUser ? user : "effect-resilience/CircuitBreaker"
     const before = this.told.get(label)?.length ?? 0
-    this.subject.now(breaker[op]({ user }))
+    this.subject.now(Effect.orDie(breaker[op]({ user })))
     const move = this.told.get(label)?.[before]
     // whether it was forgotten just before, which a sweep may do or not, shows in what it came from
     const empty = this.subject.look(user).circuit?.windows.every(({ calls }) => calls === 0) === true

@@ -195,7 +195,7 @@ describe("layerFromStore", () => {
       const call = Effect.flatMap(Resilience.makeFromStore(id, policies), ({ resilient }) =>
         resilient(Effect.void, "" as never)
       ) // no dimension is left
-      Effect.runSync(Effect.exit(Effect.provideService(call, Store.Store, store)))
+      Effect.runSync(Effect.exit(Effect.scoped(Effect.provideService(call, Store.Store, store))))
       return names[0]
     }
     const pairs = [

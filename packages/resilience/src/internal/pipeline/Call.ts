@@ -28,6 +28,14 @@ import { attemptEnded, observed } from "./observed.ts"
 import type { CallOptions, Pipeline, PipelineError } from "./Pipeline.ts"
 import { withTimer } from "./withTimer.ts"
 
+/** `RetryExhausted` has so many errors at most: the first says what began it, the others are the last ones. */
+const MOST_ERRORS = 100
+
+const keepError = (errors: Array<unknown>, error: unknown): void => {
+  errors.push(error)
+  if (errors.length > MOST_ERRORS) errors.splice(1, 1)
+}
+
 /** Runs one call. */
 export const run = <A, E, R>(
   pipeline: Pipeline,
@@ -189,7 +197,7 @@ class Call<A, E, R> implements Caller {
     const exit = this.lastExit ?? Exit.fail(error)
     if (retry === undefined || !this.ask(() => retry.retries(error))) return exit
     this.lastExit = exit
-    this.errors?.push(error)
+    if (this.errors !== undefined) keepError(this.errors, error)
     this.admission = this.pass = undefined
     return n < retry.maxAttempts ? this.again(exit, error, n) : this.exhausted(exit)
   }
@@ -243,7 +251,7 @@ class Call<A, E, R> implements Caller {
       const fail = cause.reasons.find(Cause.isFailReason)
       if (fail === undefined || cause.reasons.some(Cause.isDieReason) || this.timedOut || this.pass?.probe) return exit
       const error = fail.error
-      this.errors?.push(error)
+      if (this.errors !== undefined) keepError(this.errors, error)
       const worthwhile = error === this.timeout || this.ask(() => retry.retries(error))
       if (!worthwhile) return exit
       return n < retry.maxAttempts ? this.again(exit, error, n) : this.exhausted(exit)

@@ -8,7 +8,7 @@ import type { Policies } from "../../Policies.ts"
 import type * as RateLimiter from "../../RateLimiter.ts"
 import { InvalidPolicyError, type StoreError } from "../../Rejection.ts"
 import type * as Retry from "../../Retry.ts"
-import type { Store } from "../../StoreModel.ts"
+import type { AnySpace, Store } from "../../StoreModel.ts"
 import { common, type StorePolicy } from "../guardedStore.ts"
 import type { Key } from "../key.ts"
 import type { LimitGate } from "../LimitGate.ts"
@@ -52,6 +52,8 @@ export interface Composed {
     }
   ) => Effect.Effect<A, E | PipelineError, R>
   readonly inspect: (key: Key) => Effect.Effect<Inspection, StoreError>
+  /** Where the policies keep their state. */
+  readonly spaces: ReadonlyArray<AnySpace>
 }
 
 const module = "Resilience"
@@ -183,6 +185,7 @@ const composed = (pipeline: Pipeline): Composed => {
   const { circuit, limits, slots } = pipeline
   return {
     pipeline,
+    spaces: [...(limits?.members ?? []).map(({ space }) => space), ...(circuit === undefined ? [] : [circuit.space])],
     run: (self, key, { classify, cost = 1 }) =>
       run(pipeline, self, key, { cost, maxWait: undefined, classify: classify as Classify | undefined }), // only called with exits of this effect
     inspect: (key) =>
