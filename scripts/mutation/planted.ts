@@ -19,7 +19,7 @@ interface Bug {
 const bugs: ReadonlyArray<Bug> = [
   {
     name: "a report ignores the generation",
-    file: "kernel/Breaker.ts",
+    file: "kernel/BreakerReport.ts",
     from: "if (input.generation !== state.generation) return answer(state, 0, 0, NONE, given)",
     to: ""
   },
@@ -32,8 +32,8 @@ const bugs: ReadonlyArray<Bug> = [
   {
     name: "> for >= in a trip by rate",
     file: "kernel/BreakerWindow.ts",
-    from: "window.bad * 1000000 >= trip.ppm",
-    to: "window.bad * 1000000 > trip.ppm"
+    from: "window.bad / window.calls >= trip.threshold",
+    to: "window.bad / window.calls > trip.threshold"
   },
   {
     name: "the lease of a probe never ends",

@@ -41,11 +41,12 @@ const must = (diagnostics: ReadonlyArray<ts.Diagnostic>, where: string): void =>
   throw new Error(`${where}\n${ts.formatDiagnostics(errors, host)}`)
 }
 
-/** A call on one line: a script is sent and hashed as a whole. */
+/** A call on one line, and a condition with one statement: a script is sent and hashed as a whole. */
 const compact = (lua: string): string =>
   lua
     .replaceAll(/([({,])\n\s+/g, (_, open) => (open === "," ? ", " : open))
     .replaceAll(/\n\s*([)}])/g, "$1")
+    .replaceAll(/ then\n +(.*)\n +end$/gm, " then $1 end")
     .replaceAll(/^ +/gm, (indent) => " ".repeat(indent.length / 4))
 
 /**

@@ -21,9 +21,23 @@ const namesOf = (statement: ts.Statement): ReadonlyArray<string> => {
   return []
 }
 
+/** What no store asks of a compiled kernel. */
+const omitted: ReadonlySet<string> = new Set(["rank", "span"])
+
+/** The fields of a kernel that are left out. A kernel is the object with a `step`. */
+const omittedIn = (node: ts.Node): ReadonlyArray<ts.ObjectLiteralElementLike> => {
+  if (!ts.isObjectLiteralExpression(node)) return []
+  const named = (one: ts.ObjectLiteralElementLike, is: (name: string) => boolean) =>
+    one.name !== undefined && ts.isIdentifier(one.name) && is(one.name.text)
+  return node.properties.some((one) => named(one, (name) => name === "step"))
+    ? node.properties.filter((one) => named(one, (name) => omitted.has(name)))
+    : []
+}
+
 const usesOf = (node: ts.Node): ReadonlySet<string> => {
   const uses = new Set<string>()
   const visit = (node: ts.Node): void => {
+    if (ts.isObjectLiteralElementLike(node) && omittedIn(node.parent).includes(node)) return
     if (ts.isIdentifier(node)) uses.add(node.text)
     ts.forEachChild(node, visit)
   }
@@ -31,13 +45,34 @@ const usesOf = (node: ts.Node): ReadonlySet<string> => {
   return uses
 }
 
-/** The statement without `export`, but for the one that is asked for. */
+/** Where the text of these fields stands, with the comma after it. */
+const rangesOf = (node: ts.Node, text: string): ReadonlyArray<readonly [from: number, to: number]> => {
+  const ranges: Array<readonly [from: number, to: number]> = []
+  const visit = (node: ts.Node): void => {
+    for (const one of omittedIn(node)) {
+      const comma = /^\s*,/.exec(text.slice(one.getEnd()))
+      ranges.push([one.getStart(), one.getEnd() + (comma?.[0].length ?? 0)])
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(node)
+  return ranges
+}
+
+/** The statement without `export`, but for the one that is asked for, and without what is left out of kernels. */
 const textOf = (statement: ts.Statement, keep: boolean): string => {
   const modifier = ts.canHaveModifiers(statement)
     ? ts.getModifiers(statement)?.find(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)
     : undefined
   const start = keep || modifier === undefined ? statement.getStart() : modifier.getEnd()
-  return statement.getSourceFile().text.slice(start, statement.getEnd())
+  const { text } = statement.getSourceFile()
+  let out = ""
+  let from = start
+  for (const [begin, end] of rangesOf(statement, text)) {
+    out += text.slice(from, begin)
+    from = end
+  }
+  return out + text.slice(from, statement.getEnd())
 }
 
 /** All files that `file` needs, those first that others need. */

@@ -27,7 +27,7 @@
  *
  * **Keys**
  *
- *     shop:{key/417}:app/Payments/limit:token-bucket@1:ada
+ *     shop:{key/417}:app/Payments/limit:token-bucket@2:ada
  *     prefix  tag     space              algorithm      key
  *
  * All but plain characters are written in hex, so no two policies, algorithms or keys meet. Redis Cluster chooses a slot by

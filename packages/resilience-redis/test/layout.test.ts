@@ -11,19 +11,20 @@ import { Places } from "../src/internal/keys.ts"
 const window = { calls: 2, bad: 1, head: 170, cells: [1, 0, 1, 1] }
 const states: ReadonlyArray<readonly [id: string, state: unknown, words: string]> = [
   [
-    "token-bucket@1",
+    "token-bucket@2",
     { at: 1764129600123, debt: 4503599627370496, since: 3, refunded: 4 },
     "1764129600123 4503599627370496 3 4"
   ],
-  ["fixed-window@1", { start: 60000, used: 2 }, "60000 2"],
-  ["sliding-window@1", { start: 60000, counts: [1, 0, 2] }, "60000 3 1 0 2"],
-  ["sliding-log@1", { times: [10, 20], counts: [1, 2], total: 3 }, "2 10 20 2 1 2 3"],
-  ["sliding-log@1", { times: [], counts: [], total: 0 }, "0 0 0"],
+  ["fixed-window@2", { start: 60000, used: 2 }, "60000 2"],
+  ["sliding-window@2", { start: 60000, counts: [1, 0, 2] }, "60000 3 1 0 2"],
+  ["sliding-log@2", { times: [10, 20], counts: [1, 2], total: 3 }, "2 10 20 2 1 2 3"],
+  ["sliding-log@2", { times: [], counts: [], total: 0 }, "0 0 0"],
   [
-    "circuit-breaker@1",
+    "circuit-breaker@2",
     {
       phase: "HalfOpen",
       generation: 7,
+      ended: 0,
       since: 8,
       openFor: 9,
       openings: 1,
@@ -31,7 +32,7 @@ const states: ReadonlyArray<readonly [id: string, state: unknown, words: string]
       windows: [window, { calls: 0, bad: 0, head: 0, cells: [] }],
       trial: { issued: 3, successes: 1, failures: 0, probes: [{ id: 2, deadline: 99 }] }
     },
-    "HalfOpen 7 8 9 1 11 2 2 1 170 4 1 0 1 1 0 0 0 0 3 1 0 1 2 99"
+    "HalfOpen 7 0 8 9 1 11 2 2 1 170 4 1 0 1 1 0 0 0 0 3 1 0 1 2 99"
   ]
 ]
 
@@ -49,20 +50,20 @@ describe("the layout in Redis", () => {
   })
 
   it("refuses what is not a state", () => {
-    const { state } = kernels.find("token-bucket@1")!
+    const { state } = kernels.find("token-bucket@2")!
     for (const words of ["", "1 2 3", "1 2 3 x", "1  3 4"])
       assert.throws(() => state.read(new Words(words)), /who else/)
   })
 
   it("names keys as ever", () => {
-    const together = new Places("resilience", space("app/Pay/limit", "token-bucket@1")).of("ada")
+    const together = new Places("resilience", space("app/Pay/limit", "token-bucket@2")).of("ada")
     assert.deepStrictEqual(together, {
-      state: "resilience:{service/app/Pay}:app/Pay/limit:token-bucket@1:ada",
+      state: "resilience:{service/app/Pay}:app/Pay/limit:token-bucket@2:ada",
       space: 58,
       cleared: "resilience:{service/app/Pay}:cleared"
     })
-    const spread = new Places("resilience", space("app/Pay/limit", "token-bucket@1", true)).of("ada")
-    assert.strictEqual(spread.state, "resilience:{key/457}:app/Pay/limit:token-bucket@1:ada")
+    const spread = new Places("resilience", space("app/Pay/limit", "token-bucket@2", true)).of("ada")
+    assert.strictEqual(spread.state, "resilience:{key/457}:app/Pay/limit:token-bucket@2:ada")
     assert.strictEqual(spread.cleared, "resilience:{key/457}:cleared")
   })
 

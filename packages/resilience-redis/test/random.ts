@@ -61,7 +61,7 @@ const trip = (draw: Draw): Trip => {
   return {
     kind: "rate",
     slowAfter: pick(draw, [0, 0, 20, 60]),
-    ppm: 1 + draw(1_000_000),
+    threshold: (1 + draw(30)) / 30,
     minimumCalls: 1 + draw(5),
     calls: byCalls ? 5 + draw(80) : 0,
     slice: byCalls ? 0 : 1 + draw(40),
@@ -94,7 +94,7 @@ const circuitInput = (
   if (what >= 96) return { op: pick(draw, ["isolate", "close", "close", "reset"]) }
   const { generation, probe } = answers.length === 0 ? { generation: 0, probe: 0 } : pick(draw, answers.slice(-5))
   if (what >= 90) return { op: "slow", generation, probe, rank: draw(3), draw: draw(2 ** 30) }
-  const outcome = pick(draw, ["success", "success", "failure", "failure", "failure", "ignored"] as const)
+  const outcome = pick(draw, ["success", "success", "failure", "failure", "throttled", "ignored"] as const)
   const retryAfter = draw(4) === 0 ? draw(500) : 0
   return {
     op: "record",

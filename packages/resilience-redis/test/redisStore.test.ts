@@ -52,11 +52,11 @@ describe.skipIf(missing !== undefined)(`a store in Redis${skipped}`, () => {
       assert.isFalse(yield* isAllowed(resilient(Effect.void, { user: "bob" })), "the limit of all")
       const head = "shop%7B1%7D:{service/app/Payments}:app/Payments/"
       assert.deepStrictEqual(keysOf(server), [
-        `${head}all:fixed-window@1:`,
-        `${head}user:fixed-window@1:`,
-        `${head}user:fixed-window@1:ada:%20%7Ba%7D`
+        `${head}all:fixed-window@2:`,
+        `${head}user:fixed-window@2:`,
+        `${head}user:fixed-window@2:ada:%20%7Ba%7D`
       ])
-      assert.match(server.command("GET", `${head}all:fixed-window@1:`), /^0 \d+ 3$/)
+      assert.match(server.command("GET", `${head}all:fixed-window@2:`), /^0 \d+ 3$/)
     })
   )
 

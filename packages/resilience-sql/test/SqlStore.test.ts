@@ -91,8 +91,8 @@ describe.skipIf(missing)(`the store in PostgreSQL${skipped}`, () => {
       assert.deepStrictEqual(
         all.map(({ state: _, ...rest }) => rest),
         [
-          { space: '[2,"full","fixed-window@1"]', key: '"a"', expires_at },
-          { space: '[2,"m\\u00e4x","fixed-window@1"]', key: '"a\\u0000\\"\\ud800"', expires_at }
+          { space: '[2,"full","fixed-window@2"]', key: '"a"', expires_at },
+          { space: '[2,"m\\u00e4x","fixed-window@2"]', key: '"a\\u0000\\"\\ud800"', expires_at }
         ]
       )
       const policy = { limit: 10, window: AGES }

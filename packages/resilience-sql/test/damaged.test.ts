@@ -148,7 +148,7 @@ describe.skipIf(missing)(`rows of a table of PostgreSQL${skipped}`, () => {
         keys: { maxKeys: undefined, overflow: "evict", idleTimeToLive: Infinity }
       }
       const old = {
-        space: '["app/before","fixed-window@1"]',
+        space: JSON.stringify(["app/before", fixedWindow.id]),
         key: '"a"',
         state: '{"start":0,"used":5}',
         expires_at: null

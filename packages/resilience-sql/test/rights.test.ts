@@ -95,7 +95,7 @@ describe.skipIf(missing)(`the rights of a role of PostgreSQL${skipped}`, () => {
           const space = spaceOf(`without ${right}`)
           const first = yield* Effect.exit(commit([take(space, "a")]))
           server().now(
-            `INSERT INTO limits.effect_resilience SELECT '[2,"without ${right}","fixed-window@1"]', '"b"', '', 0`
+            `INSERT INTO limits.effect_resilience SELECT '[2,"without ${right}","${fixedWindow.id}"]', '"b"', '', 0`
           )
           const second = yield* Effect.exit(commit([take(space, "b")]))
           const cleared = yield* Effect.exit(clear(space))

@@ -276,7 +276,7 @@ export const run = ({ ends, millis }: Behaviour): Effect.Effect<"done", "failed"
  * @category arbitraries
  * @since 0.1.0
  */
-export const outcome: Arbitrary.Arbitrary<Outcome> = pick<Outcome>("success", "failure", "ignored")
+export const outcome: Arbitrary.Arbitrary<Outcome> = pick<Outcome>("success", "failure", "throttled", "ignored")
 
 const keys: Arbitrary.Arbitrary<Traffic.Keys> = oneOf<Traffic.Keys>(
   Arbitrary.Constant(Traffic.oneKey("caller")),

@@ -31,10 +31,12 @@
 import * as assert from "node:assert/strict"
 import * as Arbitrary from "effect/Arbitrary"
 import { type LimiterKernel, NEVER } from "effect-resilience/kernel/Limiter"
+import { clockLaws, toleranceOf } from "./internal/limiterClocks.ts"
 import { alike, type Answer, exact, Key, play, words } from "./internal/limiterKey.ts"
 import {
   costOf,
   type Dice,
+  type Given,
   int,
   numbersIn,
   read as readDice,
@@ -80,16 +82,9 @@ export interface LimiterSpecimen<Policy, State, Receipt> extends Scale<Policy> {
   readonly atLeast?: ((policy: Policy, start: number, every: number, ticks: number) => number | undefined) | undefined
 }
 
-interface Given<Policy> {
-  readonly policy: Policy
-  readonly from: number
-  readonly history: ReadonlyArray<Dice>
-  readonly future: ReadonlyArray<Dice>
-  readonly size: number
-}
-
 /**
- * The laws of a limiter kernel. Without `atMost`, `admits` or `atLeast`, the law about it is left out.
+ * The laws of a limiter kernel. Without `atMost`, `admits` or `atLeast`, the law about it is left out; without the kernel's
+ * `span`, those about clocks that were far ahead.
  *
  * @category laws
  * @since 0.1.0
@@ -182,7 +177,8 @@ export const limiter = <Policy, State, Receipt>(
     if (answer.allowed) alike(singles, whole, now, future)
   })
 
-  law("a clock that steps back is read as the time of the newest admission, and grants no more", (given) => {
+  const within = kernel.span === undefined ? "" : " within the tolerance"
+  law(`a clock that steps back${within} is read as the time of the newest admission, and grants no more`, (given) => {
     const { from, history, policy, size } = given
     const key = fresh(policy)
     const steady = fresh(policy)
@@ -190,7 +186,7 @@ export const limiter = <Policy, State, Receipt>(
     for (const event of read(policy, from, history, 0)) {
       if (event.op !== "take") continue
       const back = event.now % 3 === 0 ? (size % 7 === 0 ? event.now : Math.floor((span(policy) * size) / 700)) : 0
-      const now = Math.max(0, event.now - back)
+      const now = Math.max(0, newest - toleranceOf(kernel, policy), event.now - back)
       const time = Math.max(newest, now)
       const answer = key.take(event.cost, now)
       const asked = steady.take(event.cost, time)
@@ -199,6 +195,8 @@ export const limiter = <Policy, State, Receipt>(
       if (answer.allowed && event.cost > 0) newest = time
     }
   })
+
+  for (const [name, check] of clockLaws(specimen)) law(name, check)
 
   law("refunds in the reverse order, with nothing admitted between, restore the behaviour", (given) => {
     const key = fresh(given.policy)

@@ -30,7 +30,7 @@ describe("arbitraries", () => {
 
   it.effect("make every outcome and every behaviour", () =>
     Effect.gen(function* () {
-      assert.strictEqual(new Set(yield* sample(Arbitraries.outcome)).size, 3)
+      assert.strictEqual(new Set(yield* sample(Arbitraries.outcome)).size, 4)
       const behaviours = yield* sample(Arbitraries.behaviour)
       assert.strictEqual(new Set(behaviours.map(({ ends }) => ends)).size, 4)
       assert.isTrue(behaviours.some(({ millis }) => millis === 0) && behaviours.some(({ millis }) => millis > 1_000))

@@ -82,6 +82,13 @@ const refunds = (refund: (policy: Policy, state: State, receipt: Receipt, now: n
     return [tokenBucket.step(policy, next, { op: "take", cost: 0 }, now)[0], next]
   })
 
+/** Reads a state from far ahead as one from just ahead, and says when it really ends. */
+const believes: Kernel = changed(({ input, now, policy, state }) => {
+  const time = Math.max(now, state.at)
+  const [answer, next] = tokenBucket.step(policy, state, input, time)
+  return [answer.allowed ? answer : { ...answer, retryAfter: answer.retryAfter + time - now }, next]
+})
+
 /** The law, the bug, the kernel that has it. */
 const broken: ReadonlyArray<readonly [law: string, bug: string, kernel: Kernel]> = [
   [
@@ -123,10 +130,30 @@ const broken: ReadonlyArray<readonly [law: string, bug: string, kernel: Kernel]>
     )
   ],
   [
-    "a clock that steps back is read as the time of the newest admission, and grants no more",
+    "a clock that steps back within the tolerance is read as the time of the newest admission, and grants no more",
     "the newest admission is forgotten",
     changed(({ input, now, policy, state }) =>
       tokenBucket.step(policy, input.op === "take" && now < state.at ? { ...state, at: now } : state, input, now)
+    )
+  ],
+  [
+    "what is further ahead than the tolerance is read as the initial state",
+    "what changes nothing forgets the state",
+    changed(({ input, now, policy, state }) => {
+      const [answer, next] = tokenBucket.step(policy, state, input, now)
+      return [answer, next === state && now < state.at - 100_000 ? tokenBucket.initial(policy) : next]
+    })
+  ],
+  [
+    "however far ahead a clock was, a key is closed for at most the tolerance and a span",
+    "every state is believed",
+    believes
+  ],
+  [
+    "a step back beyond the tolerance grants at most one bound more",
+    "every step back is one beyond the tolerance",
+    changed(({ input, now, policy, state }) =>
+      tokenBucket.step(policy, now < state.at ? tokenBucket.initial(policy) : state, input, now)
     )
   ],
   [

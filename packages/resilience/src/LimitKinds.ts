@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import { callback, count, millis, product, such } from "./internal/validate.ts"
+import { callback, count, MAX_EXACT, millis, such } from "./internal/validate.ts"
 import { fixedWindow as fixedWindowKernel } from "./kernel/FixedWindow.ts"
 import type { LimiterKernel } from "./kernel/Limiter.ts"
 import { slidingLog as slidingLogKernel } from "./kernel/SlidingLog.ts"
@@ -26,11 +26,43 @@ export interface Rate extends Waiting {
 const shareOf = (count: number, share: number): number =>
   Math.max(1, Math.min(count, Math.floor(Number((count * share).toPrecision(15)))))
 
-const scaleBucket = (policy: TokenBucketPolicy, share: number): TokenBucketPolicy => ({
-  ...policy,
-  limit: shareOf(policy.limit, share),
-  burst: shareOf(policy.burst, share)
-})
+/** The refill of a bucket may be slower than asked for by one part in so many, where it cannot be counted exactly. */
+const EXACTNESS = 100_000n
+
+const greatestDivisor = (a: number, b: number): number => (b === 0 ? a : greatestDivisor(b, a % b))
+
+/**
+ * The numbers that the kernel counts with: `limit` and `window` in lowest terms.
+ *
+ * Where a full bucket has too many units even so, a token is fewer of them, and the refill of a millisecond is rounded
+ * down to whole ones. What would lose more than `EXACTNESS` by that is refused, with `parameter` to blame.
+ */
+const bucketPolicy = (
+  module: string,
+  parameter: string,
+  limit: number,
+  window: number,
+  burst: number
+): TokenBucketPolicy => {
+  const divisor = greatestDivisor(limit, window)
+  const unit = Math.floor(MAX_EXACT / burst)
+  if (window / divisor <= unit) return { limit: limit / divisor, window: window / divisor, burst }
+  const asked = BigInt(limit) * BigInt(unit)
+  const lost = asked % BigInt(window)
+  if (lost * EXACTNESS <= asked) return { limit: Number(asked / BigInt(window)), window: unit, burst }
+  throw new InvalidPolicyError({
+    module,
+    parameter,
+    value: parameter === "limit" ? limit : burst,
+    reason: `is too large: ${limit} per ${window} ms cannot be counted exactly in a bucket of ${burst}`
+  })
+}
+
+/** A share is taken of the numbers that the user gave: those of the policy are in lowest terms. */
+const scaleBucket =
+  (module: string, parameter: string, limit: number, window: number) =>
+  ({ burst }: TokenBucketPolicy, share: number): TokenBucketPolicy =>
+    bucketPolicy(module, parameter, shareOf(limit, share), window, shareOf(burst, share))
 
 const scaleLimit = <Policy extends { readonly limit: number }>(policy: Policy, share: number): Policy => ({
   ...policy,
@@ -46,16 +78,11 @@ const bucket = (
 ): Limit => {
   const limit = count(module, "limit", options.limit)
   const window = millis(module, "window", options.window)
-  product(module, "limit", limit, window)
   count(module, capacityName, capacity)
-  product(module, capacityName, capacity, window)
-  return makeLimit(
-    _tag,
-    limit,
-    window,
-    capacity,
-    specOf(module, tokenBucketKernel, { limit, window, burst: capacity }, scaleBucket, capacity, options)
-  )
+  const parameter = capacity > limit ? capacityName : "limit"
+  const policy = bucketPolicy(module, parameter, limit, window, capacity)
+  const scale = scaleBucket(module, parameter, limit, window)
+  return makeLimit(_tag, limit, window, capacity, specOf(module, tokenBucketKernel, policy, scale, capacity, options))
 }
 
 /**
@@ -73,7 +100,8 @@ export interface LeaseOptions {
 
 const leased = (module: string, limit: Limit, { duration, share }: LeaseOptions): Limit => {
   const { capacity, limit: units, spec, window } = limit
-  const late = Math.ceil(product(module, "lease.duration", millis(module, "lease.duration", duration), units) / window)
+  const life = millis(module, "lease.duration", duration)
+  const late = Number((BigInt(units) * BigInt(life) + BigInt(window) - 1n) / BigInt(window)) // rounded up
   const burst = capacity - late
   if (burst < 1) {
     throw new InvalidPolicyError({
@@ -83,11 +111,8 @@ const leased = (module: string, limit: Limit, { duration, share }: LeaseOptions)
       reason: `is too long: ${late} tokens can be late in it, which leaves nothing of a burst of ${capacity}`
     })
   }
-  const lease = {
-    duration: millis(module, "lease.duration", duration),
-    share: count(module, "lease.share", share, 1, burst)
-  }
-  const policy: TokenBucketPolicy = { limit: units, window, burst }
+  const lease = { duration: life, share: count(module, "lease.share", share, 1, burst) }
+  const policy = bucketPolicy(module, "limit", units, window, burst)
   return makeLimit("TokenBucket", units, window, burst, { ...spec, policy, capacity: burst, lease })
 }
 
@@ -95,7 +120,10 @@ const leased = (module: string, limit: Limit, { duration, share }: LeaseOptions)
  * A bucket of `burst` tokens that refills continuously at `limit` per `window`. A call takes as many as it costs.
  *
  * Bound: a span of time `d` sees at most `burst + limit * d / window` units. Arithmetic is in whole numbers, so the
- * burst is exact and `retryAfter` is the first millisecond at which the call passes.
+ * burst is exact and `retryAfter` is the first millisecond at which the call passes. Numbers may be large: 1 TiB a day,
+ * 1,000 dollars a day in micro-dollars. Where they are too large to be counted exactly, the refill is slower than asked
+ * for by less than a hundred-thousandth, and never faster; where it would have to be slower than that, the limit is
+ * refused (`InvalidPolicyError`).
  *
  * **Leases**
  *
@@ -220,7 +248,9 @@ export const slidingLog = (options: Rate): Limit => {
  * A limit whose algorithm is yours: a kernel, a pure function from state and input to decision and next state.
  *
  * Everything else is as with the limits above: keys, waiting, refunds, `every`, stores. `KernelLaws` of
- * effect-resilience-testing says whether the kernel keeps what all that relies on.
+ * effect-resilience-testing says whether the kernel keeps what all that relies on. A kernel may have `span` and `rank`
+ * (`Kernel`). Without `span` it believes each state, also one from a clock that was an hour ahead; without `rank` a key's
+ * place in the order of forgetting is its `expiresAt`.
  *
  * @category constructors
  * @since 0.1.0
@@ -248,6 +278,8 @@ export const fromKernel = <Policy, State, Receipt>(
     kernel.id !== "" &&
     [kernel.initial, kernel.step, kernel.expiresAt].every((part) => typeof part === "function")
   such(module, "kernel", kernel, isKernel, "an id, and functions initial, step and expiresAt")
+  callback(module, "kernel.span", kernel.span)
+  callback(module, "kernel.rank", kernel.rank)
   const scale = callback(module, "scale", options.scale)
   const limit = count(module, "limit", options.limit)
   const window = millis(module, "window", options.window)

@@ -69,22 +69,29 @@ const rate = (
   }
 ): TripPolicy => {
   const threshold = between(module, "threshold", options.threshold, { above: 0, max: 1 })
-  const ppm = Math.max(1, Math.round(threshold * 1_000_000))
   if (!isCalls(options.window)) {
     const window = millis(module, "window", options.window)
     const slices = Math.min(10, window)
     const minimumCalls = count(module, "minimumCalls", options.minimumCalls ?? 20, 1, 1_000_000)
-    return trip({ kind: "rate", slowAfter, ppm, minimumCalls, calls: 0, slice: Math.ceil(window / slices), slices })
+    return trip({
+      kind: "rate",
+      slowAfter,
+      threshold,
+      minimumCalls,
+      calls: 0,
+      slice: Math.ceil(window / slices),
+      slices
+    })
   }
   const calls = count(module, "window.calls", options.window.calls, 1, 10_000)
   // a minimum that the window cannot hold would never be met
   const minimumCalls = count(module, "minimumCalls", options.minimumCalls ?? Math.min(20, calls), 1, calls)
-  return trip({ kind: "rate", slowAfter, ppm, minimumCalls, calls, slice: 0, slices: 0 })
+  return trip({ kind: "rate", slowAfter, threshold, minimumCalls, calls, slice: 0, slices: 0 })
 }
 
 /**
  * Opens when at least `threshold` (0.5: half) of the calls in the window failed, and there were at least `minimumCalls`
- * (default 20). Only a failure opens; a success never does.
+ * (default 20). Only a failure opens; a success never does. A fraction is met exactly: `2 / 3` by two of three.
  *
  * @category constructors
  * @since 0.1.0

@@ -1,7 +1,7 @@
 /**
  * Where a state lives in Redis.
  *
- *     resilience:{service/Payments}:Payments/perUser:token-bucket@1:ada
+ *     resilience:{service/Payments}:Payments/perUser:token-bucket@2:ada
  *     prefix     tag               space            kernel         key
  *
  * Each part is escaped so that it holds no colon and no brace: no two places are one key, and the tag is what Redis Cluster

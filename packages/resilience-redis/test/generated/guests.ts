@@ -10,9 +10,7 @@ export const guests: Compiled = {
  return {{allowed = allowed, host = policy.host, guests = state.guests, told = state.told}, state}
 end
 local function come(policy, state, name, child, now)
- if #state.guests >= policy.seats then
-  return answer(policy, state, false)
- end
+ if #state.guests >= policy.seats then return answer(policy, state, false) end
  local guests = {}
  for ____, guest in ipairs(state.guests) do
   guests[#guests + 1] = guest

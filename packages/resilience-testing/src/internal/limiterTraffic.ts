@@ -37,6 +37,15 @@ export const rolls: Arbitrary.Arbitrary<ReadonlyArray<Dice>> = Arbitrary.array(A
   maxLength: 40
 })
 
+/** A random case of a law. */
+export interface Given<Policy> {
+  readonly policy: Policy
+  readonly from: number
+  readonly history: ReadonlyArray<Dice>
+  readonly future: ReadonlyArray<Dice>
+  readonly size: number
+}
+
 /** The time of the first event: the beginning, soon after it, or any. */
 export const start: Arbitrary.Arbitrary<number> = Arbitrary.map(
   Arbitrary.all({ kind: int(0, 3), small: int(0, 500), any: int(0, 2 ** 42) }),

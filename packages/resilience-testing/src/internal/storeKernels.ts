@@ -95,7 +95,7 @@ const circuit = (size: number): BreakerPolicy => ({
       : {
           kind: "rate",
           slowAfter: 0,
-          ppm: 500_000,
+          threshold: size % 4 === 1 ? 0.5 : 2 / 3,
           minimumCalls: 2,
           calls: size % 3 === 0 ? 0 : 4,
           slice: 10,
@@ -154,7 +154,7 @@ const breakerInput: Subject["input"] = ({ pick, size, what }, answers) => {
   if (what >= 90) return { op: what < 93 ? "isolate" : what < 97 ? "close" : "reset" }
   const known = answers[pick % Math.max(1, answers.length)]
   const { generation, probe } = (known as Permit | undefined) ?? { generation: pick, probe: 0 } // a breaker's answer
-  const outcome = what < 65 ? "failure" : what < 80 ? "success" : "ignored"
+  const outcome = what < 60 ? "failure" : what < 66 ? "throttled" : what < 82 ? "success" : "ignored"
   return { op: "record", generation, probe, outcome, duration: size, slowFed: 0, retryAfter: size % 7, draw: size }
 }
 

@@ -23,7 +23,7 @@ import { CircuitOpen, type StoreError } from "../Rejection.ts"
 import { type KeyBounds, type Space, Step } from "../StoreModel.ts"
 import { type Inspection, inspectionOf } from "./circuitInspection.ts"
 import { emit, sinkOf } from "./events.ts"
-import { type Key, partOf } from "./key.ts"
+import { partOf, type ReadKey } from "./key.ts"
 import type { Guarded, Local } from "./storeView.ts"
 import { nowOf } from "./time.ts"
 
@@ -92,7 +92,7 @@ export class CircuitGate {
   }
 
   /** The circuit's key in the store. */
-  keyOf(key: Key): string {
+  keyOf(key: ReadKey): string {
     const { by } = this.spec
     return by === undefined ? "" : partOf(key, by === "key" ? undefined : by)
   }
@@ -115,7 +115,7 @@ export class CircuitGate {
     return this.jittered ? Math.floor(fiber.getRef(Random.Random).nextDoubleUnsafe() * 2 ** 30) : 0
   }
 
-  pass(key: Key, fiber: AnyFiber): CircuitPass {
+  pass(key: ReadKey, fiber: AnyFiber): CircuitPass {
     const input = this.jittered ? ({ op: "admit", draw: this.draw(fiber) } as const) : this.admit
     return new CircuitPass(this, this.keyOf(key), input, fiber)
   }
@@ -285,7 +285,7 @@ export class CircuitGate {
   }
 
   /** The circuit as it stands, without asking it for anything. */
-  inspect(key: Key): Effect.Effect<Inspection, StoreError> {
+  inspect(key: ReadKey): Effect.Effect<Inspection, StoreError> {
     return Effect.withFiber<Inspection, StoreError>((fiber) => {
       const circuit = this.keyOf(key)
       const fed = this.feed(circuit, nowOf(fiber), sinkOf(fiber), fiber)
@@ -367,6 +367,8 @@ export class CircuitPass extends Step<CircuitSpace> {
       return undefined
     }
     const now = nowOf(this.fiber)
+    // a call that was told "not now" is not counted as slow by its own report: how long it took says nothing
+    if (outcome === "throttled") gate.ended(this)
     const fed = gate.feed(this.key, now, sink, this.fiber)
     gate.ended(this)
     this.input = gate.recordOf(this, outcome, now, retryAfter)

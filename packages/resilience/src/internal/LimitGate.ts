@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import { type LimiterDecision, type LimiterKernel, NEVER } from "../kernel/Limiter.ts"
 import { RateLimitExceeded, type RateLimitReason, type RefusedLimit, type StoreError } from "../Rejection.ts"
 import { type KeyBounds, type Lease, type Space, Step, type Store } from "../StoreModel.ts"
-import { type Key, nameOf, partOf } from "./key.ts"
+import { nameOf, partOf, type ReadKey } from "./key.ts"
 import { type Peek, peek } from "./peek.ts"
 import { type Waiter, WaitQueue } from "./WaitQueue.ts"
 
@@ -79,7 +79,7 @@ class Member {
     return shared ? "" : dimension === undefined ? "key" : `.${dimension}`
   }
 
-  keyOf(key: Key): string {
+  keyOf(key: ReadKey): string {
     return this.spec.shared ? "" : partOf(key, this.spec.dimension)
   }
 
@@ -194,12 +194,12 @@ export class LimitEntry {
   declare readonly steps: ReadonlyArray<LimitStep>
   declare readonly cost: number
   declare private readonly gate: LimitGate
-  declare private readonly key: Key
+  declare private readonly key: ReadKey
   /** The resets before it asked: `asks` is to be called before the steps are committed. */
   declare private resets: number
   declare private readonly maxWait: number | undefined
 
-  constructor(gate: LimitGate, key: Key, cost: number, maxWait: number | undefined) {
+  constructor(gate: LimitGate, key: ReadKey, cost: number, maxWait: number | undefined) {
     this.gate = gate
     this.key = key
     this.cost = cost
@@ -372,12 +372,12 @@ export class LimitGate {
     for (const { space } of this.together) space.spread = spread
   }
 
-  peek(key: Key): Effect.Effect<Peek, StoreError> {
+  peek(key: ReadKey): Effect.Effect<Peek, StoreError> {
     return peek(this, key)
   }
 
   /** What a call asks of each limit. */
-  stepsFor(key: Key, cost: number): ReadonlyArray<LimitStep> {
+  stepsFor(key: ReadKey, cost: number): ReadonlyArray<LimitStep> {
     const { members, takeOne } = this
     const input = cost === 1 ? takeOne : { op: "take", cost }
     const steps = new Array<LimitStep>(members.length) // one that grows is copied, and larger
@@ -394,7 +394,7 @@ export class LimitGate {
     return false
   }
 
-  entry(key: Key, cost: number, maxWait?: number): LimitEntry {
+  entry(key: ReadKey, cost: number, maxWait?: number): LimitEntry {
     return new LimitEntry(this, key, cost, maxWait)
   }
 }

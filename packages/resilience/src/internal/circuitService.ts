@@ -12,7 +12,7 @@ import type { CircuitGate, CircuitSpec } from "./CircuitGate.ts"
 import type { Inspection } from "./circuitInspection.ts"
 import { sinkOf } from "./events.ts"
 import { guarded } from "./guardedStore.ts"
-import type { Key } from "./key.ts"
+import { type Key, readKey } from "./key.ts"
 import { memory } from "./memoryStore.ts"
 import * as openServices from "./openServices.ts"
 import { run } from "./pipeline/Call.ts"
@@ -94,7 +94,7 @@ const build = (id: string, open: OpenCircuit, store: Local | Guarded): CircuitBr
     (op: "isolate" | "close" | "reset") =>
     (key: Key = id): Effect.Effect<void, StoreError> =>
       Effect.suspend(() => {
-        const step = new Command(gate.space, gate.keyOf(key), { op })
+        const step = new Command(gate.space, gate.keyOf(readKey(key)), { op })
         return Effect.flatMap(store.commit([step]), ({ answers: [answer] }) => {
           const told = Effect.withFiber((fiber) => {
             if (op === "reset") gate.moved(step.key) // of a closed circuit, too: no transition tells of that
@@ -117,7 +117,7 @@ const build = (id: string, open: OpenCircuit, store: Local | Guarded): CircuitBr
     }) as Effect.Effect<A, E | CircuitOpen, R> // nothing else can refuse here
 
   return {
-    state: (key = id) => Effect.orDie(gate.inspect(key)), // a guarded store that falls back does not fail
+    state: (key = id) => Effect.orDie(Effect.suspend(() => gate.inspect(readKey(key)))), // a guarded store that falls back does not fail
     isolate: command("isolate"),
     close: command("close"),
     reset: command("reset"),

@@ -8,6 +8,7 @@ import { StoreError } from "../Rejection.ts"
 import { type AnySpace, type Committed, copyStep, type Step, type Store } from "../StoreModel.ts"
 import { resets, takes, undoing } from "./abandoned.ts"
 import { emit, sinkOf } from "./events.ts"
+import { isolated } from "./isolated.ts"
 import * as memoryStore from "./memoryStore.ts"
 import type { Guarded, Local, Reply } from "./storeView.ts"
 import { startTimer } from "./timers.ts"
@@ -139,7 +140,9 @@ class Guard {
       sync: undefined,
       commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps) =>
         this.commit(service, steps) as Effect.Effect<Committed<Steps>, StoreError>, // the answers are those of the steps
-      begin: (steps, fiber, tell) => {
+      begin: (steps, fiber, resume) => {
+        // a store answers several calls in a row
+        const tell = (exit: Exit.Exit<Reply, StoreError>) => isolated(() => resume(exit))
         const other = this.otherOf(steps)
         if (other !== undefined) return forked(commitIn(other, steps))(fiber, tell)
         const { context } = fiber // which may have ended when the answer comes
@@ -199,7 +202,9 @@ class Guard {
     return Effect.withFiber((fiber) =>
       Effect.callback<A, StoreError>((resume) => {
         const question = ask()
-        return Effect.sync(this.begin(question, fiber, (exit) => resume(this.answer(service, exit, question))))
+        return Effect.sync(
+          this.begin(question, fiber, (exit) => isolated(() => resume(this.answer(service, exit, question))))
+        )
       })
     )
   }

@@ -5,35 +5,51 @@ import { InvalidPolicyError } from "../Rejection.ts"
 
 export type Key = string | { readonly [dimension: string]: string }
 
+declare const read: unique symbol
+
+/** A key that has been read (`readKey`): no other code holds it, so it never changes, and its name is made without a throw. */
+export type ReadKey = string | ({ readonly [dimension: string]: string } & { readonly [read]: true })
+
 const badKey = (parameter: string, value: unknown, reason = "must be a string"): never => {
   throw new InvalidPolicyError({ module: "key", parameter, value, reason })
 }
 
+/** A getter of the key's owner, or its Proxy, may throw. */
+const copyOf = (key: Exclude<Key, string>): Exclude<Key, string> => {
+  try {
+    return { ...key }
+  } catch (error) {
+    return badKey("key", error instanceof Error ? error.message : error, "cannot be read")
+  }
+}
+
+/**
+ * Reads a key once, when the call begins: what its owner does to a record afterwards changes nothing. Throws unless it
+ * is a string, or a record of strings.
+ */
+export const readKey = (key: Key): ReadKey => {
+  if (typeof key === "string") return key
+  if (typeof key !== "object" || key === null) return badKey("key", key)
+  const copy = copyOf(key)
+  for (const dimension in copy) {
+    if (typeof copy[dimension] !== "string" && Object.hasOwn(copy, dimension)) badKey(dimension, copy[dimension])
+  }
+  return copy as ReadKey // the mark is in the type alone
+}
+
 /** The part of a key that a dimension names; without one a name for the whole key, which no other key has. */
-export const partOf = (key: Key, dimension: string | undefined): string => {
+export const partOf = (key: ReadKey, dimension: string | undefined): string => {
   if (typeof key === "string") {
     if (dimension !== undefined) return badKey(dimension, key, "must be a field of the key")
     // a record's name begins with a bracket; what begins like it, or like what makes the difference, gets a backslash
     return key[0] === "[" || key[0] === "\\" ? `\\${key}` : key
   }
   if (dimension === undefined) return nameOf(key)
-  if (typeof key !== "object" || key === null) return badKey("key", key)
-  const part = Object.hasOwn(key, dimension) ? key[dimension] : undefined
-  return typeof part === "string" ? part : badKey(dimension, part)
-}
-
-/** Throws unless it is a string, or a record of strings. */
-export const checkKey = (key: Key): void => {
-  if (typeof key === "string") return
-  if (typeof key !== "object" || key === null) return badKey("key", key)
-  for (const dimension in key) {
-    if (typeof key[dimension] !== "string" && Object.hasOwn(key, dimension)) badKey(dimension, key[dimension])
-  }
+  return Object.hasOwn(key, dimension) ? key[dimension]! : badKey(dimension, undefined)
 }
 
 /** A key in words: for errors and events. */
-export const nameOf = (key: Key): string => {
+export const nameOf = (key: ReadKey): string => {
   if (typeof key === "string") return key
-  checkKey(key)
   return JSON.stringify(Object.entries(key).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
 }

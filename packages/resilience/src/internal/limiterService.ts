@@ -12,7 +12,7 @@ import { ambientOf } from "./ambient.ts"
 import { heard } from "./answers.ts"
 import { emit, sinkOf } from "./events.ts"
 import { guarded } from "./guardedStore.ts"
-import { type Key, nameOf } from "./key.ts"
+import { type Key, nameOf, type ReadKey, readKey } from "./key.ts"
 import type { LimitEntry, LimitGate } from "./LimitGate.ts"
 import type { Peek } from "./peek.ts"
 import { memory } from "./memoryStore.ts"
@@ -79,7 +79,7 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
   /** One decision without a wait. It joins the transaction that it stands in, and its events follow the commit. */
   const decide = (
     entry: LimitEntry,
-    key: Key,
+    key: ReadKey,
     fiber: Fiber.Fiber<unknown, unknown>
   ): Effect.Effect<RateLimitExceeded | undefined> => {
     const now = nowOf(fiber)
@@ -118,13 +118,14 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
   const allow = (key: Key, options?: CostOptions): Effect.Effect<boolean> => {
     const cost = costOf("RateLimiter.allow", options?.cost)
     return Effect.withFiber((fiber) => {
+      const read = readKey(key)
       const { sync } = store
       const { clock, maybeInTransaction, sink } = ambientOf(fiber)
       if (sync === undefined || maybeInTransaction || sink !== undefined) {
-        return Effect.map(decide(limits.entry(key, cost, 0), key, fiber), (rejection) => rejection === undefined)
+        return Effect.map(decide(limits.entry(read, cost, 0), read, fiber), (rejection) => rejection === undefined)
       }
       // the same decision, but nobody wants to know why
-      const steps = limits.stepsFor(key, cost)
+      const steps = limits.stepsFor(read, cost)
       const blocked = limits.blocks(steps, undefined)
       return sync.commit(steps, nowAt(clock), !blocked) && !blocked ? YES : NO
     })
@@ -148,11 +149,12 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
   const acquire = (key: Key, options?: AcquireOptions): Effect.Effect<void, RateLimitExceeded> => {
     const waiting = runAs("RateLimiter.acquire", Effect.void, key, options)
     const cost = options?.cost ?? 1
-    const joining = Effect.withFiber<void, RateLimitExceeded>((fiber) =>
-      Effect.flatMap(decide(limits.entry(key, cost, 0), key, fiber), (rejection) =>
+    const joining = Effect.withFiber<void, RateLimitExceeded>((fiber) => {
+      const read = readKey(key)
+      return Effect.flatMap(decide(limits.entry(read, cost, 0), read, fiber), (rejection) =>
         rejection === undefined ? Effect.void : Effect.fail(rejection)
       )
-    )
+    })
     return Effect.withFiber<void, RateLimitExceeded>((fiber) =>
       maybeInTransaction(fiber) ? Effect.flatMap(inTransaction, (inside) => (inside ? joining : waiting)) : waiting
     )
@@ -171,7 +173,8 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
           { discard: true }
         )
       }
-      const names = limits.members.map((member) => member.keyOf(key))
+      const read = readKey(key)
+      const names = limits.members.map((member) => member.keyOf(read))
       const steps = limits.members.map((member, i) => new Command(member.space, names[i]!, { op: "reset" }))
       return Effect.map(store.commit(steps), () => {
         limits.resets.note(names)
@@ -182,7 +185,7 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
   return {
     allow,
     acquire,
-    peek: (key) => Effect.orDie(limits.peek(key)), // a guarded store that falls back does not fail
+    peek: (key) => Effect.orDie(Effect.suspend(() => limits.peek(readKey(key)))), // a guarded store that falls back does not fail
     reset,
     execute: dual((args) => Effect.isEffect(args[0]), execute),
     gate: limits

@@ -12,7 +12,8 @@ import * as TxRef from "effect/TxRef"
 import type { Decision } from "../kernel/Kernel.ts"
 import type { AnySpace, Committed, Step, Store, SyncStore } from "../StoreModel.ts"
 import { committed } from "./answers.ts"
-import { Cell, stateOf, Table, Watch } from "./memoryTable.ts"
+import { Cell, Watch } from "./memoryCell.ts"
+import { stateOf, Table } from "./memoryTable.ts"
 import { nowOf } from "./time.ts"
 import { inTransaction, maybeInTransaction } from "./transaction.ts"
 
@@ -95,7 +96,6 @@ export const make = (): Store["Service"] & { readonly sync: SyncStore } => {
       if (!answer.allowed) allowed = false
       if (Object.is(before, state)) continue
       writes.push(TxRef.set(cell, state))
-      table.suggest(step.key, cell, -Infinity) // its end is not known before the commit
     }
     if (allowed) for (const write of writes) yield* write
     return { now, allowed, answers } as unknown as Committed<Steps> // as above
@@ -117,11 +117,11 @@ export const make = (): Store["Service"] & { readonly sync: SyncStore } => {
     held: (step) => (step.place as Cell).value as never, // `hold` left it; and as above
     hold: (step, now) => {
       const cell = (step.place = tableOf(step.space).cell(step.key, now))
-      cell.more().holds++
+      cell.hold()
     },
     release: (step) => {
       const cell = step.place as Cell // `hold` left it
-      cell.more().holds--
+      cell.release()
     },
     isKept: (step) => {
       const kept = tableOf(step.space).find(step.key)

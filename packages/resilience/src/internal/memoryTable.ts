@@ -6,73 +6,10 @@
  * A key is nothing but its state, until somebody needs more of it: a call that waits on it, a transaction, a bound.
  */
 import * as Fiber from "effect/Fiber"
-import { pipeArguments } from "effect/Pipeable"
-import type * as TxRef from "effect/TxRef"
 import type { AnySpace } from "../StoreModel.ts"
-import { pop, push, type Timed } from "./heap.ts"
-
-/** What only few cells need. */
-interface Extra {
-  /** Counts the writes. Nobody has seen the version of a cell that has no `Extra`, so it need not be counted. */
-  version: number
-  /** Calls that wait on the key, or hold a permit of it. */
-  holds: number
-  pending: Map<unknown, () => void> | undefined
-}
-
-/** Marks our own subscriptions among `pending`: a write of the store itself does not call them. */
-export class Watch {
-  readonly onChange: () => void
-  constructor(onChange: () => void) {
-    this.onChange = onChange
-  }
-}
-
-const txRefTypeId = "~effect/TxRef" as const
-
-/** Half the size of Effect's own reference, which would be most of what a key costs. Absent means initial. */
-export class Cell implements TxRef.TxRef<unknown> {
-  declare readonly [txRefTypeId]: typeof txRefTypeId
-  declare value: unknown
-  declare extra: Extra | undefined
-
-  constructor(value: unknown) {
-    this.value = value
-    this.extra = undefined
-  }
-
-  get pending(): Map<unknown, () => void> {
-    return (this.more().pending ??= new Map())
-  }
-
-  get version(): number {
-    return this.more().version
-  }
-
-  set version(version: number) {
-    this.more().version = version
-  }
-
-  more(): Extra {
-    return (this.extra ??= { version: 0, holds: 0, pending: undefined })
-  }
-
-  /** A transaction that read the cell runs again. */
-  changed(): void {
-    if (this.extra !== undefined) this.extra.version++
-  }
-
-  pipe() {
-    return pipeArguments(this, arguments)
-  }
-}
-// on the prototype: one string for all cells
-Object.defineProperty(Cell.prototype, txRefTypeId, { value: txRefTypeId })
-
-const inUse = (cell: Cell): boolean => {
-  const extra = cell.extra
-  return extra !== undefined && (extra.holds > 0 || (extra.pending !== undefined && extra.pending.size > 0))
-}
+import { isolated } from "./isolated.ts"
+import { Candidates, type Touched } from "./memoryCandidates.ts"
+import { BoundedCell, Cell, Watch } from "./memoryCell.ts"
 
 /** Calls back whoever waits for a change (`Effect.txRetry`), each from the dispatcher of the fiber that made it. */
 const notify = (cell: Cell): void => {
@@ -82,8 +19,9 @@ const notify = (cell: Cell): void => {
   for (const [token, wake] of pending) {
     if (token instanceof Watch) continue
     pending.delete(token)
-    if (dispatcher === undefined) wake()
-    else dispatcher.scheduleTask(wake, 0)
+    // a task that throws ends all others of its dispatcher
+    if (dispatcher === undefined) isolated(wake)
+    else dispatcher.scheduleTask(() => isolated(wake), 0)
   }
 }
 
@@ -103,13 +41,11 @@ const shardOf = (key: string): number => {
 /** What a table keeps of a key: a cell, or nothing but the state. */
 export const stateOf = (entry: unknown): unknown => (entry instanceof Cell ? entry.value : entry)
 
-/** The references in a transaction's journal. */
-type Touched = Pick<ReadonlyMap<unknown, unknown>, "has">
+/** V8 makes a part of a string of at least so many characters by pointing into the whole. */
+const SHORTEST_SLICE = 13
 
-interface Candidate extends Timed {
-  readonly key: string
-  readonly cell: Cell
-}
+/** A copy that keeps alive no larger string: the key may be cut out of a header or a body. */
+const ownCopy = (key: string): string => (key.length < SHORTEST_SLICE ? key : [key.slice(0, 1), key.slice(1)].join(""))
 
 /** The cells of one space. Sharded, so that no insert pays for the rehash of a million keys at once. */
 export class Table {
@@ -126,8 +62,8 @@ export class Table {
   private sweeping: IterableIterator<[string, unknown]> | undefined
   private sweepBudget = LEAST_A_SWEEP
   private untilSweep = 1
-  /** A lazy heap by the time of forgetting, kept only where the number of keys is bounded. */
-  private readonly candidates: Array<Candidate> | undefined
+  /** Kept only where the number of keys is bounded. */
+  private readonly candidates: Candidates | undefined
   /** When each key without a natural end was last used; kept only where an idle time is set. */
   private readonly usedAt: WeakMap<Cell, number> | undefined
 
@@ -135,7 +71,7 @@ export class Table {
     this.space = space
     this.owner = owner
     this.initial = space.kernel.initial(space.policy)
-    this.candidates = space.keys.maxKeys === undefined ? undefined : []
+    this.candidates = space.keys.maxKeys === undefined ? undefined : this.makeCandidates()
     this.usedAt = space.keys.idleTimeToLive === Infinity ? undefined : new WeakMap()
   }
 
@@ -166,14 +102,30 @@ export class Table {
     this.only = undefined
   }
 
+  private makeCandidates(): Candidates {
+    const { keys, kernel, policy } = this.space
+    const { rank } = kernel
+    return new Candidates(
+      keys.overflow === "evict",
+      (cell) => this.forgettableAt(cell),
+      rank === undefined ? undefined : (cell) => rank(policy, cell.value)
+    )
+  }
+
   /** A cell where there was none. */
-  insertCell(key: string): Cell {
-    const cell = new Cell(this.initial)
+  insertCell(given: string): Cell {
+    const key = ownCopy(given)
+    const cell = this.candidates?.cell(this.initial, key) ?? new Cell(this.initial)
     this.insert(key, cell)
     if (this.size === 1) this.only = cell
     this.onlyKey = key
-    this.suggest(key, cell, -Infinity)
+    this.settle(cell)
     return cell
+  }
+
+  /** A cell was written, or is new. */
+  private settle(cell: Cell): void {
+    if (cell instanceof BoundedCell) this.candidates!.settle(cell) // only a bounded table has such cells
   }
 
   /** The key's cell, which from now on it has. */
@@ -181,7 +133,7 @@ export class Table {
     const found = this.find(key)
     if (found instanceof Cell) return found
     if (found !== undefined) {
-      const cell = new Cell(found)
+      const cell = new Cell(found) // a bounded table holds nothing but cells
       this.put(key, cell)
       return cell
     }
@@ -207,37 +159,19 @@ export class Table {
     const bounded = this.candidates !== undefined || this.usedAt !== undefined
     if (known instanceof Cell || (known === undefined && (bounded || this.size === 0))) {
       const cell = known ?? this.cell(key, now)
-      this.writeCell(key, cell, next)
+      this.writeCell(cell, next)
       return cell
     }
-    if (known === undefined) this.insert(key, next)
+    if (known === undefined) this.insert(ownCopy(key), next)
     else this.put(key, next)
     return next
   }
 
-  private writeCell(key: string, cell: Cell, next: unknown): void {
-    const before = this.candidates === undefined ? 0 : this.forgettableAt(cell)
+  private writeCell(cell: Cell, next: unknown): void {
     cell.value = next
     cell.changed()
     notify(cell)
-    if (this.candidates === undefined) return
-    // the heap only survives ends that grow; a refund shortens one
-    const after = this.forgettableAt(cell)
-    if (after < before) this.suggest(key, cell, after)
-  }
-
-  /** The key may be forgotten from `at` on, or later. */
-  suggest(key: string, cell: Cell, at: number): void {
-    const heap = this.candidates
-    if (heap === undefined) return
-    if (heap.length > 2 * this.size + 64) {
-      // most of it is about keys that are gone
-      heap.length = 0
-      for (const [key, entry] of this.entries()) {
-        if (entry instanceof Cell) push(heap, { key, cell: entry, at: this.forgettableAt(entry), index: 0 })
-      }
-    }
-    push(heap, { key, cell, at, index: 0 })
+    this.settle(cell)
   }
 
   used(entry: unknown, now: number): void {
@@ -264,12 +198,14 @@ export class Table {
     this.shards[shardOf(key)]!.delete(key)
     this.size--
     this.only = undefined
-    if (entry instanceof Cell) entry.changed() // who read it looks the key up again
+    if (!(entry instanceof Cell)) return
+    entry.changed() // who read it looks the key up again
+    if (entry instanceof BoundedCell) this.candidates!.drop(entry)
   }
 
   /** Whether somebody needs the very cell. */
   private isFree(entry: unknown, touched: Touched | undefined): boolean {
-    return !(entry instanceof Cell) || (!inUse(entry) && touched?.has(entry) !== true)
+    return !(entry instanceof Cell) || (!entry.inUse && touched?.has(entry) !== true)
   }
 
   /** A few keys each time, more while an eighth of them can go: no timer, and no step that is long. */
@@ -301,30 +237,12 @@ export class Table {
         : Math.max(LEAST_A_SWEEP, this.sweepBudget - SWEEP_EVERY)
   }
 
-  /** Drops the key that is nearest to fresh: forgetting it forgives least. */
+  /** Drops a key that is fresh or, with `evict`, the one of the lowest rank: forgetting it forgives least. */
   private makeRoom(now: number, touched: Touched | undefined): boolean {
-    const heap = this.candidates!
-    const spared: Array<Candidate> = []
-    let room = false
-    while (!room && heap.length > 0) {
-      const nearest = pop(heap)
-      if (this.find(nearest.key) !== nearest.cell) continue
-      const at = this.forgettableAt(nearest.cell)
-      if (!this.isFree(nearest.cell, touched)) {
-        spared.push({ ...nearest, at })
-      } else if (at > (heap[0]?.at ?? Infinity)) {
-        nearest.at = at
-        push(heap, nearest)
-      } else if (at <= now || this.space.keys.overflow === "evict") {
-        this.drop(nearest.key, nearest.cell)
-        room = true
-      } else {
-        spared.push({ ...nearest, at })
-        break
-      }
-    }
-    for (const candidate of spared) push(heap, candidate)
-    return room
+    const cell = this.candidates?.next(now, touched)
+    if (cell === undefined) return false
+    this.drop(cell.key, cell)
+    return true
   }
 
   *entries(): IterableIterator<readonly [string, unknown]> {
@@ -333,7 +251,7 @@ export class Table {
 
   clear(): void {
     for (const [key, entry] of this.entries()) {
-      if (entry instanceof Cell) this.writeCell(key, entry, this.initial)
+      if (entry instanceof Cell) this.writeCell(entry, this.initial)
       if (this.isFree(entry, undefined)) this.drop(key, entry)
     }
   }

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import { type LimiterDecision, NEVER } from "../kernel/Limiter.ts"
 import type { StoreError } from "../Rejection.ts"
 import { policyIn } from "./guardedStore.ts"
-import type { Key } from "./key.ts"
+import type { ReadKey } from "./key.ts"
 import type { Space, Store } from "../StoreModel.ts"
 import { count } from "./validate.ts"
 
@@ -35,12 +35,12 @@ interface Limits {
     // oxlint-disable-next-line typescript/no-explicit-any -- limits of every kernel
     readonly space: Space<any, any, any, LimiterDecision<unknown>>
     readonly spec: { readonly name: string; readonly capacity: number }
-    readonly keyOf: (key: Key) => string
+    readonly keyOf: (key: ReadKey) => string
     readonly places: ReadonlyMap<string, { readonly queue: { readonly size: number } }>
   }>
 }
 
-export const peek = (gate: Limits, key: Key): Effect.Effect<Peek, StoreError> =>
+export const peek = (gate: Limits, key: ReadKey): Effect.Effect<Peek, StoreError> =>
   Effect.map(
     Effect.forEach(gate.members, (member) => {
       const { kernel } = member.space

@@ -2,13 +2,16 @@
  * Timers of calls. Those of one clock share one sleep, since a fiber that sleeps and is woken too early costs more than
  * the rest of a call, and most calls end long before their time.
  */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { ambientOf } from "./ambient.ts"
 import { pop, push, remove, type Timed } from "./heap.ts"
+import { isolated, report } from "./isolated.ts"
 import { nowAt } from "./time.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -36,6 +39,8 @@ class Timers {
   /** When the sleep ends. It may end before anything is due: then it is slept again. */
   private wakesAt = Infinity
   private sleep: Fiber.Fiber<void> | undefined
+  /** The number of the sleep that goes on. */
+  private sleepId = 0
   private checks = false
 
   constructor(clock: Clock.Clock) {
@@ -64,23 +69,39 @@ class Timers {
   private arm({ at, context }: Timer): void {
     this.disarm()
     this.wakesAt = at
-    const sleep = this.clock.sleep(Duration.millis(Math.max(1, at - nowAt(this.clock))))
-    this.sleep = Effect.runForkWith(context)(Effect.map(sleep, () => this.onTime()))
+    const id = this.sleepId
+    const sleep = Effect.suspend(() => this.clock.sleep(Duration.millis(Math.max(1, at - nowAt(this.clock)))))
+    this.sleep = Effect.runForkWith(context)(Effect.onExitPrimitive(sleep, (exit) => this.ended(exit, id)))
   }
 
   private disarm(): void {
-    this.sleep?.interruptUnsafe()
+    const { sleep } = this
+    this.awake() // first: what the interruption runs finds no sleep
+    sleep?.interruptUnsafe()
+  }
+
+  private awake(): void {
     this.sleep = undefined
+    this.sleepId++
     this.wakesAt = Infinity
   }
 
-  private onTime(): void {
-    this.sleep = undefined
-    this.wakesAt = Infinity
+  /** A sleep that the clock broke off is reported. The next timer that starts begins a new one, for all that wait. */
+  private ended(exit: Exit.Exit<void>, id: number): undefined {
+    if (id !== this.sleepId) return // another one has taken its place
+    if (exit._tag === "Success") return this.onTime()
+    this.awake()
+    report(Cause.squash(exit.cause))
+  }
+
+  /** What a callback throws goes to the process: other timers that are due fire, and the next sleep begins. */
+  private onTime(): undefined {
+    this.awake()
+    this.checks = false // the dispatcher of a check may have dropped it
     const now = nowAt(this.clock)
     let first = this.heap[0]
     while (first !== undefined && first.at <= now) {
-      pop(this.heap).onTime()
+      isolated(pop(this.heap).onTime)
       first = this.heap[0]
     }
     if (first !== undefined && first.at < this.wakesAt) this.arm(first)

@@ -101,10 +101,6 @@ export const such = <A>(module: string, parameter: string, value: A, is: boolean
 export const callback = <A>(module: string, parameter: string, value: A): A =>
   such(module, parameter, value, value === undefined || typeof value === "function", "a function")
 
-/** The product of two counts, refused when it could not be counted exactly. */
-export const product = (module: string, parameter: string, a: number, b: number): number =>
-  a * b <= MAX_EXACT ? a * b : refuse(module, parameter, a, `is too large: ${a} x ${b} cannot be counted exactly`)
-
 /** The bounds of a queue. A `maxQueued` without a `maxWait` would do nothing, silently. */
 export const waiting = (
   module: string,

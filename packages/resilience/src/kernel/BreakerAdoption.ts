@@ -19,6 +19,7 @@ export const adopt = (policy: BreakerPolicy, state: BreakerState): BreakerState 
   return {
     phase: state.phase,
     generation: state.generation,
+    ended: state.ended,
     since: state.since,
     openFor: Math.min(state.openFor, longest),
     openings: state.openings,

@@ -3,16 +3,18 @@
  *
  * @since 0.1.0
  */
-import type { Phase } from "./BreakerModel.ts"
+import type { BreakerState, Phase } from "./BreakerModel.ts"
 import type { Decision } from "./Kernel.ts"
 
 /**
  * What a circuit is told. Only `admit` can be refused.
  *
  * `record` names the permit (`generation`, and `probe`, 0 for none) and how the call ended after `duration` ms, which only
- * trips for slow calls ask for. `slow` says that a call still in flight has passed the `rank`-th threshold of the slow
+ * trips for slow calls ask for. `throttled` means that the dependency says "not now", by `retryAfter` for how long: while
+ * closed it counts nowhere, however slow it was (what was told as `slow` before stays counted); a probe that hears it
+ * opens the circuit again. `slow` says that a call still in flight has passed the `rank`-th threshold of the slow
  * trips, by ascending threshold from 0; its record tells by `slowFed` how many were. Both are dropped if the permit is
- * unknown. A `retryAfter` of 0 is none. A `draw` is a whole number below 2^30, for the length of an opening that this may bring.
+ * unknown, but for a throttled call of the generation that an opening ended: the opening lasts as long as it asks for. A `retryAfter` of 0 is none. A `draw` is a whole number below 2^30, for the length of an opening that this may bring.
  *
  * @category models
  * @since 0.1.0
@@ -30,7 +32,7 @@ export interface BreakerRecord {
   readonly op: "record"
   readonly generation: number
   readonly probe: number
-  readonly outcome: "success" | "failure" | "ignored"
+  readonly outcome: "success" | "failure" | "throttled" | "ignored"
   readonly duration: number
   readonly slowFed: number
   readonly retryAfter: number
@@ -83,4 +85,21 @@ export interface BreakerView {
   readonly successes: number
   readonly failures: number
   readonly windows: ReadonlyArray<{ readonly calls: number; readonly bad: number }>
+}
+
+/** @category models @since 0.1.0 */
+export type BreakerStep = readonly [answer: BreakerDecision, state: BreakerState]
+
+export const NONE: ReadonlyArray<Transition> = []
+
+/** The answer of a circuit that is seen as `seen`, and what is kept. @category constructors @since 0.1.0 */
+export const answer = (
+  seen: BreakerState,
+  probe: number,
+  retryAfter: number,
+  transitions: ReadonlyArray<Transition>,
+  state: BreakerState
+): BreakerStep => {
+  const allowed = retryAfter === 0
+  return [{ allowed, phase: seen.phase, generation: seen.generation, probe, retryAfter, transitions }, state]
 }

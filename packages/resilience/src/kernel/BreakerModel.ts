@@ -10,7 +10,8 @@ export type Phase = "Closed" | "Open" | "HalfOpen" | "Isolated"
 /**
  * When to open. `consecutive`: `failures` failures in a row, all younger than `within` ms (0: however old).
  *
- * `rate`: at least `ppm` millionths of the counted calls are bad, once `minimumCalls` are counted. Bad means failed
+ * `rate`: `bad / calls >= threshold` for the counted calls, once `minimumCalls` are counted: the quotient as doubles have
+ * it, so that k bad of n meet a threshold that was written as k / n. Bad means failed
  * (`slowAfter` 0), or not ended after `slowAfter` ms. Counted are the last `calls` calls or, if that is 0, those of the
  * current and the `slices - 1` slices before it, where slice n is [n * slice, (n + 1) * slice).
  *
@@ -22,7 +23,7 @@ export type Trip =
   | {
       readonly kind: "rate"
       readonly slowAfter: number
-      readonly ppm: number
+      readonly threshold: number
       readonly minimumCalls: number
       readonly calls: number
       readonly slice: number
@@ -88,7 +89,7 @@ export interface Trial {
 }
 
 /**
- * A circuit. `since` is when the phase began. `openFor` is how long the opening lasts, while half-open the one before;
+ * A circuit. `since` is when the phase began. `ended` is the generation that an opening ended, 0 while not open. `openFor` is how long the opening lasts, while half-open the one before;
  * `openings` counts them since the circuit was closed. `draw` is for an opening that no report brings: a lapsed lease.
  *
  * @category models
@@ -97,6 +98,7 @@ export interface Trial {
 export interface BreakerState {
   readonly phase: Phase
   readonly generation: number
+  readonly ended: number
   readonly since: number
   readonly openFor: number
   readonly openings: number
@@ -112,3 +114,10 @@ export interface BreakerState {
  * @since 0.1.0
  */
 export const letsAll = (state: BreakerState): boolean => state.phase === "Closed"
+
+/** The shortest lease of a probe where the policy names none, in milliseconds. @category models @since 0.1.0 */
+export const LEAST_LEASE = 60000
+
+/** How long a probe may be silent. @category getters @since 0.1.0 */
+export const leaseOf = (policy: BreakerPolicy, state: BreakerState): number =>
+  policy.lease > 0 ? policy.lease : Math.max(state.openFor, LEAST_LEASE)

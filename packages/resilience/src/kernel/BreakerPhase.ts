@@ -2,14 +2,14 @@
  * The phases of a circuit: how one is entered, when it ends by itself, how a half-open one is decided.
  *
  * Every change of phase starts a new generation. A permit names the generation it was given in, so what a call of an
- * earlier one reports is nobody's any more.
+ * earlier one reports decides nothing.
  *
  * @since 0.1.0
  */
-import type { Transition } from "./BreakerInput.ts"
+import { believed } from "./BreakerClock.ts"
+import type { BreakerRecord, Transition } from "./BreakerInput.ts"
 import type { BreakerPolicy, BreakerState, Phase, Probe, Trial, Window } from "./BreakerModel.ts"
 import { EMPTY } from "./BreakerWindow.ts"
-import { NEVER } from "./Limiter.ts"
 
 /** What decides about an opening: when, the failure's `retryAfter` (0: none), the draw. @category models @since 0.1.0 */
 export interface Cause {
@@ -26,7 +26,7 @@ const NO_TRIAL: Trial = { issued: 0, successes: 0, failures: 0, probes: [] }
 export const closed = (policy: BreakerPolicy, generation: number, since: number): BreakerState => {
   const windows: Array<Window> = []
   while (windows.length < policy.trips.length) windows.push(EMPTY)
-  return { phase: "Closed", generation, since, openFor: 0, openings: 0, draw: 0, windows, trial: NO_TRIAL }
+  return { phase: "Closed", generation, ended: 0, since, openFor: 0, openings: 0, draw: 0, windows, trial: NO_TRIAL }
 }
 
 /** The same phase, holding something else. @category combinators @since 0.1.0 */
@@ -38,6 +38,7 @@ export const keep = (
 ): BreakerState => ({
   phase: state.phase,
   generation: state.generation,
+  ended: state.ended,
   since: state.since,
   openFor: state.openFor,
   openings: state.openings,
@@ -60,10 +61,13 @@ export const enter = (
   if (state.phase !== to) log.push({ from: state.phase, to, at, generation, openFor: to === "Open" ? openFor : 0 })
   if (to === "Closed") return closed(policy, generation, at)
   const openings = to === "Open" ? state.openings + 1 : state.openings
-  return { phase: to, generation, since: at, openFor, openings, draw: 0, windows: state.windows, trial: NO_TRIAL }
+  const ended = to === "Open" ? state.generation : 0
+  const windows = state.windows
+  return { phase: to, generation, ended, since: at, openFor, openings, draw: 0, windows, trial: NO_TRIAL }
 }
 
-const openTime = (policy: BreakerPolicy, state: BreakerState, retryAfter: number, draw: number): number => {
+/** How long the next opening lasts. @category getters @since 0.1.0 */
+export const openTime = (policy: BreakerPolicy, state: BreakerState, retryAfter: number, draw: number): number => {
   const low = policy.openLow[Math.min(state.openings, policy.openLow.length - 1)] ?? 1
   const listed = policy.openHigh[Math.min(state.openings, policy.openHigh.length - 1)] ?? low
   const grows = policy.openGrowth > 0 && state.openings > 0
@@ -77,27 +81,35 @@ const openTime = (policy: BreakerPolicy, state: BreakerState, retryAfter: number
 export const open = (policy: BreakerPolicy, state: BreakerState, cause: Cause, log: Array<Transition>): BreakerState =>
   enter(policy, state, "Open", cause.at, openTime(policy, state, cause.retryAfter, cause.draw), log)
 
-/**
- * Whether a success would leave the state as it is, whenever it came and whoever reported it. So nobody need ask.
- *
- * @category getters
- * @since 0.1.0
- */
-export const indifferent = (policy: BreakerPolicy, state: BreakerState): boolean => {
-  if (state.phase !== "Closed") return false
-  for (const trip of policy.trips) {
-    if (trip.kind !== "consecutive") return false
+/** The opening, as long as a throttled call asks for, and never longer than `openCap`. @category transitions @since 0.1.0 */
+export const lengthen = (policy: BreakerPolicy, state: BreakerState, cause: Cause): BreakerState => {
+  const openFor = Math.min(cause.at - state.since + cause.retryAfter, policy.openCap)
+  if (openFor <= state.openFor) return state
+  return {
+    phase: state.phase,
+    generation: state.generation,
+    ended: state.ended,
+    since: state.since,
+    openFor,
+    openings: state.openings,
+    draw: state.draw,
+    windows: state.windows,
+    trial: state.trial
   }
-  // Of failures in a row, each window counts the last one.
-  return (state.windows[0] ?? EMPTY).calls === 0
 }
 
-/** Takes the `index`-th probe out; the verdict falls once it cannot change. @category transitions @since 0.1.0 */
+/**
+ * Takes the `index`-th probe out; the verdict falls once it cannot change. One that is throttled has it fall at once: the
+ * dependency would say the same to the others.
+ *
+ * @category transitions
+ * @since 0.1.0
+ */
 export const conclude = (
   policy: BreakerPolicy,
   state: BreakerState,
   index: number,
-  outcome: "success" | "failure" | "ignored",
+  outcome: BreakerRecord["outcome"],
   cause: Cause,
   log: Array<Transition>
 ): BreakerState => {
@@ -105,7 +117,7 @@ export const conclude = (
   const successes = outcome === "success" ? trial.successes + 1 : trial.successes
   const failures = outcome === "failure" ? trial.failures + 1 : trial.failures
   if (successes >= policy.required) return enter(policy, state, "Closed", cause.at, 0, log)
-  if (failures > policy.permitted - policy.required) return open(policy, state, cause, log)
+  if (outcome === "throttled" || failures > policy.permitted - policy.required) return open(policy, state, cause, log)
   const probes: Array<Probe> = []
   let i = 0
   for (const probe of trial.probes) {
@@ -127,7 +139,7 @@ export const settle = (
   now: number,
   log: Array<Transition>
 ): BreakerState => {
-  let current = state
+  let current = believed(policy, state, now)
   let first = current.trial.probes[0]
   while (first !== undefined && first.deadline <= now) {
     const cause = { at: first.deadline, retryAfter: 0, draw: current.draw }
@@ -138,21 +150,4 @@ export const settle = (
   return current.phase === "Open" && end <= now
     ? enter(policy, current, "HalfOpen", end, current.openFor, log)
     : current
-}
-
-/**
- * How long a settled circuit refuses if nothing is reported: 0 if it does not, `NEVER` if isolated.
- *
- * @category getters
- * @since 0.1.0
- */
-export const wait = (policy: BreakerPolicy, state: BreakerState, now: number): number => {
-  if (state.phase === "Isolated") return NEVER
-  if (state.phase === "Open") return state.since + state.openFor - now
-  const trial = state.trial // nobody's, where it is closed
-  if (trial.successes + trial.failures + trial.probes.length < policy.permitted) return 0
-  // A lapsed probe keeps its slot, as a failure: there is room only after the lapse that opens the circuit again. Full
-  // slots hold such a probe; if a changed policy says otherwise, one call too many beats refusing for ever.
-  const last = trial.probes[policy.permitted - policy.required - trial.failures]
-  return last === undefined ? 0 : last.deadline + openTime(policy, state, 0, state.draw) - now
 }

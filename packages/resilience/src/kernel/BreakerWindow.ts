@@ -114,7 +114,7 @@ export const slowAfter = (trip: Trip): number => (trip.kind === "consecutive" ? 
 const trips = (trip: Trip, window: Window): boolean =>
   trip.kind === "consecutive"
     ? window.bad >= trip.failures
-    : window.calls >= trip.minimumCalls && window.bad * 1000000 >= trip.ppm * window.calls
+    : window.calls >= trip.minimumCalls && window.bad / window.calls >= trip.threshold
 
 // How many slow trips come before the `index`-th, by ascending threshold.
 const rankOf = (all: ReadonlyArray<Trip>, index: number, threshold: number): number => {

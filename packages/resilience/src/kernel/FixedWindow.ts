@@ -5,8 +5,10 @@
  *
  * Bound: `limit` in each aligned window; so at most `2 * limit` in any other span of `window` ms, across an edge.
  */
+import { inPlaceOf, isFarAhead } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
+import { evenly } from "./Rank.ts"
 
 export interface FixedWindowPolicy {
   readonly limit: number
@@ -27,6 +29,8 @@ export interface FixedWindowReceipt {
 type Answer = readonly [answer: LimiterDecision<FixedWindowReceipt>, state: FixedWindowState]
 
 const initial = (): FixedWindowState => ({ start: 0, used: 0 })
+
+const span = (policy: FixedWindowPolicy): number => policy.window
 
 const startOf = (policy: FixedWindowPolicy, time: number): number => Math.floor(time / policy.window) * policy.window
 
@@ -81,17 +85,25 @@ const refund = (state: FixedWindowState, receipt: FixedWindowReceipt): FixedWind
   return back === 0 ? state : { start: state.start, used: state.used - back }
 }
 
+const decided = (
+  policy: FixedWindowPolicy,
+  state: FixedWindowState,
+  input: LimiterInput<FixedWindowReceipt>,
+  now: number
+): Answer => {
+  if (input.op === "take") return take(policy, state, input.cost, now)
+  return stay(policy, input.op === "refund" ? refund(state, input.receipt) : initial(), now, 0)
+}
+
 export const fixedWindow: LimiterKernel<FixedWindowPolicy, FixedWindowState, FixedWindowReceipt> = {
-  id: "fixed-window@1",
+  id: "fixed-window@2",
   initial: initial,
   expiresAt: expiresAt,
-  step: (
-    policy: FixedWindowPolicy,
-    state: FixedWindowState,
-    input: LimiterInput<FixedWindowReceipt>,
-    now: number
-  ): Answer => {
-    if (input.op === "take") return take(policy, state, input.cost, now)
-    return stay(policy, input.op === "refund" ? refund(state, input.receipt) : initial(), now, 0)
+  span: span,
+  rank: (policy, state) => evenly(state.start, state.used, policy.limit, policy.window, expiresAt(policy, state)),
+  step: (policy, state, input, now) => {
+    if (!isFarAhead(state.start, now, policy, span)) return decided(policy, state, input, now)
+    const fresh = initial()
+    return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
   }
 }

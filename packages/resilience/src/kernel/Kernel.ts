@@ -18,7 +18,7 @@ export interface Decision {
  * `initial`; a `now` before one already seen never grants more.
  */
 export interface Kernel<Policy, State, Input, Answer extends Decision> {
-  /** Name and version, stored next to the state where states are shared: `token-bucket@1`. */
+  /** Name and version, stored next to the state where states are shared: `token-bucket@2`. */
   readonly id: string
   /** What an absent key means. */
   readonly initial: (policy: Policy) => State
@@ -28,13 +28,15 @@ export interface Kernel<Policy, State, Input, Answer extends Decision> {
   readonly expiresAt: (policy: Policy, state: State) => number | undefined
   // oxlint-disable house/kernel-language -- functions that a kernel may lack, not fields of its data
   /**
-   * The longest time, in milliseconds, that a state's own times may lie ahead of `now` where clocks agree: of a limit, its
-   * window. `step` reads a state that is further ahead than `tolerance` of it as `initial`. Absent: every state is believed.
+   * The longest time, in milliseconds, that a state stays in force: of a limit, how long a key that is used up takes to be
+   * as good as new. `step` reads a state whose times are further ahead of `now` than that, and than a second, as `initial`
+   * (see `FarAhead.ts`). Absent: every state is believed, however far ahead.
    */
   readonly span?: ((policy: Policy) => number) | undefined
   /**
    * When all that the state owes would be repaid if it were repaid evenly: a number of the state, which no passing of time
-   * changes. Where the keys of a store are bounded, the key with the lowest rank is forgotten first. Absent: `expiresAt`.
+   * changes. Where the keys of a store are bounded, the key with the lowest rank is forgotten first, and one of rank
+   * `Infinity` never. Absent: `expiresAt`.
    */
   readonly rank?: ((policy: Policy, state: State) => number) | undefined
   /**

@@ -13,9 +13,10 @@ export interface LeaseInput {
 }
 
 export const lease: Kernel<TokenBucketPolicy, TokenBucketState, LeaseInput, LimiterDecision<TokenBucketReceipt>> = {
-  id: "token-bucket-lease@1",
+  id: "token-bucket-lease@2",
   initial: tokenBucket.initial,
   expiresAt: tokenBucket.expiresAt,
+  span: tokenBucket.span,
   step: (
     policy: TokenBucketPolicy,
     state: TokenBucketState,

@@ -4,8 +4,10 @@
  *
  * Bound: each span of `window` ms holds at most `limit`, and a call is refused only where admitting it would break that.
  */
+import { inPlaceOf, isFarAhead } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
+import { evenly } from "./Rank.ts"
 
 export interface SlidingLogPolicy {
   readonly limit: number
@@ -27,6 +29,8 @@ export interface SlidingLogReceipt {
 type Answer = readonly [answer: LimiterDecision<SlidingLogReceipt>, state: SlidingLogState]
 
 const initial = (): SlidingLogState => ({ times: [], counts: [], total: 0 })
+
+const span = (policy: SlidingLogPolicy): number => policy.window
 
 /** Entry `i`, and 0 where there is none. */
 const entry = (list: ReadonlyArray<number>, i: number): number => list[i] ?? 0
@@ -116,17 +120,25 @@ const refund = (state: SlidingLogState, receipt: SlidingLogReceipt): SlidingLogS
   return state
 }
 
+const decided = (
+  policy: SlidingLogPolicy,
+  state: SlidingLogState,
+  input: LimiterInput<SlidingLogReceipt>,
+  now: number
+): Answer => {
+  if (input.op === "take") return take(policy, state, input.cost, now)
+  return stay(policy, input.op === "refund" ? refund(state, input.receipt) : initial(), now, 0)
+}
+
 export const slidingLog: LimiterKernel<SlidingLogPolicy, SlidingLogState, SlidingLogReceipt> = {
-  id: "sliding-log@1",
+  id: "sliding-log@2",
   initial: initial,
   expiresAt: expiresAt,
-  step: (
-    policy: SlidingLogPolicy,
-    state: SlidingLogState,
-    input: LimiterInput<SlidingLogReceipt>,
-    now: number
-  ): Answer => {
-    if (input.op === "take") return take(policy, state, input.cost, now)
-    return stay(policy, input.op === "refund" ? refund(state, input.receipt) : initial(), now, 0)
+  span: span,
+  rank: (policy, state) => evenly(newest(state), state.total, policy.limit, policy.window, expiresAt(policy, state)),
+  step: (policy, state, input, now) => {
+    if (!isFarAhead(newest(state), now, policy, span)) return decided(policy, state, input, now)
+    const fresh = initial()
+    return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
   }
 }

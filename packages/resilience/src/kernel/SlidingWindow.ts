@@ -5,8 +5,10 @@
  *
  * Bound: each span of `slices * slice` ms holds at most `limit`. The price: a unit comes back up to one slice late.
  */
+import { inPlaceOf, isFarAhead } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
+import { evenly } from "./Rank.ts"
 
 export interface SlidingWindowPolicy {
   readonly limit: number
@@ -31,6 +33,9 @@ export interface SlidingWindowReceipt {
 type Answer = readonly [answer: LimiterDecision<SlidingWindowReceipt>, state: SlidingWindowState]
 
 const initial = (): SlidingWindowState => ({ start: 0, counts: [] })
+
+/** The slice that a unit was taken in, and the `slices` after it. */
+const span = (policy: SlidingWindowPolicy): number => (policy.slices + 1) * policy.slice
 
 const sliceOf = (policy: SlidingWindowPolicy, time: number): number => Math.floor(time / policy.slice)
 
@@ -120,17 +125,26 @@ const refund = (
   return back === 0 ? state : put(policy, state, 0, k, -back)
 }
 
+const decided = (
+  policy: SlidingWindowPolicy,
+  state: SlidingWindowState,
+  input: LimiterInput<SlidingWindowReceipt>,
+  now: number
+): Answer => {
+  if (input.op === "take") return take(policy, state, input.cost, now)
+  return stay(policy, input.op === "refund" ? refund(policy, state, input.receipt) : initial(), now, 0)
+}
+
 export const slidingWindow: LimiterKernel<SlidingWindowPolicy, SlidingWindowState, SlidingWindowReceipt> = {
-  id: "sliding-window@1",
+  id: "sliding-window@2",
   initial: initial,
   expiresAt: expiresAt,
-  step: (
-    policy: SlidingWindowPolicy,
-    state: SlidingWindowState,
-    input: LimiterInput<SlidingWindowReceipt>,
-    now: number
-  ): Answer => {
-    if (input.op === "take") return take(policy, state, input.cost, now)
-    return stay(policy, input.op === "refund" ? refund(policy, state, input.receipt) : initial(), now, 0)
+  span: span,
+  rank: (policy, state) =>
+    evenly(state.start, totalAt(policy, state, 0), policy.limit, gone(policy, 0), expiresAt(policy, state)),
+  step: (policy, state, input, now) => {
+    if (!isFarAhead(state.start, now, policy, span)) return decided(policy, state, input, now)
+    const fresh = initial()
+    return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
   }
 }

@@ -8,10 +8,11 @@
  * Bound: what is admitted within any `d` ms costs at most `burst + floor(limit * d / window)`, and a call is refused
  * only where admitting it would break that.
  */
+import { inPlaceOf, isFarAhead } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
 
-/** `burst * window` is at most 2^52. */
+/** Any numbers of one ratio are one rate: 1 per 10 is 10 per 100. `burst * window` is at most 2^52. */
 export interface TokenBucketPolicy {
   readonly limit: number
   readonly window: number
@@ -41,6 +42,9 @@ type Answer = readonly [answer: LimiterDecision<TokenBucketReceipt>, state: Toke
 const initial = (): TokenBucketState => ({ at: 0, debt: 0, since: 0, refunded: 0 })
 
 const capacity = (policy: TokenBucketPolicy): number => policy.burst * policy.window
+
+/** How long an empty bucket takes to be full. */
+const span = (policy: TokenBucketPolicy): number => Math.ceil(capacity(policy) / policy.limit)
 
 const expiresAt = (policy: TokenBucketPolicy, state: TokenBucketState): number =>
   Math.max(state.at + Math.ceil(Math.min(state.debt, capacity(policy)) / policy.limit), state.since)
@@ -133,17 +137,24 @@ const refund = (
   }
 }
 
+const decided = (
+  policy: TokenBucketPolicy,
+  state: TokenBucketState,
+  input: LimiterInput<TokenBucketReceipt>,
+  now: number
+): Answer => {
+  if (input.op === "take") return take(policy, state, input.cost, now)
+  return stay(policy, input.op === "refund" ? refund(policy, state, input.receipt, now) : initial(), now, 0)
+}
+
 export const tokenBucket: LimiterKernel<TokenBucketPolicy, TokenBucketState, TokenBucketReceipt> = {
-  id: "token-bucket@1",
+  id: "token-bucket@2",
   initial: initial,
   expiresAt: expiresAt,
-  step: (
-    policy: TokenBucketPolicy,
-    state: TokenBucketState,
-    input: LimiterInput<TokenBucketReceipt>,
-    now: number
-  ): Answer => {
-    if (input.op === "take") return take(policy, state, input.cost, now)
-    return stay(policy, input.op === "refund" ? refund(policy, state, input.receipt, now) : initial(), now, 0)
+  span: span,
+  step: (policy, state, input, now) => {
+    if (!isFarAhead(state.at, now, policy, span)) return decided(policy, state, input, now)
+    const fresh = initial()
+    return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
   }
 }

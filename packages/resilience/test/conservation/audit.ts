@@ -6,6 +6,7 @@ import { assert } from "@effect/vitest"
 import { Cause, Effect, Exit, type Fiber } from "effect"
 import type { Event } from "../../src/Event.ts"
 import { normalise } from "../../src/kernel/Breaker.ts"
+import { readKey } from "../../src/internal/key.ts"
 import { run } from "../../src/internal/pipeline/Call.ts"
 import { Step } from "../../src/Store.ts"
 import { Body, clean, elsewhere, Stage, tell } from "../laws/harness.ts"
@@ -176,7 +177,7 @@ export class Audit {
   private command(act: Act): void {
     const gate = this.stage.service.pipeline.circuit!
     const op = (["isolate", "close", "reset"] as const)[act.pick % 3]!
-    this.world.fork(tell(gate, gate.keyOf({ user: userOf(act), [TRACE]: "nobody" }), { op }))
+    this.world.fork(tell(gate, gate.keyOf(readKey({ user: userOf(act), [TRACE]: "nobody" })), { op }))
   }
 
   /** Forgets what a user spent. While a call might still give back what it took before, the ledger could not follow. */
@@ -186,7 +187,7 @@ export class Audit {
     const key = { user, [TRACE]: "nobody" }
     for (const member of this.stage.service.pipeline.limits!.members) {
       if (member.spec.dimension !== "user") continue
-      const step = new Step(member.space, member.keyOf(key), { op: "reset" })
+      const step = new Step(member.space, member.keyOf(readKey(key)), { op: "reset" })
       this.stage.counted.store.sync!.commit([step], this.world.now)
       member.improved(step.key)
     }

@@ -9,7 +9,9 @@ describe("laws", () => {
   const laws = {
     "a step behaves as the step of the settled state, and settling composes over time": Laws.settles,
     "only legal moves, each told once, with growing generations": Laws.movesLegally,
-    "a report with an unknown permit changes nothing": Laws.dropsUnknown,
+    "a report with an unknown permit changes nothing, but a throttled one of the calls that an opening ended":
+      Laws.dropsUnknown,
+    "what is throttled counts nowhere while closed, and opens a half-open circuit": Laws.heedsThrottling,
     "a half-open period never lets more than its permitted probes through": Laws.boundsProbes,
     "retryAfter is exact, and no circuit refuses for ever": Laws.tellsRetryAfter,
     "a refusal leaves the very state it was given": Laws.refusesWithoutTrace,
@@ -18,7 +20,8 @@ describe("laws", () => {
     "a state survives serialisation": Laws.serialises,
     "a circuit that may be forgotten behaves like a new one": Laws.forgets,
     "a slow call counts once, in flight or at its end": Laws.countsSlowOnce,
-    "all times are read from one clock, whose zero means nothing": Laws.keepsOneClock
+    "all times are read from one clock, whose zero means nothing": Laws.keepsOneClock,
+    "however far ahead a clock was, a circuit heals, and nothing has to be written for it": Laws.outlivesClocks
   }
   for (const [name, law] of Object.entries(laws)) {
     it.prop(name, { policy: Lives.policy, commands: Lives.commands }, ({ policy, commands }) => law(policy, commands), {

@@ -116,9 +116,7 @@ describe("laws", () => {
           const list = append(trip, all, now, isBad)
           const { bad: n, calls } = summary(counted(trip, list, now))
           const over =
-            trip.kind === "consecutive"
-              ? n >= trip.failures
-              : calls >= trip.minimumCalls && n / calls >= trip.ppm / 1_000_000
+            trip.kind === "consecutive" ? n >= trip.failures : calls >= trip.minimumCalls && n / calls >= trip.threshold
           opens ||= isBad && over
           return list
         })

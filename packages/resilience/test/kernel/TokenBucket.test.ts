@@ -121,7 +121,7 @@ describe("token bucket", () => {
   it("a clock that steps back waits for the time already seen", () => {
     const key = bucket({ limit: 1, window: 1000, burst: 1 })
     key.take(5000)
-    assert.deepInclude(key.take(2000), { allowed: false, retryAfter: 4000, resetAfter: 4000 })
+    assert.deepInclude(key.take(4000), { allowed: false, retryAfter: 2000, resetAfter: 2000 })
     assert.isTrue(key.take(6000).allowed)
   })
 

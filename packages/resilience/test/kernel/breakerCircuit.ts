@@ -10,7 +10,7 @@ export const consecutive = (failures: number, within = 0): Trip => ({ kind: "con
 export const byCalls = (percent: number, calls: number, minimumCalls: number, slowAfter = 0): Trip => ({
   kind: "rate",
   slowAfter,
-  ppm: percent * 10_000,
+  threshold: percent / 100,
   minimumCalls,
   calls,
   slice: 1,
@@ -20,7 +20,7 @@ export const byCalls = (percent: number, calls: number, minimumCalls: number, sl
 export const byTime = (percent: number, slice: number, slices: number, minimumCalls: number): Trip => ({
   kind: "rate",
   slowAfter: 0,
-  ppm: percent * 10_000,
+  threshold: percent / 100,
   minimumCalls,
   calls: 0,
   slice,
@@ -28,7 +28,7 @@ export const byTime = (percent: number, slice: number, slices: number, minimumCa
 })
 
 export type Permit = Pick<BreakerDecision, "generation" | "probe">
-export type Outcome = "success" | "failure" | "ignored"
+export type Outcome = "success" | "failure" | "throttled" | "ignored"
 
 export const defaults: BreakerPolicy = {
   trips: [consecutive(1)],

@@ -66,6 +66,14 @@ export const movesLegally: Law = (policy, commands) => {
       if (move.to === "Closed") openings = 0
       last = move
     }
+    if (next.phase === "Open" && next.openFor > last.openFor) {
+      assert.isTrue(
+        input.op === "record" && input.outcome === "throttled",
+        "only what is throttled lengthens an opening"
+      )
+      previous = next.openFor
+      last = { ...last, openFor: next.openFor }
+    }
     assert.strictEqual(next.phase, last.to)
     if (next.generation !== last.generation) {
       assert.strictEqual(input.op, "reset")
@@ -75,24 +83,54 @@ export const movesLegally: Law = (policy, commands) => {
   })
 }
 
-/** What is reported with a permit that does not stand changes nothing. */
-export const dropsUnknown: Law = (policy, commands) =>
+/**
+ * What is reported with a permit that does not stand changes nothing, but for a throttled call of the generation that the
+ * opening ended: that lasts as long as the call asks, up to the longest opening.
+ */
+export const dropsUnknown: Law = (policy, commands) => {
+  let [generation, ended]: [number, number | undefined] = [0, undefined]
   live(policy, commands, ({ state, now, input, answer, next, known }) => {
+    const settled = normalise(policy, state, now)
+    const endedHere = settled.generation === state.generation ? ended : state.generation
     if (reports(input) && !known) {
-      assert.strictEqual(next, state)
-      assert.lengthOf(answer.transitions, 0)
+      const asks = input.op === "record" && input.outcome === "throttled"
+      const at = Math.max(now, settled.since)
+      const asked = asks ? Math.min(at - settled.since + input.retryAfter, policy.openCap) : 0
+      if (settled.phase === "Open" && input.generation === endedHere && asked > settled.openFor) {
+        assert.deepStrictEqual(next, { ...settled, openFor: asked })
+      } else {
+        assert.strictEqual(next, state)
+        assert.lengthOf(answer.transitions, 0)
+      }
     }
+    for (const move of answer.transitions) {
+      ended = move.to === "Open" ? generation : undefined
+      generation = move.generation
+    }
+    generation = next.generation // of a reset, nothing is told
     if (!reports(input)) return
     for (const away of [-1, 1, 1000]) {
       const generation = answer.generation + away
       const stranger = { ...input, generation }
       const current = normalise(policy, next, now)
-      if (generation !== current.generation) assert.strictEqual(breaker.step(policy, next, stranger, now)[1], next)
+      if (generation === current.generation || (current.phase === "Open" && generation === current.ended)) continue
+      assert.strictEqual(breaker.step(policy, next, stranger, now)[1], next)
     }
     if (next.phase === "Open" || next.phase === "Isolated") {
       const inside = { ...input, generation: next.generation }
       if (normalise(policy, next, now) === next) assert.strictEqual(breaker.step(policy, next, inside, now)[1], next)
     }
+  })
+}
+
+/** What is throttled counts nowhere while closed, however slow it was; of a probe, it opens the circuit again. */
+export const heedsThrottling: Law = (policy, commands) =>
+  live(policy, commands, ({ answer, input, known, next, now, state }) => {
+    if (input.op !== "record" || input.outcome !== "throttled" || !known) return
+    if (normalise(policy, state, now).phase === "Closed") return assert.strictEqual(next, state)
+    assert.strictEqual(next.phase, "Open")
+    assert.strictEqual(answer.transitions.at(-1)?.openFor, next.openFor)
+    assert.isAtLeast(next.openFor, Math.min(input.retryAfter, policy.openCap))
   })
 
 /** A half-open period lets `permitted` calls through, decided or in flight, and is decided as soon as it can be. */
@@ -216,7 +254,8 @@ export const forgets: Law = (policy, commands) =>
 /** A slow call counts once, whether it is told while in flight or when it ends. */
 export const countsSlowOnce: Law = (policy, commands) =>
   live(policy, commands, ({ state, now, input }) => {
-    if (input.op !== "record" || input.outcome === "ignored" || input.probe !== 0) return
+    if (input.op !== "record" || input.probe !== 0) return
+    if (input.outcome === "ignored" || input.outcome === "throttled") return
     const fed = thresholds(policy).filter((threshold) => input.duration >= threshold).length
     const [, whole] = breaker.step(policy, state, { ...input, slowFed: 0 }, now)
     let parts = state
@@ -251,4 +290,54 @@ export const keepsOneClock: Law = (policy, commands) => {
     return seen
   }
   assert.deepStrictEqual(life(ERA), life(50 * ERA))
+}
+
+// Later than anything that a circuit here may remember, so that a time before it is one of another clock.
+const LATE = 10 ** 9
+
+/**
+ * However far ahead a clock was: openings from then have ended, slots are free, windows by time are empty, generations
+ * stay; what changes nothing leaves the very state; successes close the circuit; and nothing is closed for longer than the
+ * tolerance, an opening and a lease.
+ */
+export const outlivesClocks: Law = (policy, commands) => {
+  const tolerance = Math.max(1000, breaker.span!(policy))
+  const past = LATE - tolerance - 20 // a slice begins up to 12 ms before what is in it
+  const from = { state: breaker.initial(policy), now: LATE }
+  let newest = LATE
+  live(
+    policy,
+    commands,
+    ({ next, now }) => {
+      newest = Math.max(newest, now)
+      const lease = policy.lease > 0 ? policy.lease : Math.max(next.openFor, 60_000)
+      for (const ahead of [0, 500, tolerance - 1, tolerance, tolerance + 1, 2 * tolerance]) {
+        assert.isAtMost(view(policy, next, newest - ahead).retryAfter, tolerance + breaker.span!(policy) + lease)
+      }
+      const seen = view(policy, next, past)
+      const isOpen = next.phase === "Open"
+      assert.strictEqual(seen.phase, isOpen ? "HalfOpen" : next.phase)
+      assert.strictEqual(seen.generation, isOpen ? next.generation + 1 : next.generation)
+      assert.strictEqual(seen.probesInFlight, 0)
+      policy.trips.forEach((trip, i) => {
+        const isTimed = trip.kind === "consecutive" ? trip.within > 0 : trip.calls === 0
+        if (isTimed) assert.deepEqual(seen.windows[i], { calls: 0, bad: 0 })
+      })
+      for (const { id: probe } of next.trial.probes) {
+        const report = { op: "record", generation: next.generation, probe, outcome: "failure", duration: 99 } as const
+        const late = { ...report, slowFed: 0, retryAfter: 0, draw: 0 }
+        assert.strictEqual(breaker.step(policy, next, late, past)[1], next)
+      }
+      let state = next
+      for (let i = 0; i < policy.required && state.phase !== "Closed" && next.phase !== "Isolated"; i++) {
+        const [{ allowed, generation, probe }, admitted] = breaker.step(policy, state, { op: "admit", draw: 0 }, past)
+        assert.isTrue(allowed)
+        const report = { op: "record", generation, probe, outcome: "success", duration: 0 } as const
+        state = breaker.step(policy, admitted, { ...report, slowFed: 0, retryAfter: 0, draw: 0 }, past)[1]
+      }
+      assert.strictEqual(state.phase, next.phase === "Isolated" ? "Isolated" : "Closed")
+      if (state !== next) assert.strictEqual(state.since, past)
+    },
+    from
+  )
 }

@@ -17,7 +17,7 @@ export const trip: Arbitrary.Arbitrary<Trip> = Arbitrary.all({
   failures: int(1, 4),
   within: int(1, 30),
   slowAfter: int(1, 20),
-  ppm: int(1, 10),
+  tenths: int(1, 10),
   minimumCalls: int(1, 4),
   calls: int(1, 70),
   slice: int(1, 12),
@@ -28,7 +28,7 @@ export const trip: Arbitrary.Arbitrary<Trip> = Arbitrary.all({
     const window =
       r.calls % 2 === 0 ? { calls: r.calls, slice: 1, slices: 1 } : { calls: 0, slice: r.slice, slices: r.slices }
     const slowAfter = r.kind === 2 ? 0 : r.slowAfter
-    return { kind: "rate", slowAfter, ppm: r.ppm * 100_000, minimumCalls: r.minimumCalls, ...window }
+    return { kind: "rate", slowAfter, threshold: r.tenths / 10, minimumCalls: r.minimumCalls, ...window }
   })
 )
 
@@ -78,6 +78,8 @@ interface Ledger {
   slots: Array<{ readonly id: number; readonly deadline: number }>
   successes: number
   failures: number
+  /** A probe was told "not now". */
+  throttled: boolean
 }
 
 /** One step of a life. `known`: by the ledger, the input reports with a permit that still stands. */
@@ -95,7 +97,7 @@ export interface Visit {
 export const verdictOf = (policy: BreakerPolicy, ledger: Ledger) =>
   ledger.successes >= policy.required
     ? "Closed"
-    : ledger.failures > policy.permitted - policy.required
+    : ledger.throttled || ledger.failures > policy.permitted - policy.required
       ? "Open"
       : "HalfOpen"
 
@@ -115,8 +117,8 @@ const inputOf = (command: Command, state: BreakerState, permits: ReadonlyArray<P
   // The newest first: small numbers report in time, large ones late.
   const permit = kind === 60 ? forged : (permits[permits.length - 1 - pick] ?? forged)
   if (kind >= 57) return { op: "slow", ...permit, rank: part % 3, draw }
-  const outcome = kind < 38 ? "success" : kind < 54 ? "failure" : "ignored"
-  const retryAfter = part === 5 ? ms * 4 : 0
+  const outcome = kind < 38 ? "success" : kind < 50 ? "failure" : kind < 55 ? "throttled" : "ignored"
+  const retryAfter = part === 5 || (kind >= 50 && part > 2) ? ms * 4 : 0
   return { op: "record", ...permit, outcome, duration: ms, slowFed: part % 3, retryAfter, draw }
 }
 
@@ -159,9 +161,10 @@ export const live = (
       if (slot !== undefined && seen !== undefined) {
         seen.slots = seen.slots.filter((other) => other !== slot)
         const slow = input.op === "slow" || input.duration >= slowest
-        if (input.op === "slow" || (input.outcome !== "ignored" && (slow || input.outcome === "failure")))
-          seen.failures++
-        else if (input.outcome === "success") seen.successes++
+        const outcome = input.op === "slow" ? "failure" : input.outcome
+        if (outcome === "throttled") seen.throttled = true
+        else if (outcome === "failure" || (slow && outcome === "success")) seen.failures++
+        else if (outcome === "success") seen.successes++
       }
     }
     let after = seen
@@ -169,7 +172,7 @@ export const live = (
       const current = seen?.generation === answer.generation ? seen : undefined
       const lease = policy.lease > 0 ? policy.lease : Math.max(next.openFor, 60_000)
       const deadline = Math.max(current?.slots.at(-1)?.deadline ?? 0, Math.max(now, next.since) + lease)
-      after = current ?? { generation: answer.generation, slots: [], successes: 0, failures: 0 }
+      after = current ?? { generation: answer.generation, slots: [], successes: 0, failures: 0, throttled: false }
       after.slots.push({ id: answer.probe, deadline })
     }
     visit({ state, now, input, answer, next, known, ledger: after, rest: commands.slice(i + 1) })

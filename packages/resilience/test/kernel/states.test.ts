@@ -14,7 +14,7 @@ const bucket = { limit: 1, window: 10, burst: 4 } // a token is 10 units, and ta
 it("a kernel's name and version stand next to its states: changed by accident, a store would forget everything", () => {
   assert.deepStrictEqual(
     [breaker, fixedWindow, slidingLog, slidingWindow, tokenBucket].map(({ id }) => id),
-    ["circuit-breaker@1", "fixed-window@1", "sliding-log@1", "sliding-window@1", "token-bucket@1"]
+    ["circuit-breaker@2", "fixed-window@2", "sliding-log@2", "sliding-window@2", "token-bucket@2"]
   )
 })
 
@@ -26,6 +26,7 @@ it("an absent key means these states", () => {
   assert.deepStrictEqual(breaker.initial(circuit), {
     phase: "Closed",
     generation: 0,
+    ended: 0,
     since: 0,
     openFor: 0,
     openings: 0,

@@ -5,7 +5,7 @@ import { Cause, Context, Effect, Exit } from "effect"
 import { World } from "effect-resilience-testing/World"
 import { EventSink, type Sink } from "../../src/Event.ts"
 import type { CircuitGate } from "../../src/internal/CircuitGate.ts"
-import type { Key } from "../../src/internal/key.ts"
+import { type Key, readKey } from "../../src/internal/key.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
 import { run } from "../../src/internal/pipeline/Call.ts"
 import { guarded } from "../../src/internal/guardedStore.ts"
@@ -151,8 +151,10 @@ export class Stage {
   states(): ReadonlyArray<unknown> {
     const { circuit, limits } = this.service.pipeline
     const { sync } = this.counted.store
-    const states = (limits?.members ?? []).map((member) => sync!.read(member.space, member.keyOf(this.key)) as unknown)
-    return circuit === undefined ? states : [sync!.read(circuit.space, circuit.keyOf(this.key)), ...states]
+    const states = (limits?.members ?? []).map(
+      (member) => sync!.read(member.space, member.keyOf(readKey(this.key))) as unknown
+    )
+    return circuit === undefined ? states : [sync!.read(circuit.space, circuit.keyOf(readKey(this.key))), ...states]
   }
 
   inspect(key: Key = this.key): Inspection {
@@ -168,7 +170,7 @@ export class Stage {
   counts(): unknown {
     const { circuit } = this.service.pipeline
     if (circuit === undefined) return []
-    const state = this.counted.store.sync!.read(circuit.space, circuit.keyOf(this.key))
+    const state = this.counted.store.sync!.read(circuit.space, circuit.keyOf(readKey(this.key)))
     return view(circuit.spec.policy, state ?? breaker.initial(circuit.spec.policy), this.world.now).windows
   }
 

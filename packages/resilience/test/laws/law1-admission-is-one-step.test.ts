@@ -4,6 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Cause, Effect, Schema } from "effect"
+import { readKey } from "../../src/internal/key.ts"
 import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Rejection, Retry } from "../../src/index.ts"
 import { clean, elsewhere, plain, Stage } from "./harness.ts"
 import { conserved, type Scenario, sweep } from "./sweep.ts"
@@ -101,7 +102,7 @@ describe("law 1: whatever refuses, nothing is spent anywhere", () => {
         if (circuit === "isolated") {
           const step = { op: "isolate" } as const
           const gate = pipeline.circuit!
-          const pass = gate.pass(stage.key, world.fork(Effect.never))
+          const pass = gate.pass(readKey(stage.key), world.fork(Effect.never))
           pass.input = step
           world.get(stage.store.commit([pass]))
         }

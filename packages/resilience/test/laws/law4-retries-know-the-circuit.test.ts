@@ -5,6 +5,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, type Fiber } from "effect"
+import { readKey } from "../../src/internal/key.ts"
 import { Backoff, Bulkhead, CircuitBreaker, Retry } from "../../src/index.ts"
 import type { Policies } from "../../src/Policies.ts"
 import type { Store } from "../../src/Store.ts"
@@ -36,7 +37,7 @@ const watched = (stage: Stage, call: Fiber.Fiber<unknown, unknown>) => {
 /** What somebody tells the circuit by hand. */
 const command = (stage: Stage, op: "isolate" | "reset") => {
   const gate = stage.service.pipeline.circuit!
-  stage.world.fork(tell(gate, gate.keyOf(stage.key), { op }))
+  stage.world.fork(tell(gate, gate.keyOf(readKey(stage.key)), { op }))
   stage.world.settle()
 }
 const fails = (stage: Stage, error = "mine") => stage.call(stage.body.of(() => Effect.fail(error)))

@@ -3,12 +3,18 @@ import type { Outcome, Permit } from "./circuit.ts"
 import type { Taken } from "./limits.ts"
 
 /** How an attempt is told to end. */
-export type How = "succeed" | "fail" | "die" | "reject" | "hint"
+export type How = "succeed" | "fail" | "die" | "reject" | "hint" | "throttle"
 
 /** How a call may end. */
 export type Ending =
   | { readonly is: "success" }
-  | { readonly is: "failure"; readonly error: unknown; readonly hint: number; readonly retried: boolean }
+  | {
+      readonly is: "failure"
+      readonly error: unknown
+      readonly hint: number
+      readonly retried: boolean
+      readonly throttled: boolean
+    }
   | { readonly is: "defect" }
   | { readonly is: "interrupt" }
   | { readonly is: "timeout"; readonly scope: "call" | "attempt" }
@@ -17,6 +23,7 @@ export type Ending =
 export const outcomeOf = (ending: Ending): Outcome => {
   if (ending.is === "success") return "success"
   if (ending.is === "interrupt" || ending.is === "rejected") return "ignored"
+  if (ending.is === "failure" && ending.throttled) return "throttled"
   // a rejection of ours from inside: the dependency was not asked
   return ending.is === "failure" && !ending.retried ? "ignored" : "failure"
 }

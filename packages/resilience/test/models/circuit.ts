@@ -2,7 +2,7 @@
 import { type CircuitNumbers, grown, type TripNumbers } from "./numbers.ts"
 
 export type Phase = "Closed" | "Open" | "HalfOpen" | "Isolated"
-export type Outcome = "success" | "failure" | "ignored"
+export type Outcome = "success" | "failure" | "throttled" | "ignored"
 export interface Move {
   readonly from: Phase
   readonly to: Phase
@@ -40,6 +40,8 @@ export class CircuitModel {
   private readonly numbers: CircuitNumbers
   phase: Phase = "Closed"
   generation = 0
+  /** Of a circuit that is open: the one before. */
+  private ended: number | undefined
   private since = 0
   private openFor = 0
   private openings = 0
@@ -50,6 +52,8 @@ export class CircuitModel {
   private failures = 0
   inFlight: Array<Permit> = []
   lastUsed = Infinity
+  /** As of the last change that was not one of time alone: of two that are closed, the one that counts fewer failures goes first. */
+  rank = 0
   /** Moves that were due by time, and of which nothing was kept yet. */
   private untold: Array<Move> = []
   private readonly onTold: (move: Move) => void
@@ -65,6 +69,7 @@ export class CircuitModel {
     if (to !== this.phase) {
       this.untold.push({ from: this.phase, to, generation, openFor: to === "Open" ? openFor : 0 })
     }
+    this.ended = to === "Open" ? this.generation : undefined
     if (to === "Closed") this.seen = this.numbers.trips.map(() => [])
     this.openings = to === "Closed" ? 0 : to === "Open" ? this.openings + 1 : this.openings
     Object.assign(this, { phase: to, generation, since: at, openFor, probes: [], issued: 0, successes: 0, failures: 0 })
@@ -79,6 +84,7 @@ export class CircuitModel {
     const { permitted, required } = this.numbers
     this.probes = this.probes.filter((probe) => probe.id !== id)
     if (outcome === "success" && ++this.successes >= required) this.enter("Closed", at)
+    else if (outcome === "throttled") this.open(at, hint)
     else if (outcome === "failure" && ++this.failures > permitted - required) this.open(at, hint)
   }
 
@@ -96,6 +102,7 @@ export class CircuitModel {
   private tell(): void {
     for (const move of this.untold) this.onTold(move)
     this.untold = []
+    this.rank = this.rankNow()
   }
 
   private hasRoom(now: number): boolean {
@@ -155,8 +162,10 @@ export class CircuitModel {
   }
 
   record(permit: Permit, outcome: Outcome, now: number, hint: number): void {
-    this.feed(now)
+    const isThrottled = outcome === "throttled" // however slow it was, and not yet counted as
+    if (!isThrottled) this.feed(now)
     this.inFlight = this.inFlight.filter((one) => one !== permit)
+    if (isThrottled) this.feed(now)
     const slow = permit.fed > 0 && outcome === "success"
     const verdict = slow && permit.probe > 0 ? "failure" : outcome
     this.report(permit, verdict, now, hint, (trip) => {
@@ -173,9 +182,15 @@ export class CircuitModel {
     badIn: (trip: TripNumbers) => boolean | undefined
   ): void {
     this.settle(now)
+    if (outcome === "throttled" && generation === this.ended) {
+      const end = Math.min(now + hint, this.since + this.numbers.cap)
+      if (end <= this.since + this.openFor) return
+      this.openFor = end - this.since
+      return this.tell()
+    }
     if (generation !== this.generation) return
     if (this.phase === "Closed") {
-      if (outcome === "ignored") return
+      if (outcome === "ignored" || outcome === "throttled") return
       const tripped = this.numbers.trips.filter((trip, i) => {
         const isBad = badIn(trip)
         if (isBad === undefined) return false
@@ -205,16 +220,33 @@ export class CircuitModel {
 
   /** When it may be forgotten, if nobody uses it: `Infinity` for never. */
   endsAt(): number {
-    const ends = this.numbers.trips.map((trip, i) => {
+    const natural =
+      this.phase === "Closed" ? Math.max(this.generation === 0 ? 0 : this.generation + 1, ...this.ends()) : Infinity
+    return natural === Infinity ? this.lastUsed + (this.numbers.idle ?? Infinity) : natural
+  }
+
+  /** When each window is empty. */
+  private ends(): ReadonlyArray<number> {
+    return this.numbers.trips.map((trip, i) => {
       const last = this.seen[i]!.at(-1)
       if (last === undefined || (trip.kind === "consecutive" && !last.bad)) return 0
       if (trip.kind === "consecutive") return trip.within === 0 ? Infinity : last.at + trip.within
       const slice = sliceOf(trip.window)
       return trip.calls > 0 ? Infinity : (Math.floor(last.at / slice) + Math.min(10, trip.window)) * slice
     })
-    const natural =
-      this.phase === "Closed" ? Math.max(this.generation === 0 ? 0 : this.generation + 1, ...ends) : Infinity
-    return natural === Infinity ? this.lastUsed + (this.numbers.idle ?? Infinity) : natural
+  }
+
+  /** Closed, half-open, open, isolated; then by failures, then by the time when they are forgotten, or the opening ends. */
+  private rankNow(): number {
+    const ages = 2 ** 42
+    if (this.phase === "Isolated") return Infinity
+    if (this.phase === "Open") return 1_024 * ages + this.since + this.openFor
+    if (this.phase === "HalfOpen") return 1_023 * ages
+    const failures = this.numbers.trips.map((trip, i) => {
+      const seen = this.seen[i]!
+      return bad(counted(trip, seen, seen.at(-1)?.at ?? 0))
+    })
+    return failures.reduce((sum, some) => sum + some, 0) * ages + Math.min(Math.max(0, ...this.ends()), ages - 1)
   }
 
   /** What a reader sees. */

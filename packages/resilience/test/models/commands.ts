@@ -1,5 +1,6 @@
 /** What is done to the service, as plain data, and how the effects of its calls end. */
 import { Cause, Effect, type Exit } from "effect"
+import { Outcome } from "../../src/index.ts"
 import { BulkheadFull, TimeoutExceeded } from "../../src/Rejection.ts"
 import type { Ending, How } from "./call.ts"
 import type { Numbers } from "./numbers.ts"
@@ -42,19 +43,39 @@ const DEFECT = "boom"
 class Failed {
   readonly _tag = "Failed"
   readonly hint: number | undefined
-  constructor(hint: number | undefined) {
+  readonly throttled: boolean
+  constructor(hint: number | undefined, throttled: boolean) {
     this.hint = hint
+    this.throttled = throttled
   }
 }
 
-export const endingOf = (how: How, hint = 0): readonly [ending: Ending, exit: Effect.Effect<string, unknown>] => {
+/** What the service is told to make of an exit. */
+export const classify = (exit: Exit.Exit<unknown, unknown>): Outcome.Outcome => {
+  const error = exit._tag === "Failure" ? exit.cause.reasons.find(Cause.isFailReason)?.error : undefined
+  return error instanceof Failed && error.throttled ? "throttled" : Outcome.fromExit(exit)
+}
+
+/** `isJudged`: by `classify`. */
+export const endingOf = (
+  how: How,
+  hint: number | undefined,
+  isJudged: boolean
+): readonly [ending: Ending, exit: Effect.Effect<string, unknown>] => {
   if (how === "succeed") return [{ is: "success" }, Effect.succeed("done")]
   if (how === "die") return [{ is: "defect" }, Effect.die(DEFECT)]
   const error =
     how === "reject"
       ? new BulkheadFull({ key: "inside", reason: "full" })
-      : new Failed(how === "hint" ? hint : undefined)
-  const ending = { is: "failure", error, hint: how === "hint" ? hint : 0, retried: how !== "reject" } as const
+      : new Failed(how === "fail" ? undefined : (hint ?? 0), how === "throttle")
+  const asked = error instanceof Failed ? (error.hint ?? 0) : 0
+  const ending = {
+    is: "failure",
+    error,
+    hint: asked,
+    retried: how !== "reject",
+    throttled: isJudged && how === "throttle"
+  } as const
   return [ending, Effect.fail(error)]
 }
 

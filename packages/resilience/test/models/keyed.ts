@@ -5,8 +5,10 @@ export class Keyed<V> {
   private readonly maxKeys: number
   /** When a key may be forgotten; a key in use never is. */
   private readonly endsAt: (value: V, now: number) => number
+  /** Of those that may not be forgotten yet, the lowest goes first, and `Infinity` never. */
+  private readonly rankOf: (value: V) => number
   private readonly inUse: (key: string) => boolean
-  /** Among keys that end at the same time, any may have gone. */
+  /** Among keys of one rank, any may have gone. */
   private readonly hasGone: (key: string) => boolean
   private readonly onEvict: () => void
   /** Once more keys than the bound were in use, one that is as good as new may still be there in place of another. */
@@ -16,6 +18,7 @@ export class Keyed<V> {
     readonly make: (key: string) => V
     readonly maxKeys: number | undefined
     readonly endsAt: (value: V, now: number) => number
+    readonly rankOf: (value: V) => number
     readonly inUse: (key: string) => boolean
     readonly hasGone: (key: string) => boolean
     readonly onEvict: () => void
@@ -23,6 +26,7 @@ export class Keyed<V> {
     this.make = options.make
     this.maxKeys = options.maxKeys ?? Infinity
     this.endsAt = options.endsAt
+    this.rankOf = options.rankOf
     this.inUse = options.inUse
     this.hasGone = options.hasGone
     this.onEvict = options.onEvict
@@ -47,15 +51,18 @@ export class Keyed<V> {
     return this.isThere(key, now) || this.others(key, now).length < this.maxKeys
   }
 
-  /** To be remembered from now on: where there are too many, the nearest to new goes. */
+  /** To be remembered from now on: where there are too many, the one of the lowest rank goes. */
   keep(key: string, now: number, value: V = this.get(key), there = this.isThere(key, now)): V {
     if (!there) {
       for (;;) {
         const others = this.others(key, now)
         if (others.length < this.maxKeys) break
-        const idle = others.filter(([name]) => !this.inUse(name))
-        const first = Math.min(...idle.map(([, end]) => end))
-        const nearest = idle.filter(([, end]) => end === first).map(([name]) => name)
+        const idle = others
+          .filter(([name]) => !this.inUse(name))
+          .map(([name]) => [name, this.rankOf(this.kept.get(name)!)] as const)
+          .filter(([, rank]) => rank < Infinity)
+        const first = Math.min(...idle.map(([, rank]) => rank))
+        const nearest = idle.filter(([, rank]) => rank === first).map(([name]) => name)
         const gone = nearest.find((name) => this.hasGone(name))
         if (gone === undefined) {
           if (idle.length > 0 && !this.crowded) throw new Error(`of ${nearest.join()} none was forgotten for ${key}`)

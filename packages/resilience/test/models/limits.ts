@@ -16,18 +16,36 @@ export interface Meter {
   readonly remaining: (now: number) => number
   /** When it is as good as new. */
   readonly newFrom: (now: number) => number
+  /** When it would be as good as new if a window paid its limit back evenly. */
+  readonly rank: () => number
   readonly copy: () => Meter
+}
+
+interface Pays {
+  /** Since when, where something was taken last at this time. Absent: since the last of what counts was taken. */
+  readonly from: ((at: number) => number) | undefined
+  readonly window: number
 }
 
 /** At most `limit` at any time, where what was taken at `at` counts until `leaves(at)`. */
 class WindowMeter implements Meter {
   private readonly limit: number
   private readonly leaves: (at: number) => number
+  private readonly pays: Pays
   private log: ReadonlyArray<Taken>
-  constructor(limit: number, leaves: (at: number) => number, log: ReadonlyArray<Taken> = []) {
+  private last: number
+  constructor(
+    limit: number,
+    leaves: (at: number) => number,
+    pays: Pays,
+    log: ReadonlyArray<Taken> = [],
+    last = -Infinity
+  ) {
     this.limit = limit
     this.leaves = leaves
+    this.pays = pays
     this.log = log
+    this.last = last
   }
   private used(now: number): number {
     return this.log.reduce((sum, { at, cost }) => (this.leaves(at) > now ? sum + cost : sum), 0)
@@ -40,6 +58,7 @@ class WindowMeter implements Meter {
   take(cost: number, now: number): Taken {
     const taken = { at: now, cost }
     this.log = [...this.log.filter(({ at }) => this.leaves(at) > now), taken]
+    this.last = now
     return taken
   }
   giveBack(taken: Taken): void {
@@ -54,8 +73,14 @@ class WindowMeter implements Meter {
   newFrom(): number {
     return Math.max(0, ...this.log.map(({ at }) => this.leaves(at)))
   }
+  rank(): number {
+    const used = this.log.reduce((sum, { cost }) => sum + cost, 0)
+    const { from, window } = this.pays
+    const last = from === undefined ? Math.max(0, ...this.log.map(({ at }) => at)) : from(this.last)
+    return Math.min(this.newFrom(), last + Math.ceil((window * used) / this.limit))
+  }
   copy(): Meter {
-    return new WindowMeter(this.limit, this.leaves, this.log)
+    return new WindowMeter(this.limit, this.leaves, this.pays, this.log, this.last)
   }
 }
 
@@ -124,6 +149,9 @@ class BucketMeter implements Meter {
   newFrom(now: number): number {
     return Math.max(now + Math.ceil(this.owed(now) / this.numbers.limit), this.known)
   }
+  rank(): number {
+    return this.newFrom(this.log.at(-1)?.at ?? 0)
+  }
   copy(): Meter {
     return new BucketMeter(this.numbers, this.log, this.known)
   }
@@ -133,7 +161,13 @@ export const meterOf = (numbers: LimitNumbers): Meter => {
   const { kind, limit, slices, window } = numbers
   const slice = Math.ceil(window / slices)
   if (kind === "tokenBucket") return new BucketMeter(numbers)
-  if (kind === "fixedWindow") return new WindowMeter(limit, (at) => (Math.floor(at / window) + 1) * window)
-  if (kind === "slidingLog") return new WindowMeter(limit, (at) => at + window)
-  return new WindowMeter(limit, (at) => (Math.floor(at / slice) + slices + 1) * slice)
+  const startOf = (size: number) => (at: number) => Math.floor(at / size) * size
+  if (kind === "fixedWindow") {
+    const from = startOf(window)
+    return new WindowMeter(limit, (at) => from(at) + window, { from, window })
+  }
+  if (kind === "slidingLog") return new WindowMeter(limit, (at) => at + window, { from: undefined, window })
+  const from = startOf(slice)
+  const counts = (slices + 1) * slice
+  return new WindowMeter(limit, (at) => from(at) + counts, { from, window: counts })
 }

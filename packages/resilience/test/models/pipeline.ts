@@ -196,7 +196,7 @@ export class PipelineModel extends PoliciesModel {
     const endings = this.endings(call, now)
     const own = endings.length > 0 ? endings : [call.ending]
     must(
-      own.some((one) => hint === (outcome === "failure" && one?.is === "failure" ? one.hint : 0)),
+      own.some((one) => hint === (["failure", "throttled"].includes(outcome) && one?.is === "failure" ? one.hint : 0)),
       "the hint",
       hint
     )

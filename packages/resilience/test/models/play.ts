@@ -142,7 +142,7 @@ export class Play {
       const call = running[command.pick % Math.max(1, running.length)]
       const resume = call === undefined ? undefined : this.resumeOf.get(call)
       if (call === undefined || resume === undefined) return
-      const [ending, exit] = endingOf(command.how, command.hint)
+      const [ending, exit] = endingOf(command.how, command.hint, subject.classifies)
       call.told = ending
       resume(exit)
     } else if (command.do === "interrupt") {
@@ -179,7 +179,7 @@ export class Play {
       this.resumeOf.delete(call) // that of the attempt before
       this.guard(() => model.begins(call, this.now))
       if (ends !== undefined) {
-        const [ending, exit] = endingOf(ends)
+        const [ending, exit] = endingOf(ends, undefined, subject.classifies)
         call.told = ending
         return exit
       }

@@ -54,6 +54,7 @@ export class PoliciesModel {
             make: () => meterOf(some),
             maxKeys: some.maxKeys,
             endsAt: (meter, now) => meter.newFrom(now),
+            rankOf: (meter) => meter.rank(),
             inUse: (key) => this.waiting.some((call) => call.queue === field && this.keyOf(field, call.user) === key),
             hasGone: (key) => oracle.hasGone(field, key),
             onEvict: () => note("evicted")
@@ -70,6 +71,7 @@ export class PoliciesModel {
               }),
             maxKeys: circuit.byUser ? circuit.maxKeys : undefined,
             endsAt: (one) => one.endsAt(),
+            rankOf: (one) => one.rank,
             inUse: (key) => this.usesCircuit(key),
             hasGone: (key) => oracle.hasGone("circuit", key),
             onEvict: () => note("evicted")
@@ -88,7 +90,8 @@ export class PoliciesModel {
   }
   protected usesCircuit(key: string, backsOff = true): boolean {
     return this.calls.some(({ owesReport, phase, user }) => {
-      const watches = phase === "queued" || (phase === "backoff" && backsOff)
+      // a call that has failed goes on in the same step, with its circuit still there
+      const watches = phase === "queued" || ((phase === "failed" || phase === "backoff") && backsOff)
       return this.circuitOf(user) === key && (owesReport || watches)
     })
   }

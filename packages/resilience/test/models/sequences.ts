@@ -129,7 +129,7 @@ export const backoffs: Arbitrary.Arbitrary<Numbers> = Arbitrary.all({
   retry
 })
 
-const HOW: ReadonlyArray<How> = ["fail", "succeed", "fail", "succeed", "fail", "die", "reject", "hint"]
+const HOW: ReadonlyArray<How> = ["fail", "succeed", "fail", "succeed", "fail", "die", "reject", "hint", "throttle"]
 
 const Dice = Arbitrary.all({ what: int(0, 99), who: int(0, 5), size: int(0, 99) })
 
@@ -144,7 +144,10 @@ const commandOf =
     if (what < 43 && interleaved) return { do: "rush", user, calls: size % 20 === 0 ? 50 : size % 25 }
     if (what < 43) return { do: "call", user, cost, maxWait: size }
     if (what < 47) return { do: "allow", user, cost }
-    if (what < 65) return how === "hint" ? { do: "end", pick: who, how, hint: size * 2 } : { do: "end", pick: who, how }
+    if (what < 65) {
+      const asks = how === "hint" || how === "throttle"
+      return asks ? { do: "end", pick: who, how, hint: size * 2 } : { do: "end", pick: who, how }
+    }
     if (what < 70) return { do: "interrupt", pick: who }
     if (what < 79) return { do: "due", pick: who, off: (size % 3) - 1 }
     if (what < 87) return interleaved ? { do: "turns", turns: size % 8 } : { do: "advance", millis: size }

@@ -7,6 +7,7 @@ import { CircuitPass } from "../../src/internal/CircuitGate.ts"
 import { breaker } from "../../src/kernel/Breaker.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
 import { type AnySpace, type Step, Store } from "../../src/Store.ts"
+import { classify } from "./commands.ts"
 import { CAP, type CircuitNumbers, type LimitNumbers, type Numbers } from "./numbers.ts"
 import { type Oracle, same } from "./policies.ts"
 
@@ -191,6 +192,11 @@ export class Subject {
     })
   }
 
+  /** A limiter or a bulkhead of its own has no use for an outcome. */
+  get classifies(): boolean {
+    return this.resilience !== undefined || (this.limiter === undefined && this.breaker !== undefined)
+  }
+
   run<A, E>(
     self: Effect.Effect<A, E>,
     user: string,
@@ -198,9 +204,9 @@ export class Subject {
     maxWait: number | undefined
   ): Effect.Effect<A, unknown> {
     const key = { user }
-    if (this.resilience !== undefined) return this.resilience.resilient(self, key, { cost })
+    if (this.resilience !== undefined) return this.resilience.resilient(self, key, { cost, classify })
     if (this.limiter !== undefined) return this.limiter.execute(self, key, { cost, maxWait })
-    if (this.breaker !== undefined) return this.breaker.execute(self, key)
+    if (this.breaker !== undefined) return this.breaker.execute(self, key, { classify })
     return this.bulkhead!.execute(self, JSON.stringify([["user", user]]))
   }
 

@@ -46,7 +46,13 @@ const waits = ["admitted after a wait", "refused: queue-full", "refused: wait-to
 const limits = ["refused: limit", "refused: cost-exceeds-capacity", "queued by rateLimiter"]
 const keys = ["refused: too-many-keys", "evicted"]
 const circuits = ["circuit Open", "circuit HalfOpen", "circuit Closed", "circuit Isolated", "refused: Open"]
-const probes = ["refused: HalfOpen", "refused: Isolated", "call ended as ignored", "call ended as failure"]
+const probes = [
+  "refused: HalfOpen",
+  "refused: Isolated",
+  "call ended as ignored",
+  "call ended as failure",
+  "call ended as throttled"
+]
 const slots = ["refused: full", "queued by bulkhead"]
 const attempts = ["RetryScheduled", "attempt ended by timeout", "call timed out", "attempt ended by interrupt"]
 

@@ -8,7 +8,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Exit, Fiber, Schema, TxRef } from "effect"
 import { make } from "../../src/internal/memoryStore.ts"
-import { Cell } from "../../src/internal/memoryTable.ts"
+import { Cell } from "../../src/internal/memoryCell.ts"
 import type { Decision, Kernel } from "../../src/kernel/Kernel.ts"
 import { type Space, Step } from "../../src/Store.ts"
 

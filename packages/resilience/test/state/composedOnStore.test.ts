@@ -39,7 +39,7 @@ describe("layerFrom, over services on one store elsewhere", () => {
         assert.strictEqual(yield* resilient(Effect.succeed(1), "a"), 1)
         assert.deepStrictEqual(
           seen.commits.map((steps) => steps.map(({ space }) => space.kernel.id)),
-          [["circuit-breaker@1", "token-bucket@1"], ["circuit-breaker@1"]]
+          [["circuit-breaker@2", "token-bucket@2"], ["circuit-breaker@2"]]
         )
         yield* Effect.exit(resilient(Effect.fail("down"), "b"))
         yield* Effect.exit(resilient(Effect.fail("down"), "b"))

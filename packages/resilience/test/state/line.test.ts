@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect } from "effect"
 import { World } from "effect-resilience-testing/World"
+import { readKey } from "../../src/internal/key.ts"
 import type { Event } from "../../src/Event.ts"
 import { CircuitBreaker, RateLimiter, Rejection } from "../../src/index.ts"
 import { tokenBucket } from "../../src/kernel/TokenBucket.ts"
@@ -230,7 +231,7 @@ describe("a line", () => {
       const callers = [1, 1_000, 2_000, 3_000].map((maxWait) => arrive(stage, { maxWait }))
       stage.world.advance(500)
       const { circuit } = stage.service.pipeline
-      circuit!.moved(circuit!.keyOf(stage.key)) // a circuit that moves wakes all
+      circuit!.moved(circuit!.keyOf(readKey(stage.key))) // a circuit that moves wakes all
       stage.world.runOut()
       assert.deepStrictEqual(
         callers.map(({ ranAt }) => ranAt),

@@ -2,15 +2,24 @@
 import type { Compiled } from "../compiled.ts"
 
 export const breaker: Compiled = {
-  id: "circuit-breaker@1",
-  policy: {"record":[["trips",{"list":{"tag":"kind","choices":[["consecutive",[["failures","number"],["within","number"]]],["rate",[["slowAfter","number"],["ppm","number"],["minimumCalls","number"],["calls","number"],["slice","number"],["slices","number"]]]]}}],["openLow",{"list":"number"}],["openHigh",{"list":"number"}],["openGrowth","number"],["openCap","number"],["permitted","number"],["required","number"],["lease","number"]]},
-  state: {"record":[["phase","word"],["generation","number"],["since","number"],["openFor","number"],["openings","number"],["draw","number"],["windows",{"list":{"record":[["calls","number"],["bad","number"],["head","number"],["cells",{"list":"number"}]]}}],["trial",{"record":[["issued","number"],["successes","number"],["failures","number"],["probes",{"list":{"record":[["id","number"],["deadline","number"]]}}]]}]]},
+  id: "circuit-breaker@2",
+  policy: {"record":[["trips",{"list":{"tag":"kind","choices":[["consecutive",[["failures","number"],["within","number"]]],["rate",[["slowAfter","number"],["threshold","number"],["minimumCalls","number"],["calls","number"],["slice","number"],["slices","number"]]]]}}],["openLow",{"list":"number"}],["openHigh",{"list":"number"}],["openGrowth","number"],["openCap","number"],["permitted","number"],["required","number"],["lease","number"]]},
+  state: {"record":[["phase","word"],["generation","number"],["ended","number"],["since","number"],["openFor","number"],["openings","number"],["draw","number"],["windows",{"list":{"record":[["calls","number"],["bad","number"],["head","number"],["cells",{"list":"number"}]]}}],["trial",{"record":[["issued","number"],["successes","number"],["failures","number"],["probes",{"list":{"record":[["id","number"],["deadline","number"]]}}]]}]]},
   input: {"tag":"op","choices":[["admit",[["draw","number"]]],["record",[["generation","number"],["probe","number"],["outcome","word"],["duration","number"],["slowFed","number"],["retryAfter","number"],["draw","number"]]],["slow",[["generation","number"],["probe","number"],["rank","number"],["draw","number"]]],["isolate",[]],["close",[]],["reset",[]]]},
   lua: `local min = math.min
 local max = math.max
 local floor = math.floor
 local function letsAll(state)
  return state.phase == "Closed"
+end
+local LEAST_LEASE = 60000
+local function leaseOf(policy, state)
+ return policy.lease > 0 and policy.lease or (LEAST_LEASE > state.openFor and LEAST_LEASE or state.openFor)
+end
+local NONE = {}
+local function answer(seen, probe, retryAfter, transitions, state)
+ local allowed = retryAfter == 0
+ return {{allowed = allowed, phase = seen.phase, generation = seen.generation, probe = probe, retryAfter = retryAfter, transitions = transitions}, state}
 end
 local NEVER = -1
 local EMPTY = {calls = 0, bad = 0, head = 0, cells = {}}
@@ -27,9 +36,7 @@ local function replace(items, index, item)
   end
   out[#out + 1] = ____temp_0
  end
- if index == #items then
-  out[#out + 1] = item
- end
+ if index == #items then out[#out + 1] = item end
  return out
 end
 local function sum(cells, from)
@@ -44,31 +51,19 @@ local function sum(cells, from)
  return total
 end
 local function age(trip, window, now)
- if window.calls == 0 then
-  return window
- end
+ if window.calls == 0 then return window end
  if trip.kind == "consecutive" then
-  if trip.within == 0 or now - (window.cells[1] or now) < trip.within then
-   return window
-  end
+  if trip.within == 0 or now - (window.cells[1] or now) < trip.within then return window end
   local times = {}
   for ____, time in ipairs(window.cells) do
-   if now - time < trip.within then
-    times[#times + 1] = time
-   end
+   if now - time < trip.within then times[#times + 1] = time end
   end
   return #times == 0 and EMPTY or ({calls = #times, bad = #times, head = window.head, cells = times})
  end
- if trip.calls > 0 then
-  return window
- end
+ if trip.calls > 0 then return window end
  local passed = floor(now / trip.slice) - window.head
- if passed <= 0 then
-  return window
- end
- if passed >= trip.slices then
-  return EMPTY
- end
+ if passed <= 0 then return window end
+ if passed >= trip.slices then return EMPTY end
  local cells = {}
  do
   local i = 2 * passed
@@ -80,9 +75,7 @@ local function age(trip, window, now)
  return {calls = sum(cells, 0), bad = sum(cells, 1), head = window.head + passed, cells = cells}
 end
 local function addFailure(within, trip, window, now)
- if within == 0 then
-  return {calls = window.calls + 1, bad = window.bad + 1, head = 0, cells = EMPTY.cells}
- end
+ if within == 0 then return {calls = window.calls + 1, bad = window.bad + 1, head = 0, cells = EMPTY.cells} end
  local time = (window.head > now and window.head or now)
  local recent = age(trip, window, time)
  local count = recent.calls + 1
@@ -90,9 +83,7 @@ local function addFailure(within, trip, window, now)
 end
 local function addToRing(size, window, bad)
  local full = window.calls == size
- if full and window.bad + bad == 0 then
-  return window
- end
+ if full and window.bad + bad == 0 then return window end
  local at = floor(window.head / BITS)
  local weight = POW2[window.head - at * BITS + 1] or 1
  local word = window.cells[at + 1] or 0
@@ -118,23 +109,15 @@ local function addToSlice(slice, slices, recent, bad, now)
 end
 local function add(trip, window, bad, now)
  if trip.kind == "consecutive" then
-  if bad then
-   return addFailure(trip.within, trip, window, now)
-  end
+  if bad then return addFailure(trip.within, trip, window, now) end
   return window.calls == 0 and window or EMPTY
  end
- if trip.calls > 0 then
-  return addToRing(trip.calls, window, bad and 1 or 0)
- end
+ if trip.calls > 0 then return addToRing(trip.calls, window, bad and 1 or 0) end
  return addToSlice(trip.slice, trip.slices, age(trip, window, now), bad and 1 or 0, now)
 end
 local function emptyFrom(trip, window)
- if window.calls == 0 then
-  return 0
- end
- if trip.kind == "consecutive" then
-  return trip.within == 0 and NEVER or window.head + trip.within
- end
+ if window.calls == 0 then return 0 end
+ if trip.kind == "consecutive" then return trip.within == 0 and NEVER or window.head + trip.within end
  return trip.calls > 0 and NEVER or (window.head + trip.slices) * trip.slice
 end
 local function slowAfter(trip)
@@ -145,7 +128,7 @@ local function trips(trip, window)
  if trip.kind == "consecutive" then
   ____temp_1 = window.bad >= trip.failures
  else
-  ____temp_1 = window.calls >= trip.minimumCalls and window.bad * 1000000 >= trip.ppm * window.calls
+  ____temp_1 = window.calls >= trip.minimumCalls and window.bad / window.calls >= trip.threshold
  end
  return ____temp_1
 end
@@ -154,9 +137,7 @@ local function rankOf(all, index, threshold)
  local i = 0
  for ____, trip in ipairs(all) do
   local other = slowAfter(trip)
-  if other > 0 and (other < threshold or other == threshold and i < index) then
-   rank = rank + 1
-  end
+  if other > 0 and (other < threshold or other == threshold and i < index) then rank = rank + 1 end
   i = i + 1
  end
  return rank
@@ -188,15 +169,60 @@ local function observe(all, given, input, now)
   local bad = ____temp_4
   local before = given[i + 1] or EMPTY
   local after = counts and add(trip, before, bad, now) or before
-  if after ~= before then
-   windows = replace(windows, i, after)
-  end
-  if counts and bad and trips(trip, after) then
-   tripped = true
-  end
+  if after ~= before then windows = replace(windows, i, after) end
+  if counts and bad and trips(trip, after) then tripped = true end
   i = i + 1
  end
  return {windows = windows, tripped = tripped}
+end
+local LEAST_TOLERANCE = 1000
+local function isFarAhead(time, now, policy, span)
+ return time - now > LEAST_TOLERANCE and time - now > span(policy)
+end
+local function span(policy)
+ local longest = policy.openCap
+ for ____, opening in ipairs(policy.openHigh) do
+  longest = (opening > longest and opening or longest)
+ end
+ for ____, trip in ipairs(policy.trips) do
+  longest = max(longest, trip.kind == "consecutive" and trip.within or trip.slice * trip.slices)
+ end
+ return longest
+end
+local function newest(trip, window)
+ if window.calls == 0 then return 0 end
+ if trip.kind == "consecutive" then return window.head end
+ return trip.calls > 0 and 0 or window.head * trip.slice
+end
+local function latest(policy, state)
+ local time = state.since
+ local i = 0
+ for ____, trip in ipairs(policy.trips) do
+  time = max(time, newest(trip, state.windows[i + 1] or EMPTY))
+  i = i + 1
+ end
+ local last = state.trial.probes[#state.trial.probes]
+ return last == nil and time or max(time, last.deadline - leaseOf(policy, state))
+end
+local function believed(policy, state, now)
+ if not isFarAhead(latest(policy, state), now, policy, span) then return state end
+ local windows = state.windows
+ local i = 0
+ for ____, trip in ipairs(policy.trips) do
+  if isFarAhead(newest(trip, windows[i + 1] or EMPTY), now, policy, span) then windows = replace(windows, i, EMPTY) end
+  i = i + 1
+ end
+ local lease = leaseOf(policy, state)
+ local probes = {}
+ for ____, probe in ipairs(state.trial.probes) do
+  if not isFarAhead(probe.deadline - lease, now, policy, span) then probes[#probes + 1] = probe end
+ end
+ local ____state_trial_5 = state.trial
+ local failures = ____state_trial_5.failures
+ local issued = ____state_trial_5.issued
+ local successes = ____state_trial_5.successes
+ local begun = state.phase == "Open" and now - state.openFor or now
+ return {phase = state.phase, generation = state.generation, ended = state.ended, since = isFarAhead(state.since, now, policy, span) and begun or state.since, openFor = state.openFor, openings = state.openings, draw = state.draw, windows = windows, trial = {issued = issued, successes = successes, failures = failures, probes = probes}}
 end
 local DRAWS = 1073741824
 local NO_TRIAL = {issued = 0, successes = 0, failures = 0, probes = {}}
@@ -205,21 +231,19 @@ local function closed(policy, generation, since)
  while #windows < #policy.trips do
   windows[#windows + 1] = EMPTY
  end
- return {phase = "Closed", generation = generation, since = since, openFor = 0, openings = 0, draw = 0, windows = windows, trial = NO_TRIAL}
+ return {phase = "Closed", generation = generation, ended = 0, since = since, openFor = 0, openings = 0, draw = 0, windows = windows, trial = NO_TRIAL}
 end
 local function keep(state, windows, draw, trial)
- return {phase = state.phase, generation = state.generation, since = state.since, openFor = state.openFor, openings = state.openings, draw = draw, windows = windows, trial = trial}
+ return {phase = state.phase, generation = state.generation, ended = state.ended, since = state.since, openFor = state.openFor, openings = state.openings, draw = draw, windows = windows, trial = trial}
 end
 local function enter(policy, state, to, at, openFor, log)
  local generation = max(state.generation + 1, at)
- if state.phase ~= to then
-  log[#log + 1] = {from = state.phase, to = to, at = at, generation = generation, openFor = to == "Open" and openFor or 0}
- end
- if to == "Closed" then
-  return closed(policy, generation, at)
- end
+ if state.phase ~= to then log[#log + 1] = {from = state.phase, to = to, at = at, generation = generation, openFor = to == "Open" and openFor or 0} end
+ if to == "Closed" then return closed(policy, generation, at) end
  local openings = to == "Open" and state.openings + 1 or state.openings
- return {phase = to, generation = generation, since = at, openFor = openFor, openings = openings, draw = 0, windows = state.windows, trial = NO_TRIAL}
+ local ended = to == "Open" and state.generation or 0
+ local windows = state.windows
+ return {phase = to, generation = generation, ended = ended, since = at, openFor = openFor, openings = openings, draw = 0, windows = windows, trial = NO_TRIAL}
 end
 local function openTime(policy, state, retryAfter, draw)
  local low = policy.openLow[min(state.openings, #policy.openLow - 1) + 1] or 1
@@ -233,28 +257,27 @@ end
 local function open(policy, state, cause, log)
  return enter(policy, state, "Open", cause.at, openTime(policy, state, cause.retryAfter, cause.draw), log)
 end
+local function lengthen(policy, state, cause)
+ local openFor = min(cause.at - state.since + cause.retryAfter, policy.openCap)
+ if openFor <= state.openFor then return state end
+ return {phase = state.phase, generation = state.generation, ended = state.ended, since = state.since, openFor = openFor, openings = state.openings, draw = state.draw, windows = state.windows, trial = state.trial}
+end
 local function conclude(policy, state, index, outcome, cause, log)
  local trial = state.trial
  local successes = outcome == "success" and trial.successes + 1 or trial.successes
  local failures = outcome == "failure" and trial.failures + 1 or trial.failures
- if successes >= policy.required then
-  return enter(policy, state, "Closed", cause.at, 0, log)
- end
- if failures > policy.permitted - policy.required then
-  return open(policy, state, cause, log)
- end
+ if successes >= policy.required then return enter(policy, state, "Closed", cause.at, 0, log) end
+ if outcome == "throttled" or failures > policy.permitted - policy.required then return open(policy, state, cause, log) end
  local probes = {}
  local i = 0
  for ____, probe in ipairs(trial.probes) do
-  if i ~= index then
-   probes[#probes + 1] = probe
-  end
+  if i ~= index then probes[#probes + 1] = probe end
   i = i + 1
  end
  return keep(state, state.windows, state.draw, {issued = trial.issued, successes = successes, failures = failures, probes = probes})
 end
 local function settle(policy, state, now, log)
- local current = state
+ local current = believed(policy, state, now)
  local first = current.trial.probes[1]
  while first ~= nil and first.deadline <= now do
   local cause = {at = first.deadline, retryAfter = 0, draw = current.draw}
@@ -264,58 +287,15 @@ local function settle(policy, state, now, log)
  local ____end = current.since + current.openFor
  return current.phase == "Open" and ____end <= now and enter(policy, current, "HalfOpen", ____end, current.openFor, log) or current
 end
-local function wait(policy, state, now)
- if state.phase == "Isolated" then
-  return NEVER
- end
- if state.phase == "Open" then
-  return state.since + state.openFor - now
- end
- local trial = state.trial
- if trial.successes + trial.failures + #trial.probes < policy.permitted then
-  return 0
- end
- local last = trial.probes[policy.permitted - policy.required - trial.failures + 1]
- return last == nil and 0 or last.deadline + openTime(policy, state, 0, state.draw) - now
-end
 local function adopt(policy, state)
  local fresh = closed(policy, state.generation, state.since)
  local longest = max(policy.openCap, policy.openHigh[#policy.openHigh] or 0)
- return {phase = state.phase, generation = state.generation, since = state.since, openFor = (longest < state.openFor and longest or state.openFor), openings = state.openings, draw = state.draw, windows = fresh.windows, trial = fresh.trial}
-end
-local NONE = {}
-local LEAST_LEASE = 60000
-local function answer(seen, probe, retryAfter, transitions, state)
- local allowed = retryAfter == 0
- return {{allowed = allowed, phase = seen.phase, generation = seen.generation, probe = probe, retryAfter = retryAfter, transitions = transitions}, state}
-end
-local function admit(policy, given, draw, now)
- if letsAll(given) then
-  return answer(given, 0, 0, NONE, given)
- end
- local log = {}
- local state = settle(policy, given, now, log)
- local refused = wait(policy, state, now)
- if refused ~= 0 then
-  return answer(state, 0, refused, NONE, given)
- end
- local trial = state.trial
- local issued = trial.issued + 1
- local lease = policy.lease > 0 and policy.lease or (LEAST_LEASE > state.openFor and LEAST_LEASE or state.openFor)
- local deadline = (state.since > now and state.since or now) + lease
- for ____, probe in ipairs(trial.probes) do
-  deadline = (probe.deadline > deadline and probe.deadline or deadline)
- end
- local probes = replace(trial.probes, #trial.probes, {id = issued, deadline = deadline})
- local next = {issued = issued, successes = trial.successes, failures = trial.failures, probes = probes}
- return answer(state, issued, 0, log, keep(state, state.windows, draw, next))
+ return {phase = state.phase, generation = state.generation, ended = state.ended, since = state.since, openFor = (longest < state.openFor and longest or state.openFor), openings = state.openings, draw = state.draw, windows = fresh.windows, trial = fresh.trial}
 end
 local function verdict(policy, input)
  local slow = false
  for ____, trip in ipairs(policy.trips) do
-  if slowAfter(trip) > 0 and input.duration >= slowAfter(trip) then
-   slow = true
-  end
+  if slowAfter(trip) > 0 and input.duration >= slowAfter(trip) then slow = true end
  end
  return slow and input.outcome == "success" and "failure" or input.outcome
 end
@@ -324,14 +304,14 @@ local function report(policy, given, input, now)
  local state = settle(policy, given, now, log)
  local outcome = input.op == "record" and verdict(policy, input) or "failure"
  local cause = {at = (state.since > now and state.since or now), retryAfter = input.op == "record" and input.retryAfter or 0, draw = input.draw}
- if input.generation ~= state.generation then
-  return answer(state, 0, 0, NONE, given)
+ if outcome == "throttled" and state.phase == "Open" and input.generation == state.ended then
+  local next = lengthen(policy, state, cause)
+  return next == state and answer(state, 0, 0, NONE, given) or answer(next, 0, 0, log, next)
  end
- if state.phase == "Closed" and input.probe == 0 and outcome ~= "ignored" then
+ if input.generation ~= state.generation then return answer(state, 0, 0, NONE, given) end
+ if state.phase == "Closed" and input.probe == 0 and outcome ~= "ignored" and outcome ~= "throttled" then
   local seen = observe(policy.trips, state.windows, input, cause.at)
-  if seen.windows == state.windows then
-   return answer(state, 0, 0, NONE, given)
-  end
+  if seen.windows == state.windows then return answer(state, 0, 0, NONE, given) end
   local counted = keep(state, seen.windows, state.draw, state.trial)
   local next = seen.tripped and open(policy, counted, cause, log) or counted
   return answer(next, 0, 0, log, next)
@@ -346,35 +326,49 @@ local function report(policy, given, input, now)
  end
  return answer(state, 0, 0, NONE, given)
 end
+local function wait(policy, state, now)
+ if state.phase == "Isolated" then return NEVER end
+ if state.phase == "Open" then return state.since + state.openFor - now end
+ local trial = state.trial
+ if trial.successes + trial.failures + #trial.probes < policy.permitted then return 0 end
+ local last = trial.probes[policy.permitted - policy.required - trial.failures + 1]
+ return last == nil and 0 or last.deadline + openTime(policy, state, 0, state.draw) - now
+end
+local function admit(policy, given, draw, now)
+ if letsAll(given) then return answer(given, 0, 0, NONE, given) end
+ local log = {}
+ local state = settle(policy, given, now, log)
+ local refused = wait(policy, state, now)
+ if refused ~= 0 then return answer(state, 0, refused, NONE, given) end
+ local trial = state.trial
+ local issued = trial.issued + 1
+ local deadline = (state.since > now and state.since or now) + leaseOf(policy, state)
+ for ____, probe in ipairs(trial.probes) do
+  deadline = (probe.deadline > deadline and probe.deadline or deadline)
+ end
+ local probes = replace(trial.probes, #trial.probes, {id = issued, deadline = deadline})
+ local next = {issued = issued, successes = trial.successes, failures = trial.failures, probes = probes}
+ return answer(state, issued, 0, log, keep(state, state.windows, draw, next))
+end
 local function command(policy, given, op, now)
  local log = {}
  local state = settle(policy, given, now, log)
  local to = op == "isolate" and "Isolated" or "Closed"
- if state.phase == to and op ~= "reset" then
-  return answer(state, 0, 0, NONE, given)
- end
+ if state.phase == to and op ~= "reset" then return answer(state, 0, 0, NONE, given) end
  local next = enter(policy, state, to, (state.since > now and state.since or now), 0, log)
  return answer(next, 0, 0, log, next)
 end
-return {id = "circuit-breaker@1", initial = function(policy) return closed(policy, 0, 0) end, adopt = adopt, step = function(policy, state, input, now)
-  if input.op == "admit" then
-   return admit(policy, state, input.draw, now)
-  end
-  if input.op == "record" or input.op == "slow" then
-   return report(policy, state, input, now)
-  end
+return {id = "circuit-breaker@2", initial = function(policy) return closed(policy, 0, 0) end, adopt = adopt, step = function(policy, state, input, now)
+  if input.op == "admit" then return admit(policy, state, input.draw, now) end
+  if input.op == "record" or input.op == "slow" then return report(policy, state, input, now) end
   return command(policy, state, input.op, now)
  end, expiresAt = function(policy, state)
-  if state.phase ~= "Closed" then
-   return nil
-  end
+  if state.phase ~= "Closed" then return nil end
   local time = state.generation == 0 and 0 or state.generation + 1
   local i = 0
   for ____, trip in ipairs(policy.trips) do
    local from = emptyFrom(trip, state.windows[i + 1] or EMPTY)
-   if from == NEVER then
-    return nil
-   end
+   if from == NEVER then return nil end
    time = (from > time and from or time)
    i = i + 1
   end

@@ -2,7 +2,7 @@
 import type { Compiled } from "../compiled.ts"
 
 export const lease: Compiled = {
-  id: "token-bucket-lease@1",
+  id: "token-bucket-lease@2",
   policy: {"record":[["limit","number"],["window","number"],["burst","number"]]},
   state: {"record":[["at","number"],["debt","number"],["since","number"],["refunded","number"]]},
   input: {"record":[["cost","number"],["most","number"]]},
@@ -11,11 +11,21 @@ local max = math.max
 local floor = math.floor
 local ceil = math.ceil
 local NEVER = -1
+local LEAST_TOLERANCE = 1000
+local function isFarAhead(time, now, policy, span)
+ return time - now > LEAST_TOLERANCE and time - now > span(policy)
+end
+local function inPlaceOf(given, fresh, result)
+ return result[2] == fresh and ({result[1], given}) or result
+end
 local function initial()
  return {at = 0, debt = 0, since = 0, refunded = 0}
 end
 local function capacity(policy)
  return policy.burst * policy.window
+end
+local function span(policy)
+ return ceil(capacity(policy) / policy.limit)
 end
 local function expiresAt(policy, state)
  return max(state.at + ceil(min(state.debt, capacity(policy)) / policy.limit), state.since)
@@ -30,19 +40,13 @@ local function stay(policy, state, now, retryAfter)
  return {decide(policy, state, debtAt(policy, state, (state.at > now and state.at or now)), now, retryAfter, {cost = 0, before = state, after = state}), state}
 end
 local function take(policy, state, cost, now)
- if cost == 0 then
-  return stay(policy, state, now, 0)
- end
- if cost > policy.burst then
-  return stay(policy, state, now, NEVER)
- end
+ if cost == 0 then return stay(policy, state, now, 0) end
+ if cost > policy.burst then return stay(policy, state, now, NEVER) end
  local time = (state.at > now and state.at or now)
  local owed = debtAt(policy, state, time)
  local debt = owed + cost * policy.window
  local over = debt - capacity(policy)
- if over > 0 then
-  return stay(policy, state, now, time - now + ceil(over / policy.limit))
- end
+ if over > 0 then return stay(policy, state, now, time - now + ceil(over / policy.limit)) end
  local fresh = owed == 0
  local after = {at = time, debt = debt, since = fresh and (state.since > time and state.since or time) or state.since, refunded = fresh and 0 or state.refunded}
  return {decide(policy, after, debt, now, 0, {cost = cost, before = state, after = after}), after}
@@ -52,34 +56,29 @@ local function same(a, b)
 end
 local function refund(policy, state, receipt, now)
  local left = receipt.after
- if same(state, left) then
-  return receipt.before
- end
- if left.at > state.at then
-  return state
- end
+ if same(state, left) then return receipt.before end
+ if left.at > state.at then return state end
  local time = (state.at > now and state.at or now)
  local back = min(receipt.cost * policy.window, debtAt(policy, state, time))
  if left.at < state.at then
-  if left.at < state.since then
-   return state
-  end
+  if left.at < state.since then return state end
   back = min(back, left.debt - (state.refunded - left.refunded) - (time - left.at) * policy.limit)
  end
- if back <= 0 then
-  return state
- end
+ if back <= 0 then return state end
  local refunded = state.refunded + back
  local full = refunded > capacity(policy)
  return {at = state.at, debt = state.debt - back, since = full and (state.since > time and state.since or time) + 1 or state.since, refunded = full and 0 or refunded}
 end
-local tokenBucket = {id = "token-bucket@1", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
-  if input.op == "take" then
-   return take(policy, state, input.cost, now)
-  end
-  return stay(policy, input.op == "refund" and refund(policy, state, input.receipt, now) or initial(), now, 0)
+local function decided(policy, state, input, now)
+ if input.op == "take" then return take(policy, state, input.cost, now) end
+ return stay(policy, input.op == "refund" and refund(policy, state, input.receipt, now) or initial(), now, 0)
+end
+local tokenBucket = {id = "token-bucket@2", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
+  if not isFarAhead(state.at, now, policy, span) then return decided(policy, state, input, now) end
+  local fresh = initial()
+  return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
  end}
-return {id = "token-bucket-lease@1", initial = tokenBucket.initial, expiresAt = tokenBucket.expiresAt, step = function(policy, state, input, now)
+return {id = "token-bucket-lease@2", initial = tokenBucket.initial, expiresAt = tokenBucket.expiresAt, step = function(policy, state, input, now)
   local look = tokenBucket.step(policy, state, {op = "take", cost = 0}, now)
   local cost = max(input.cost, min(input.most, look[1].remaining))
   return tokenBucket.step(policy, state, {op = "take", cost = cost}, now)

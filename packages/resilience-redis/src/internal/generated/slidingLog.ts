@@ -2,15 +2,25 @@
 import type { Compiled } from "../compiled.ts"
 
 export const slidingLog: Compiled = {
-  id: "sliding-log@1",
+  id: "sliding-log@2",
   policy: {"record":[["limit","number"],["window","number"]]},
   state: {"record":[["times",{"list":"number"}],["counts",{"list":"number"}],["total","number"]]},
   input: {"tag":"op","choices":[["take",[["cost","number"]]],["reset",[]],["refund",[["receipt",{"record":[["time","number"],["cost","number"]]}]]]]},
   lua: `local min = math.min
 local max = math.max
+local LEAST_TOLERANCE = 1000
+local function isFarAhead(time, now, policy, span)
+ return time - now > LEAST_TOLERANCE and time - now > span(policy)
+end
+local function inPlaceOf(given, fresh, result)
+ return result[2] == fresh and ({result[1], given}) or result
+end
 local NEVER = -1
 local function initial()
  return {times = {}, counts = {}, total = 0}
+end
+local function span(policy)
+ return policy.window
 end
 local function entry(list, i)
  return list[i + 1] or 0
@@ -69,12 +79,8 @@ local function put(state, first, time, cost)
  return {times = times, counts = counts, total = totalFrom(state, first) + cost}
 end
 local function take(policy, state, cost, now)
- if cost == 0 then
-  return stay(policy, state, now, 0)
- end
- if cost > policy.limit then
-  return stay(policy, state, now, NEVER)
- end
+ if cost == 0 then return stay(policy, state, now, 0) end
+ if cost > policy.limit then return stay(policy, state, now, NEVER) end
  local time = max(now, newest(state))
  local first = firstAt(policy, state, time)
  local over = totalFrom(state, first) + cost - policy.limit
@@ -85,9 +91,7 @@ local function take(policy, state, cost, now)
    left = left + 1
   end
  end
- if left > first then
-  return stay(policy, state, now, entry(state.times, left - 1) + policy.window - now)
- end
+ if left > first then return stay(policy, state, now, entry(state.times, left - 1) + policy.window - now) end
  local after = put(state, first, time, cost)
  return {decide(policy, after, now, 0, {time = time, cost = cost}), after}
 end
@@ -95,18 +99,19 @@ local function refund(state, receipt)
  do
   local i = 0
   while i < #state.times do
-   if entry(state.times, i) == receipt.time then
-    return put(state, 0, receipt.time, -min(receipt.cost, entry(state.counts, i)))
-   end
+   if entry(state.times, i) == receipt.time then return put(state, 0, receipt.time, -min(receipt.cost, entry(state.counts, i))) end
    i = i + 1
   end
  end
  return state
 end
-return {id = "sliding-log@1", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
-  if input.op == "take" then
-   return take(policy, state, input.cost, now)
-  end
-  return stay(policy, input.op == "refund" and refund(state, input.receipt) or initial(), now, 0)
+local function decided(policy, state, input, now)
+ if input.op == "take" then return take(policy, state, input.cost, now) end
+ return stay(policy, input.op == "refund" and refund(state, input.receipt) or initial(), now, 0)
+end
+return {id = "sliding-log@2", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
+  if not isFarAhead(newest(state), now, policy, span) then return decided(policy, state, input, now) end
+  local fresh = initial()
+  return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
  end}`
 }

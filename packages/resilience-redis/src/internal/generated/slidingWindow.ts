@@ -2,16 +2,26 @@
 import type { Compiled } from "../compiled.ts"
 
 export const slidingWindow: Compiled = {
-  id: "sliding-window@1",
+  id: "sliding-window@2",
   policy: {"record":[["limit","number"],["slice","number"],["slices","number"]]},
   state: {"record":[["start","number"],["counts",{"list":"number"}]]},
   input: {"tag":"op","choices":[["take",[["cost","number"]]],["reset",[]],["refund",[["receipt",{"record":[["start","number"],["cost","number"]]}]]]]},
   lua: `local min = math.min
 local max = math.max
 local floor = math.floor
+local LEAST_TOLERANCE = 1000
+local function isFarAhead(time, now, policy, span)
+ return time - now > LEAST_TOLERANCE and time - now > span(policy)
+end
+local function inPlaceOf(given, fresh, result)
+ return result[2] == fresh and ({result[1], given}) or result
+end
 local NEVER = -1
 local function initial()
  return {start = 0, counts = {}}
+end
+local function span(policy)
+ return (policy.slices + 1) * policy.slice
 end
 local function sliceOf(policy, time)
  return floor(time / policy.slice)
@@ -40,9 +50,7 @@ local function expiresAt(policy, state)
  do
   local k = 0
   while k <= policy.slices do
-   if countOf(state, k) > 0 then
-    return gone(policy, sliceOf(policy, state.start) - k)
-   end
+   if countOf(state, k) > 0 then return gone(policy, sliceOf(policy, state.start) - k) end
    k = k + 1
   end
  end
@@ -66,12 +74,8 @@ local function put(policy, state, age, k, cost)
  return {start = (sliceOf(policy, state.start) + age) * policy.slice, counts = counts}
 end
 local function take(policy, state, cost, now)
- if cost == 0 then
-  return stay(policy, state, now, 0)
- end
- if cost > policy.limit then
-  return stay(policy, state, now, NEVER)
- end
+ if cost == 0 then return stay(policy, state, now, 0) end
+ if cost > policy.limit then return stay(policy, state, now, NEVER) end
  local slice = sliceAt(policy, state, now)
  local age = slice - sliceOf(policy, state.start)
  local over = totalAt(policy, state, age) + cost - policy.limit
@@ -82,9 +86,7 @@ local function take(policy, state, cost, now)
    left = left - 1
   end
  end
- if left < policy.slices then
-  return stay(policy, state, now, gone(policy, slice - left - 1) - now)
- end
+ if left < policy.slices then return stay(policy, state, now, gone(policy, slice - left - 1) - now) end
  local after = put(policy, state, age, 0, cost)
  return {decide(policy, after, now, 0, {start = after.start, cost = cost}), after}
 end
@@ -93,10 +95,13 @@ local function refund(policy, state, receipt)
  local back = min(receipt.cost, countOf(state, k))
  return back == 0 and state or put(policy, state, 0, k, -back)
 end
-return {id = "sliding-window@1", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
-  if input.op == "take" then
-   return take(policy, state, input.cost, now)
-  end
-  return stay(policy, input.op == "refund" and refund(policy, state, input.receipt) or initial(), now, 0)
+local function decided(policy, state, input, now)
+ if input.op == "take" then return take(policy, state, input.cost, now) end
+ return stay(policy, input.op == "refund" and refund(policy, state, input.receipt) or initial(), now, 0)
+end
+return {id = "sliding-window@2", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
+  if not isFarAhead(state.start, now, policy, span) then return decided(policy, state, input, now) end
+  local fresh = initial()
+  return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
  end}`
 }

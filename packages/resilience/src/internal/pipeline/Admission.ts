@@ -10,6 +10,7 @@ import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Sink } from "../../Event.ts"
 import type { LimiterDecision } from "../../kernel/Limiter.ts"
+import type { Outcome } from "../../Outcome.ts"
 import { type Rejection, type StoreError, TimeoutExceeded } from "../../Rejection.ts"
 import type { Step } from "../../StoreModel.ts"
 import { heard } from "../answers.ts"
@@ -302,11 +303,7 @@ export class Admission {
    * The end of what this admission was for, however it came. Gives back the slot and what was not used, and reports
    * the outcome. An attempt that started keeps what it spent. Does nothing the second time.
    */
-  end(
-    outcome: "success" | "failure" | "ignored",
-    retryAfter: number,
-    started: boolean
-  ): Effect.Effect<void> | undefined {
+  end(outcome: Outcome, retryAfter: number, started: boolean): Effect.Effect<void> | undefined {
     this.over = true
     this.leave()
     this.releaseSlot()

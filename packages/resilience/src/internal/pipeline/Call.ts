@@ -18,7 +18,7 @@ import type { Driver, OnExhausted, Policy } from "../../RetryPolicy.ts"
 import type { CircuitPass } from "../CircuitGate.ts"
 import { errorOf } from "../errorOf.ts"
 import { emit, sinkOf } from "../events.ts"
-import { checkKey, type Key, nameOf } from "../key.ts"
+import { type Key, nameOf, type ReadKey, readKey } from "../key.ts"
 import { nowOf } from "../time.ts"
 import { maybeInTransaction, outsideTransactions } from "../transaction.ts"
 import { Admission, type Caller } from "./Admission.ts"
@@ -57,8 +57,8 @@ class Call<A, E, R> implements Caller {
   declare readonly sink: Sink | undefined
   declare deadline: number
   declare private readonly self: Effect.Effect<A, E, R>
-  declare private readonly key: Key
-  /** Made only where somebody is told of the call: of a record it takes a while. */
+  declare private readonly key: ReadKey
+  /** Computed lazily: serialising a record key is slow, and only errors and events need it. */
   declare private named: string | undefined
   declare private readonly options: CallOptions
   declare private readonly fiber: Fiber.Fiber<unknown, unknown>
@@ -95,8 +95,7 @@ class Call<A, E, R> implements Caller {
   ) {
     this.pipeline = pipeline
     this.self = self
-    this.key = key
-    checkKey(key)
+    this.key = readKey(key)
     this.named = undefined
     this.options = options
     this.fiber = fiber
@@ -335,7 +334,8 @@ class Call<A, E, R> implements Caller {
     if (admission?.admitted !== true) return admission?.end("ignored", 0, started)
     try {
       const outcome = (this.outcome = this.outcomeOf(exit))
-      const hint = outcome === "failure" && this.pass !== undefined ? this.hintOf(exit) : 0
+      const asks = outcome === "failure" || outcome === "throttled"
+      const hint = asks && this.pass !== undefined ? this.hintOf(exit) : 0
       return admission.end(outcome, hint, started)
     } catch (defect) {
       this.outcome = "ignored"

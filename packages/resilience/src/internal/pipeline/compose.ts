@@ -4,13 +4,14 @@
 import * as Effect from "effect/Effect"
 import type * as Bulkhead from "../../Bulkhead.ts"
 import type * as CircuitBreaker from "../../CircuitBreaker.ts"
+import type { Outcome } from "../../Outcome.ts"
 import type { Policies } from "../../Policies.ts"
 import type * as RateLimiter from "../../RateLimiter.ts"
 import { InvalidPolicyError, type StoreError } from "../../Rejection.ts"
 import type * as Retry from "../../Retry.ts"
 import type { AnySpace, Store } from "../../StoreModel.ts"
 import { common, type StorePolicy } from "../guardedStore.ts"
-import type { Key } from "../key.ts"
+import { type Key, readKey } from "../key.ts"
 import type { LimitGate } from "../LimitGate.ts"
 import { memory } from "../memoryStore.ts"
 import type { Guarded, Local } from "../storeView.ts"
@@ -48,7 +49,7 @@ export interface Composed {
     key: Key,
     options: {
       readonly cost?: number | undefined
-      readonly classify?: ((exit: never) => "success" | "failure" | "ignored") | undefined
+      readonly classify?: ((exit: never) => Outcome) | undefined
     }
   ) => Effect.Effect<A, E | PipelineError, R>
   readonly inspect: (key: Key) => Effect.Effect<Inspection, StoreError>
@@ -190,9 +191,10 @@ const composed = (pipeline: Pipeline): Composed => {
       run(pipeline, self, key, { cost, maxWait: undefined, classify: classify as Classify | undefined }), // only called with exits of this effect
     inspect: (key) =>
       Effect.gen(function* () {
+        const read = readKey(key)
         return {
-          rateLimiter: limits === undefined ? undefined : yield* limits.peek(key),
-          circuitBreaker: circuit === undefined ? undefined : yield* circuit.inspect(key),
+          rateLimiter: limits === undefined ? undefined : yield* limits.peek(read),
+          circuitBreaker: circuit === undefined ? undefined : yield* circuit.inspect(read),
           bulkhead: slots?.inspect()
         }
       })
