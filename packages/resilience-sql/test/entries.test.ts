@@ -171,7 +171,7 @@ describe("a row of several policies", () => {
     }
   })
 
-  it("gives back to the state of the policy that took, and to no other", () => {
+  it("has a refund go to the state of the policy that took, and to no other", () => {
     const table = new Table()
     const [one, other] = [log(10, 1_000), log(20, 1_000)]
     const { answers } = table.ask(take(one, 4))
@@ -182,6 +182,20 @@ describe("a row of several policies", () => {
     assert.strictEqual(remaining(table, one), 10)
     assert.strictEqual(remaining(table, other), 11)
     assert.deepStrictEqual(limits(table, one), [10, 20])
+  })
+
+  it("is not written by a refund of a policy without a state, whatever its kernel makes of that", () => {
+    const table = new Table()
+    const kernel: AnySpace["kernel"] = {
+      ...slidingLog,
+      step: (policy, state, input, now) => {
+        const [answer, after] = slidingLog.step(policy, state, input, now)
+        return [answer, input.op === "refund" ? structuredClone(after) : after]
+      }
+    }
+    const { answers } = table.ask(take(limitOf(kernel, { limit: 10, window: 1_000 }), 4))
+    const back = step(limitOf(kernel, { limit: 20, window: 1_000 }), { op: "refund", receipt: answers[0]!.receipt })
+    assert.deepStrictEqual(table.ask(back).changes, [])
   })
 
   it("counts a report to a circuit whose policy is new on what the last one left", () => {
@@ -279,11 +293,9 @@ describe("a row of several policies", () => {
     assert.strictEqual(table.ask(admit(idle)).answers[0]!.phase, "Closed")
   })
 
-  it("ends with the last of its states, rounded up to 10 s, and never where one of them is endless", () => {
+  it("ends with its state, rounded up to 10 s, and never where that is endless", () => {
     const table = new Table()
     table.ask(take(log(10, 100_001), 1))
-    assert.strictEqual(table.row(log(10, 1)).expires_at, 1_110_000)
-    table.ask(take(log(20, 5), 1))
     assert.strictEqual(table.row(log(10, 1)).expires_at, 1_110_000)
     table.ask(admit(circuit(1, 5_000)))
     assert.isUndefined(table.rows.get(Table.rowOf(admit(circuit(1, 5_000))).name))
@@ -292,6 +304,20 @@ describe("a row of several policies", () => {
     // what is over is not put off
     table.ask(command(log(10, 100_001), "reset"))
     assert.isAtMost(table.row(log(10, 1)).expires_at!, table.now)
+  })
+
+  it("is kept until the last of several states has ended for as long again as it lasted", () => {
+    const table = new Table()
+    const [short, long] = [log(10, 20_000), log(20, 100_000)]
+    table.ask(take(long, 1))
+    table.ask(take(short, 1))
+    assert.strictEqual(table.row(short).expires_at, 1_200_000)
+    table.now += 150_000
+    table.ask(take(short, 1))
+    assert.deepStrictEqual(limits(table, short), [10, 20])
+    table.ask(failure(circuit(1, 5_000), 0))
+    table.ask(failure(circuit(2, 5_000), 0))
+    assert.isNull(table.row(circuit(1, 5_000)).expires_at)
   })
 
   it("is left as it is where it was only looked at", () => {

@@ -29,7 +29,9 @@ const make = () => {
   const joinWith = (rows: ReadonlyArray<string>) =>
     Effect.forkChild(line.join({ steps: [], rows }), { startImmediately: true })
   const join = (...rows: ReadonlyArray<string>) => joinWith(rows)
-  return { batches, join, joinWith, started: () => batches.map(({ rows }) => rows) }
+  // as a test may look into it: what is left when nothing waits
+  const queues = () => (line as unknown as { readonly queues: ReadonlyMap<string, unknown> }).queues.size
+  return { batches, join, joinWith, queues, started: () => batches.map(({ rows }) => rows) }
 }
 
 const turns = Effect.forEach(Array.from({ length: 10 }), () => Effect.yieldNow, { discard: true })
@@ -196,6 +198,24 @@ describe("commits in line", () => {
     })
   )
 
+  it.effect("nothing is kept of a row when nothing waits for it, and no batch has it", () =>
+    Effect.gen(function* () {
+      const { batches, join, queues } = make()
+      yield* join("a", "b")
+      const leaves = yield* join("b", "c")
+      yield* join("a")
+      assert.strictEqual(queues(), 3)
+      yield* Fiber.interrupt(leaves)
+      assert.strictEqual(queues(), 2)
+      batches[0]!.end()
+      yield* turns
+      assert.strictEqual(queues(), 1)
+      batches[1]!.end()
+      yield* turns
+      assert.strictEqual(queues(), 0)
+    })
+  )
+
   it.effect("what one caller makes of its answer is in no other caller's way, and the process hears of it", () =>
     Effect.gen(function* () {
       const { batches, join } = make()
@@ -219,7 +239,7 @@ describe("commits in line", () => {
         yield* turns
         batches[2]!.end(new Rejection.StoreError({ reason: "unavailable" }))
         assert.strictEqual((yield* Effect.flip(Fiber.join(next))).reason, "unavailable")
-        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+        yield* turns
         assert.deepStrictEqual(heard, [bug])
       }).pipe(
         Effect.ensuring(

@@ -75,14 +75,18 @@ export const parse = (text: string, { kernel }: AnySpace): Entries => {
 export const textOf = (entries: Entries): string =>
   ascii(entries.map(({ at, ends, policy, state }) => [policy, at, ends, state]))
 
-/** When all that is in a row may be forgotten; `null` for never. */
+/** An entry is of use for as long again as it lasted: a policy that comes back by then has its own, and owes nothing. */
+const graceOf = ({ at, ends }: PolicyEntry): number => (ends === null ? Infinity : ends + Math.max(0, ends - at))
+
+/**
+ * When a row may be forgotten; `null` for never. Several entries stay for the grace of the last of them, or the policy that
+ * writes next would be the only one that is known.
+ */
 export const endOfAll = (entries: Entries): number | null => {
-  let last = 0
-  for (const { ends } of entries) {
-    if (ends === null) return null
-    last = Math.max(last, ends)
-  }
-  return last
+  const [only] = entries
+  if (entries.length === 1) return only!.ends
+  const end = Math.max(...entries.map(graceOf))
+  return end <= Number.MAX_SAFE_INTEGER ? end : null
 }
 
 const hasEnded = ({ ends }: PolicyEntry, now: number): boolean => ends !== null && ends <= now
@@ -116,14 +120,9 @@ export const startIn = (entries: Entries, space: AnySpace, now: number, takesOve
   return { own: entryOf(space, state, from.at, now), from }
 }
 
-/**
- * The states of other policies that are kept beside one that is written. One that has ended stays for as long again as it
- * lasted: a policy that comes back then has its own, and not what another one owes.
- */
+/** The states of other policies that are kept beside one that is written. */
 const beside = (entries: Entries, own: PolicyEntry, now: number): Entries =>
-  entries
-    .filter(({ at, ends, id }) => id !== own.id && (ends === null || now < ends + Math.max(0, ends - at)))
-    .slice(0, MOST - 1)
+  entries.filter((entry) => entry.id !== own.id && now < graceOf(entry)).slice(0, MOST - 1)
 
 /** After a policy has written. */
 export const written = (entries: Entries, own: PolicyEntry, now: number): Entries => [own, ...beside(entries, own, now)]
