@@ -7,7 +7,7 @@
  * import { Layer } from "effect"
  * import { RedisCluster, RedisStore } from "effect-resilience-redis"
  *
- * const StoreLive = RedisStore.layer().pipe(
+ * const StoreLive = RedisStore.layer({ prefix: "shop" }).pipe(
  *   Layer.provide(RedisCluster.layer({ rootNodes: [{ url: "redis://10.0.0.1:6379" }, { url: "redis://10.0.0.2:6379" }] }))
  * )
  * ```

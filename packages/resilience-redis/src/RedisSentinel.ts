@@ -9,7 +9,7 @@
  * import { Layer } from "effect"
  * import { RedisSentinel, RedisStore } from "effect-resilience-redis"
  *
- * const StoreLive = RedisStore.layer().pipe(
+ * const StoreLive = RedisStore.layer({ prefix: "shop" }).pipe(
  *   Layer.provide(RedisSentinel.layer({ name: "main", sentinelRootNodes: [{ host: "10.0.0.1", port: 26379 }] }))
  * )
  * ```

@@ -27,18 +27,40 @@
  *
  * **Keys**
  *
- *     shop:{key/417}:app/Payments/limit:token-bucket@2:ada
- *     prefix  tag     space              algorithm      key
+ *     shop:2:{key/417}:app/Payments/limit:token-bucket@2:ada
+ *     prefix layout tag      space            algorithm      key
  *
- * All but plain characters are written in hex, so no two policies, algorithms or keys meet. Redis Cluster chooses a slot by
- * what stands in braces. Where each call of a service takes one key (one limit, or limits and a circuit that all look at
- * the same part of it), that is one of 1,024 numbers made of the key, and the service is spread over the cluster. Else it
- * is the service's name (`{service/app/Payments}`), and the service is on one machine: what a call takes at once must be in one place.
+ * All but plain characters are written in hex, and a name of more than 1,000 characters is hashed, so no two policies,
+ * algorithms or keys meet. Redis Cluster chooses a slot by what stands in braces. Where each call of a service takes one key
+ * (one limit, or limits and a circuit that all look at the same part of it), that is one of 1,024 numbers made of the key,
+ * and the service is spread over the cluster. Else it is the service's name (`{service/app/Payments}`), and the service is on
+ * one machine: what a call takes at once must be in one place.
+ *
+ * **Values**
+ *
+ * A key holds a state for each policy that asked it lately, up to four: during a rolling deployment, the old and the new
+ * policy of one service each decide on their own. A policy that has no state there begins with what the last one owed when
+ * it wrote: the units used, as far as it can hold them, or a circuit's phase. Another algorithm has another key, and begins
+ * anew. `reset`, `isolate` and `close` leave nothing of other policies.
+ *
+ * A value that this package did not write, or that was damaged, fails the calls of its key with `StoreError({ reason:
+ * "damaged" })`, which `onError` is asked about as about an outage. All other keys are served. An admission never writes
+ * over it; `reset` does.
  *
  * Every state goes by itself when it may be forgotten. An open circuit and one that counts calls have no end, so they
  * stay, unless `idleTimeToLive` is set. `clear` (`reset` without a key) begins a new epoch, noted in one small key for
  * each tag, which stays; what is of an older epoch counts as absent. `maxKeys` and `overflow` mean nothing here: bound the
- * memory of the server, with `maxmemory-policy volatile-ttl`, which forgets first what is nearest to fresh.
+ * memory of the server, with `maxmemory-policy volatile-ttl`, which forgets first what is nearest to fresh. An `allkeys-*`
+ * policy may evict anything that was not used lately: a limit, which then begins anew; an open circuit, which is closed
+ * then; the note of a cleared space, and what was cleared counts again until it ends.
+ *
+ * **Rights**
+ *
+ * All that a store sends, for a prefix `shop`:
+ *
+ *     ACL SETUSER shop on >secret ~shop:* +evalsha +script|load +time +mget +get +set +unlink +type +info
+ *
+ * Without `info` the store cannot find out that the server stands alone, and asks for one key in one trip (see `sharded`).
  *
  * **Leases**
  *
@@ -68,12 +90,14 @@ export type { Compiled, Field, Shape } from "./internal/compiled.ts"
  */
 export interface Options {
   /**
-   * What all keys begin with. Processes with the same prefix share their limits. Default: "resilience".
+   * What all keys begin with: the name of the application. Processes with the same prefix share their limits and circuits.
+   * There is no default: two applications on one Redis would share theirs.
    */
-  readonly prefix?: string | undefined
+  readonly prefix: string
   /**
    * Kernels of your own that Redis is to run, too. A kernel that is not among them works as well, in two trips: its state
-   * is read, it is asked in this process, and what it leaves is written if nobody was faster.
+   * is read, it is asked in this process, and what it leaves is written if no other call was faster. Redis keeps the states
+   * of the two in different words: a kernel that begins or ceases to be among them needs a new id.
    */
   readonly kernels?: ReadonlyArray<Compiled> | undefined
   /**
@@ -92,14 +116,14 @@ export interface Options {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Options = {}): Effect.Effect<Store["Service"], never, Redis.Redis | Scope.Scope> => {
-  const { kernels = [], prefix = "resilience", sharded } = options
-  if (typeof prefix !== "string") {
+export const make = (options: Options): Effect.Effect<Store["Service"], never, Redis.Redis | Scope.Scope> => {
+  const { kernels = [], prefix, sharded } = options ?? ({} as Partial<Options>) // no type keeps JavaScript from leaving it out
+  if (typeof prefix !== "string" || prefix === "") {
     throw new InvalidPolicyError({
       module: "RedisStore",
       parameter: "prefix",
       value: prefix,
-      reason: "must be a string"
+      reason: "must be a string that is not empty: what the keys of this application begin with"
     })
   }
   if (sharded !== undefined && typeof sharded !== "boolean") {
@@ -137,4 +161,4 @@ export const make = (options: Options = {}): Effect.Effect<Store["Service"], nev
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options?: Options): Layer.Layer<Store, never, Redis.Redis> => Layer.effect(Store, make(options))
+export const layer = (options: Options): Layer.Layer<Store, never, Redis.Redis> => Layer.effect(Store, make(options))

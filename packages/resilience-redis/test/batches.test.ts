@@ -181,7 +181,11 @@ describe.skipIf(missing !== undefined)(`commits at once (BATCH_SEED=${seed})${sk
         yield* Fiber.interrupt(counting)
       }).pipe(
         Effect.provide(
-          Layer.unwrap(Effect.map(startRedis(), (server) => Layer.provideMerge(RedisStore.layer(), clientOf(server))))
+          Layer.unwrap(
+            Effect.map(startRedis(), (server) =>
+              Layer.provideMerge(RedisStore.layer({ prefix: "test" }), clientOf(server))
+            )
+          )
         )
       )
   )

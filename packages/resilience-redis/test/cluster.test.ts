@@ -12,7 +12,7 @@ const cluster = Layer.unwrap(
   Effect.map(startCluster, (nodes) =>
     Layer.merge(
       Layer.succeed(Nodes, nodes),
-      RedisStore.layer().pipe(
+      RedisStore.layer({ prefix: "test" }).pipe(
         // one of the three is enough to find the others
         Layer.provideMerge(RedisCluster.layer({ rootNodes: [{ url: nodes[0]!.url }] }))
       )

@@ -3,9 +3,8 @@ import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect, Layer, Random } from "effect"
 import { Redis } from "effect/persistence"
-import { codecOf, encode, escape, wordOf, Words } from "../src/internal/codec.ts"
-import type { Compiled } from "../src/internal/compiled.ts"
-import { Kernels } from "../src/internal/kernels.ts"
+import { escape, wordOf, Words, wordsOf } from "../src/internal/codec.ts"
+import { type Coded, Kernels } from "../src/internal/kernels.ts"
 import { kernelsInLua } from "../src/internal/scripts.ts"
 import { guests } from "./generated/guests.ts"
 import { drawsOf, subjects } from "./random.ts"
@@ -17,10 +16,10 @@ const RUNS = 40
 const STEPS = 150
 
 /** Plays the inputs of one run. What a step leaves is written and read again before the next, as a store does. */
-const play = (compiled: Compiled) =>
+const play = (coded: Coded) =>
   Redis.script((policy: string, lines: ReadonlyArray<string>) => [policy, ...lines], {
     numberOfKeys: 0,
-    lua: `${kernelsInLua([compiled])}
+    lua: `${kernelsInLua([coded])}
 local function say(value)
  if type(value) == "number" then return format("%.17g", value) end
  if type(value) == "string" then
@@ -33,14 +32,15 @@ local function say(value)
  return "{" .. concat(fields, ",") .. "}"
 end
 local kernel, readPolicy, readState, readInput, writeState = unpack(kernels[1])
-local policy = readPolicy(gmatch(ARGV[1], "%S+"))
+local policy = readPolicy(ARGV[1], 1)
 local held = writeState(kernel.initial(policy))
 local out = {held}
 for i = 2, #ARGV do
- local next = gmatch(ARGV[i], "%S+")
- local now = tonumber(next())
- local before = readState(gmatch(held, "%S+"))
- local result = kernel.step(policy, before, readInput(next), now)
+ local now, at = match(ARGV[i], "^(%d+)()")
+ now = tonumber(now)
+ local before, last = readState(held, 1)
+ if last ~= #held + 1 then error("more was written than is read") end
+ local result = kernel.step(policy, before, readInput(ARGV[i], at), now)
  if not result[1].allowed and result[2] ~= before then error("a refusal changed the state") end
  held = writeState(result[2])
  out[i] = {held, format("%.17g", kernel.expiresAt(policy, result[2]) or -1), say(result[1])}
@@ -91,13 +91,9 @@ describe.skipIf(missing !== undefined)(`kernels in Redis (KERNEL_SEED=${seed})${
       it.effect(`${kernel.id} decides as it does here, ${RUNS * STEPS} times`, () =>
         Effect.gen(function* () {
           const redis = yield* Redis.Redis
-          const { compiled } = kernels.find(kernel.id)!
-          const codecs = {
-            policy: codecOf(compiled.policy),
-            state: codecOf(compiled.state),
-            input: codecOf(compiled.input)
-          }
-          const run = redis.eval(play(compiled))
+          const coded = kernels.find(kernel.id)!
+          const run = redis.eval(play(coded))
+          const read = (words: string) => coded.state.read(new Words(words.split(" ").slice(1), coded.isWhole))
           const draw = drawsOf(seed)
           for (let i = 0; i < RUNS; i++) {
             const policy = policyOf(draw)
@@ -113,19 +109,19 @@ describe.skipIf(missing !== undefined)(`kernels in Redis (KERNEL_SEED=${seed})${
               now +=
                 pace < 40 ? 0 : pace < 85 ? draw(20) : pace < 95 ? draw(2_000) : pace < 97 ? draw(200_000) : -draw(back)
               const next = input(draw, policy as never, answers) // this kernel's own policy
-              asked.push(`${now} ${encode(codecs.input, next)}`)
+              asked.push([now, ...wordsOf(coded.input, next)].join(" "))
               const [answer, after] = kernel.step(policy, state, next, now)
               told.push({ answer: say(answer), after, end: kernel.expiresAt(policy, after) ?? -1 })
               answers.push(answer as never) // this kernel's own answer
               state = after
             }
-            const [initial, ...lines] = yield* run(encode(codecs.policy, policy), asked)
+            const [initial, ...lines] = yield* run(`${wordsOf(coded.policy, policy).join(",")}`, asked)
             const heard = lines.map(([after, end, answer]) => ({
               answer: answer.replaceAll(/=(-?\d[^,}]*)/g, (_, digits) => `=${wordOf(Number(digits))}`),
-              after: codecs.state.read(new Words(after)),
+              after: read(after),
               end: Number(end)
             }))
-            assert.deepStrictEqual(codecs.state.read(new Words(initial)), kernel.initial(policy))
+            assert.deepStrictEqual(read(initial), kernel.initial(policy))
             // one by one: the first that differs is what to look at
             for (let step = 0; step < told.length; step++) {
               const at = `run ${i}, step ${step}: ${asked[step]} with ${JSON.stringify(policy)}`

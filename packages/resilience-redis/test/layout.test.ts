@@ -2,11 +2,14 @@
  * What is written in Redis is read by the versions to come: a state, and a key, of an id does not change. Another layout
  * is another id.
  */
+import { createHash } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
+import { InvalidPolicyError } from "effect-resilience/Rejection"
 import type { AnySpace } from "effect-resilience/Store"
-import { encode, escape, unescape, Words } from "../src/internal/codec.ts"
+import { escape, unescape, Words, wordsOf } from "../src/internal/codec.ts"
 import { Kernels } from "../src/internal/kernels.ts"
 import { Places } from "../src/internal/keys.ts"
+import { RedisStore } from "../src/index.ts"
 
 const window = { calls: 2, bad: 1, head: 170, cells: [1, 0, 1, 1] }
 const states: ReadonlyArray<readonly [id: string, state: unknown, words: string]> = [
@@ -44,27 +47,68 @@ describe("the layout in Redis", () => {
   it("writes each state as ever, and reads it", () => {
     for (const [id, state, words] of states) {
       const codec = kernels.find(id)!.state
-      assert.strictEqual(encode(codec, state), words, id)
-      assert.deepStrictEqual(codec.read(new Words(words)), state, id)
+      assert.strictEqual(wordsOf(codec, state).join(" "), words, id)
+      assert.deepStrictEqual(codec.read(new Words(words.split(" "), true)), state, id)
     }
   })
 
   it("refuses what is not a state", () => {
     const { state } = kernels.find("token-bucket@2")!
     for (const words of ["", "1 2 3", "1 2 3 x", "1  3 4"])
-      assert.throws(() => state.read(new Words(words)), /who else/)
+      assert.throws(() => state.read(new Words(words.split(" "), true)))
   })
 
   it("names keys as ever", () => {
-    const together = new Places("resilience", space("app/Pay/limit", "token-bucket@2")).of("ada")
+    const together = new Places("shop", space("app/Pay/limit", "token-bucket@2")).of("ada")
     assert.deepStrictEqual(together, {
-      state: "resilience:{service/app/Pay}:app/Pay/limit:token-bucket@2:ada",
-      space: 58,
-      cleared: "resilience:{service/app/Pay}:cleared"
+      state: "shop:2:{service/app/Pay}:app/Pay/limit:token-bucket@2:ada",
+      space: 54,
+      cleared: "shop:2:{service/app/Pay}:cleared"
     })
-    const spread = new Places("resilience", space("app/Pay/limit", "token-bucket@2", true)).of("ada")
-    assert.strictEqual(spread.state, "resilience:{key/457}:app/Pay/limit:token-bucket@2:ada")
-    assert.strictEqual(spread.cleared, "resilience:{key/457}:cleared")
+    const spread = new Places("shop", space("app/Pay/limit", "token-bucket@2", true)).of("ada")
+    assert.strictEqual(spread.state, "shop:2:{key/457}:app/Pay/limit:token-bucket@2:ada")
+    assert.strictEqual(spread.cleared, "shop:2:{key/457}:cleared")
+  })
+
+  it("hashes names of more than 1,000 characters, and no two places are one key", () => {
+    const long = (end: string) => "x".repeat(1_000) + end
+    const texts = [
+      long(""),
+      long("a"),
+      long("b"),
+      long("\ud800"),
+      long("\udc00"),
+      long("é"),
+      `~${"0".repeat(64)}`,
+      createHash("sha256")
+        .update(Buffer.from(long("a"), "utf16le"))
+        .digest("hex")
+    ]
+    const hashed = `~${texts.at(-1)!}`
+    const keys = new Set<string>()
+    for (const name of [...texts, hashed, `${long("a")}/limit`]) {
+      for (const isSpread of [false, true]) {
+        const places = new Places("shop", space(name, "token-bucket@2", isSpread))
+        for (const key of [...texts, hashed]) {
+          const { cleared, space: length, state } = places.of(key)
+          assert.isFalse(keys.has(state), state)
+          keys.add(state)
+          assert.isBelow(state.length, 4_000)
+          assert.strictEqual(cleared, places.clearedOf(key))
+          assert.isTrue(places.all().some(({ space }) => space === state.slice(0, length)))
+        }
+      }
+    }
+    const { state } = new Places("shop", space("app/Pay/limit", "token-bucket@2")).of(long("a"))
+    assert.strictEqual(state, `shop:2:{service/app/Pay}:app/Pay/limit:token-bucket@2:${hashed}`)
+  })
+
+  it("has no prefix that is not said", () => {
+    for (const prefix of [undefined, "", 7]) {
+      const options = { prefix } as RedisStore.Options // what a program without types may say
+      assert.throws(() => RedisStore.layer(options), InvalidPolicyError, /RedisStore.*prefix/)
+    }
+    assert.throws(() => (RedisStore.make as () => unknown)(), InvalidPolicyError, /prefix/)
   })
 
   it("gives no two places one key, and each one tag", () => {

@@ -49,5 +49,5 @@ const work = Effect.gen(function* () {
   if (settings.stays === true) yield* Effect.never
 })
 
-const StoreLive = RedisStore.layer().pipe(Layer.provide(NodeRedis.layer({ url: settings.url })))
+const StoreLive = RedisStore.layer({ prefix: "test" }).pipe(Layer.provide(NodeRedis.layer({ url: settings.url })))
 await Effect.runPromise(Effect.scoped(Effect.provide(work, StoreLive)))

@@ -310,9 +310,10 @@ describe.skipIf(missing !== undefined)(`leased limits${skipped}`, () => {
           monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe() + BigInt(off + 300_000) * 1_000_000n
         })
         const scope = yield* Scope.make()
-        const store = yield* Layer.buildWithScope(RedisStore.layer().pipe(Layer.provide(clientOf(server))), scope).pipe(
-          Effect.provideService(Clock.Clock, clock)
-        )
+        const store = yield* Layer.buildWithScope(
+          RedisStore.layer({ prefix: "test" }).pipe(Layer.provide(clientOf(server))),
+          scope
+        ).pipe(Effect.provideService(Clock.Clock, clock))
         const { resilient } = yield* Effect.provide(serviceOf(brief), Layer.succeedContext(store))
         const most = off === 0 ? 200 : 12
         for (let i = 0; i < most; i++) if (yield* isAllowed(resilient(Effect.void, "all"))) admitted++

@@ -74,7 +74,7 @@ describe.skipIf(missing !== undefined)(`keys of many users${skipped}`, () => {
       assert.isTrue(yield* areLetThrough(store)) // Redis learns the script
       assert.strictEqual(yield* tripsOf(server, store), 2)
       const sharded = "no" as unknown as boolean // what a program without types may say
-      assert.throws(() => RedisStore.make({ sharded }), InvalidPolicyError, /sharded.*true or false/)
+      assert.throws(() => RedisStore.make({ prefix: "test", sharded }), InvalidPolicyError, /sharded.*true or false/)
     })
   )
 
@@ -94,9 +94,10 @@ describe.skipIf(missing !== undefined)(`keys of many users${skipped}`, () => {
     Effect.gen(function* () {
       const nodes = yield* startCluster
       const client = RedisCluster.layer({ rootNodes: [{ url: nodes[0]!.url }] })
-      const on = (options: RedisStore.Options) =>
-        Effect.flatMap(Layer.build(Layer.provide(RedisStore.layer(options), client)), (context) =>
-          storeOf(Layer.succeedContext(context))
+      const on = (options: Partial<RedisStore.Options>) =>
+        Effect.flatMap(
+          Layer.build(Layer.provide(RedisStore.layer({ prefix: "test", ...options }), client)),
+          (context) => storeOf(Layer.succeedContext(context))
         )
       const asking = yield* on({})
       for (let round = 0; round < 10; round++) assert.isTrue(yield* areLetThrough(asking))

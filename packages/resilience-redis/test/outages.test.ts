@@ -15,15 +15,16 @@ const gone = Layer.unwrap(
     const server = yield* startRedis()
     const redis = yield* Layer.build(NodeRedis.layer({ url: server.url, disableOfflineQueue: true }))
     yield* server.kill
-    return RedisStore.layer().pipe(Layer.provide(Layer.succeedContext(redis)))
+    return RedisStore.layer({ prefix: "test" }).pipe(Layer.provide(Layer.succeedContext(redis)))
   })
 )
 
 describe.skipIf(missing !== undefined)(`a store whose Redis goes away${skipped}`, () => {
   // the only law that this option adds
-  const law = StoreLaws.laws({ layer: RedisStore.layer().pipe(Layer.provide(gone)) as never, unreachable: gone }).at(
-    -1
-  )!
+  const law = StoreLaws.laws({
+    layer: RedisStore.layer({ prefix: "test" }).pipe(Layer.provide(gone)) as never,
+    unreachable: gone
+  }).at(-1)!
   it.live(law.name, () => law.check)
 
   it.live("decides in this process meanwhile, and by what the server kept once that is back", () =>

@@ -50,13 +50,13 @@ describe.skipIf(missing !== undefined)(`a store in Redis${skipped}`, () => {
       assert.isFalse(yield* isAllowed(resilient(Effect.void, { user: "ada: {a}" })))
       assert.isTrue(yield* isAllowed(resilient(Effect.void, { user: "" })))
       assert.isFalse(yield* isAllowed(resilient(Effect.void, { user: "bob" })), "the limit of all")
-      const head = "shop%7B1%7D:{service/app/Payments}:app/Payments/"
+      const head = "shop%7B1%7D:2:{service/app/Payments}:app/Payments/"
       assert.deepStrictEqual(keysOf(server), [
         `${head}all:fixed-window@2:`,
         `${head}user:fixed-window@2:`,
         `${head}user:fixed-window@2:ada:%20%7Ba%7D`
       ])
-      assert.match(server.command("GET", `${head}all:fixed-window@2:`), /^0 \d+ 3$/)
+      assert.match(server.command("GET", `${head}all:fixed-window@2:`), /^0 \d+;\d+ 3,3600000000 \d+ 3$/)
     })
   )
 
@@ -227,7 +227,7 @@ describe.skipIf(missing !== undefined)(`a store in Redis${skipped}`, () => {
     it.live("decides as the one that it is", () =>
       Effect.gen(function* () {
         const server = yield* startRedis()
-        assert.throws(() => RedisStore.make({ kernels: [inLua(1), inLua(1)] }), /two of one id/)
+        assert.throws(() => RedisStore.make({ prefix: "test", kernels: [inLua(1), inLua(1)] }), /two of one id/)
         const store = yield* storeOf(yield* storeOn(server, { kernels: [inLua(0.5)] }))
         const seen = yield* Effect.forEach([1, 2, 3, 4], () => store.commit([step]))
         assert.deepStrictEqual(

@@ -14,7 +14,7 @@ describe.skipIf(missing !== undefined)(`a store that Sentinel watches${skipped}`
         name: "main",
         sentinelRootNodes: [{ host: "127.0.0.1", port: sentinel.port }]
       })
-      const context = yield* Layer.build(RedisStore.layer().pipe(Layer.provide(redis)))
+      const context = yield* Layer.build(RedisStore.layer({ prefix: "test" }).pipe(Layer.provide(redis)))
       const service = Resilience.makeFromStore("watched", {
         rateLimiter: perHour(50),
         store: { deadline: "200 millis" }

@@ -22,7 +22,12 @@ describe.skipIf(missing !== undefined)(`the laws of stores hold on Redis (LAWS_S
   ] as const) {
     layer(redis, { excludeTestServices: true })(name, (it) => {
       // most of the time they wait for real milliseconds to pass
-      const laws = StoreLaws.laws<Redis.Redis>({ layer: RedisStore.layer(), seed, effort: 0.15 })
+      const laws = StoreLaws.laws<Redis.Redis>({
+        layer: RedisStore.layer({ prefix: "test" }),
+        shared: true,
+        seed,
+        effort: 0.15
+      })
       for (const { check, name } of laws) it.effect(name, () => check)
     })
   }

@@ -164,5 +164,7 @@ if (import.meta.main && url !== undefined) {
   })
   // what is asked while it is not connected fails at once, and is not taken later
   const redis = NodeRedis.layer({ url, disableOfflineQueue: true })
-  await Effect.runPromise(Effect.scoped(Effect.provide(program, RedisStore.layer().pipe(Layer.provide(redis)))))
+  await Effect.runPromise(
+    Effect.scoped(Effect.provide(program, RedisStore.layer({ prefix: "test" }).pipe(Layer.provide(redis))))
+  )
 }

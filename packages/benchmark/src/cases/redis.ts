@@ -72,7 +72,7 @@ interface Ours {
 
 const storeOn = async ({ url }: RedisServer): Promise<Ours> => {
   const scope = Effect.runSync(Scope.make())
-  const live = Layer.provideMerge(RedisStore.layer(), NodeRedis.layer({ url }))
+  const live = Layer.provideMerge(RedisStore.layer({ prefix: "bench" }), NodeRedis.layer({ url }))
   const context = await Effect.runPromise(Layer.buildWithScope(live, scope))
   return { store: Context.add(context, Scope.Scope, scope), client: Context.get(context, NodeRedis.NodeRedis).client }
 }

@@ -14,8 +14,8 @@ import type { Committed, Step } from "effect-resilience/Store"
 import type { Home } from "./home.ts"
 import type { Kernels, Script } from "./kernels.ts"
 import type { Machines } from "./machines.ts"
-import { type Commit, isSame, Message } from "./message.ts"
-import { later, Turns } from "./turns.ts"
+import { type Commit, type Errors, isSame, Message } from "./message.ts"
+import { isolated, later, Turns } from "./turns.ts"
 
 type Reply = Committed<ReadonlyArray<Step>>
 
@@ -26,10 +26,13 @@ type Reply = Committed<ReadonlyArray<Step>>
  */
 const MOST = 32
 
+/** The server is there, and takes no write now: it would refuse each of a batch, and is busy enough. */
+const isRefusal = /\b(?:OOM|READONLY|NOREPLICAS|MISCONF|LOADING|MASTERDOWN)\b/
+
 export interface Trips {
   readonly redis: Redis.Redis["Service"]
   readonly ask: <A>(answer: Effect.Effect<A, Redis.RedisError>) => Effect.Effect<A, StoreError>
-  readonly unreadable: (cause: unknown) => StoreError
+  readonly errors: Errors
   readonly kernels: Kernels
   readonly machines: Machines
   readonly fork: (effect: Effect.Effect<unknown>) => Fiber.Fiber<unknown>
@@ -117,24 +120,38 @@ export class Batches {
   }
 
   private send(waiters: ReadonlyArray<Waiter>, script: Script, dispatcher: SchedulerDispatcher): void {
-    if (waiters.length === 0) return
-    const { ask, fork, machines, redis, unreadable } = this.trips
-    const message = new Message(waiters, script)
+    for (let rest = waiters; rest.length > 0;) {
+      const message = new Message(rest, script)
+      this.sendOne(message, rest.slice(0, message.size), script, dispatcher)
+      rest = rest.slice(message.size)
+    }
+  }
+
+  private sendOne(
+    message: Message,
+    waiters: ReadonlyArray<Waiter>,
+    script: Script,
+    dispatcher: SchedulerDispatcher
+  ): void {
+    const { ask, errors, fork, machines, redis } = this.trips
     fork(
       Effect.matchCause(ask(redis.eval(script.commit)(message.keys, message.lines)), {
         onFailure: (cause) => {
           const what = Cause.pretty(cause)
           const lieApart = what.includes("several slots")
+          const isRefused = isRefusal.test(what)
           if (lieApart && waiters.length > 1) machines.found()
-          // nothing was written, and one that is not to be read, or not with the others, would fail all of them
-          if (waiters.length > 1 && (lieApart || what.includes("user_script"))) {
+          if (isRefused) machines.answered(redis, fork)
+          // nothing was written: of one that a kernel fails on, or that is not with the others, all of them would fail
+          if (waiters.length > 1 && (lieApart || (what.includes("user_script") && !isRefused))) {
             for (const waiter of waiters) this.send([waiter], script, dispatcher)
-          } else for (const { tell } of waiters) tell(Exit.failCause(cause))
+          } else for (const { tell } of waiters) isolated(() => tell(Exit.failCause(cause)))
         },
         onSuccess: (reply) => {
           machines.answered(redis, fork)
-          const answers = message.read(reply, unreadable)
-          this.turns.hear(waiters.length, () => waiters.forEach(({ tell }, i) => tell(answers[i]!)), dispatcher)
+          const answers = message.read(reply, errors)
+          const tell = () => waiters.forEach(({ tell }, i) => isolated(() => tell(answers[i]!)))
+          this.turns.hear(waiters.length, tell, dispatcher)
         }
       })
     )

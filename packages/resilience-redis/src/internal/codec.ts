@@ -1,5 +1,6 @@
 /**
- * Plain data as words with one space between them, in the order that its shape gives them. No word is empty or holds a space.
+ * Plain data as words, in the order that its shape gives them. No word is empty or holds a space, a comma, a semicolon or a
+ * bar, which divide words, and what stands beside them.
  *
  * `luaCodec` writes the same in Lua. Numbers are written so that the very same double is read back; a list is preceded
  * by its length; a string begins with an apostrophe, and all but plain characters in it are bytes of UTF-8 in hex. A lone
@@ -45,22 +46,46 @@ export const unescape = (text: string): string => {
 /** Read back as the very same number. */
 export const wordOf = (value: number): string => (Object.is(value, -0) ? "-0" : String(value))
 
-/** Words that are still to be read. */
+/** The largest of the numbers that our own kernels hold, and the largest time. */
+export const LARGEST = 2 ** 53
+
+/** A decimal whole number from 0 to 2^53; anything else is none that this package wrote. */
+export const wholeOf = (word: string): number => {
+  const number = /^\d+$/.test(word) ? Number(word) : NaN
+  if (!(number <= LARGEST)) throw new Error(`${JSON.stringify(word.slice(0, 40))} is no whole number from 0 to 2^53`)
+  return number
+}
+
+/**
+ * Words that are still to be read. With `isWhole`, every number must be a whole one, as the states of our own kernels have
+ * them; without it, a finite one. What a reader does not expect is an error, here and in `luaCodec` alike.
+ */
 export class Words {
   private readonly words: ReadonlyArray<string>
+  private readonly isWhole: boolean
   private next = 0
-  constructor(text: string) {
-    this.words = text.split(" ")
+  constructor(words: ReadonlyArray<string>, isWhole = false) {
+    this.words = words
+    this.isWhole = isWhole
   }
-  word(): string {
+  word(pattern = /^[^, ]+$/): string {
     const word = this.words[this.next++]
-    if (word === undefined || word === "") throw new Error("a value in Redis ends too early: who else wrote it?")
+    if (word === undefined) throw new Error("it has too few words")
+    if (!pattern.test(word)) throw new Error(`${JSON.stringify(word.slice(0, 40))} is not a word of it`)
     return word
   }
   number(): number {
-    const number = Number(this.word())
-    if (Number.isNaN(number)) throw new Error("a value in Redis is no number: who else wrote it?")
+    const word = this.word()
+    if (this.isWhole) return wholeOf(word)
+    const number = /^-?\d+\.?\d*e?[+-]?\d*$/.test(word) ? Number(word) : NaN
+    if (!Number.isFinite(number)) throw new Error(`${JSON.stringify(word.slice(0, 40))} is no finite number`)
     return number
+  }
+  count(): number {
+    return wholeOf(this.word())
+  }
+  end(): void {
+    if (this.next < this.words.length) throw new Error("it has too many words")
   }
 }
 
@@ -76,12 +101,12 @@ const number: Codec = {
 
 const boolean: Codec = {
   write: (value, out) => out.push(value === true ? "1" : "0"),
-  read: (words) => words.word() === "1"
+  read: (words) => words.word(/^[01]$/) === "1"
 }
 
 const string: Codec = {
   write: (value, out) => out.push(`'${escape(value as string)}`), // as above
-  read: (words) => unescape(words.word().slice(1))
+  read: (words) => unescape(words.word(/^'[^, ]*$/).slice(1))
 }
 
 const word: Codec = {
@@ -97,7 +122,7 @@ const listOf = (element: Codec): Codec => ({
   },
   read: (words) => {
     const list: Array<unknown> = []
-    for (let left = words.number(); left > 0; left--) list.push(element.read(words))
+    for (let left = words.count(); left > 0; left--) list.push(element.read(words))
     return list
   }
 })
@@ -150,8 +175,8 @@ export const codecOf = (shape: Shape): Codec => {
   return "record" in shape ? recordOf(shape.record) : choiceOf(shape.tag, shape.choices)
 }
 
-export const encode = (codec: Codec, value: unknown): string => {
+export const wordsOf = (codec: Codec, value: unknown): ReadonlyArray<string> => {
   const out: Array<string> = []
   codec.write(value, out)
-  return out.join(" ")
+  return out
 }

@@ -51,7 +51,7 @@ export type Field = readonly [name: string, shape: Shape]
  *   }`
  * }
  *
- * export const StoreLive = RedisStore.layer({ kernels: [gate] })
+ * export const StoreLive = RedisStore.layer({ prefix: "shop", kernels: [gate] })
  * ```
  *
  * @category models

@@ -10,53 +10,40 @@ import type * as Redis from "effect/persistence/Redis"
 import * as Semaphore from "effect/Semaphore"
 import type { StoreError } from "effect-resilience/Rejection"
 import type { Committed, Step } from "effect-resilience/Store"
+import { Cell } from "./cell.ts"
 import { decide } from "./decide.ts"
 import { type Home, Keys } from "./home.ts"
+import type { Errors } from "./message.ts"
 import { epochIn, look, swap } from "./scripts.ts"
 
 export interface Exchange {
   readonly redis: Redis.Redis["Service"]
   readonly ask: <A>(answer: Effect.Effect<A, Redis.RedisError>) => Effect.Effect<A, StoreError>
-  readonly unreadable: (cause: unknown) => StoreError
+  readonly errors: Errors
 }
 
 /** So often may others be faster: of those who try at once, one succeeds each time. */
 const ATTEMPTS = 100
 
-interface Found {
-  readonly epoch: number
-  /** `undefined` where there is none. */
-  readonly state: unknown
-}
-
-const find = (homes: ReadonlyArray<Home>, keys: Keys, held: ReadonlyArray<string | null>): ReadonlyArray<Found> =>
+const cellsIn = (
+  homes: ReadonlyArray<Home>,
+  keys: Keys,
+  held: ReadonlyArray<string | null>,
+  now: number
+): ReadonlyArray<Cell> =>
   homes.map((home, i) => {
     const epoch = epochIn(held[keys.cleared[i]!]!, keys.all[i]!.slice(0, keys.spaces[i]))
-    return { epoch, state: home.read(held[i]!, epoch) }
+    return new Cell(home, held[i]!, epoch, now)
   })
 
-/** What a commit writes, where its states have become these. */
-const written = (
-  homes: ReadonlyArray<Home>,
-  found: ReadonlyArray<Found>,
-  before: ReadonlyArray<unknown>,
-  after: ReadonlyArray<unknown>,
-  now: number
-): ReadonlyArray<string> =>
-  homes.flatMap((home, i) => {
-    const { epoch, state: known } = found[i]!
-    const { kernel, policy, space } = home
-    const state = after[i]
-    const end = kernel.expiresAt(policy, state)
-    const idle = space.keys.idleTimeToLive
-    const expires = end ?? (idle === Infinity ? undefined : now + Math.floor(idle * 1.25))
-    const isUsed = known !== undefined && end === undefined && idle !== Infinity
-    if (state === before[i] && !isUsed) return ["", ""]
-    if (expires === undefined) return [`=${home.write(epoch, state)}`, ""]
-    return expires > now ? [`=${home.write(epoch, state)}`, String(expires)] : ["-", ""]
-  })
+/** Words for `swap`. */
+const wordsOf = (cell: Cell, now: number): readonly [value: string, expires: string] => {
+  const written = cell.written(now)
+  if (written === undefined) return ["", ""]
+  return written === "unlink" ? ["-", ""] : [`=${written.value}`, String(written.expires ?? "")]
+}
 
-export const exchange = ({ ask, redis, unreadable }: Exchange) => {
+export const exchange = ({ ask, errors: { damaged, unreadable }, redis }: Exchange) => {
   /** Calls of this process wait for each other, rather than try in vain. */
   const lines = new Map<string, { readonly semaphore: Semaphore.Semaphore; waiting: number }>()
   const inLine = <A>(name: string, effect: Effect.Effect<A, StoreError>): Effect.Effect<A, StoreError> =>
@@ -80,11 +67,11 @@ export const exchange = ({ ask, redis, unreadable }: Exchange) => {
     Effect.gen(function* () {
       if (left === 0) return yield* Effect.fail(unreadable(new Error(`${keys.all[0]} changes all the time`)))
       const [time, ...held] = yield* ask(redis.eval(look)(keys.all))
-      const found = yield* Effect.try({ try: () => find(homes, keys, held), catch: unreadable })
       const now = Number(time)
-      const before = found.map(({ state }, i) => (state === undefined ? homes[i]!.initial : state))
-      const { after, committed } = decide(steps, homes, before, now)
-      const next = written(homes, found, before, after, now)
+      const cells = cellsIn(homes, keys, held, now)
+      const { committed, damage } = decide(steps, homes, cells, now)
+      if (damage !== undefined) return yield* Effect.fail(damaged(damage))
+      const next = cells.flatMap((cell) => wordsOf(cell, now))
       if (next.every((word) => word === "")) return committed
       const seen = held.map((value) => (value === null ? "" : `=${value}`))
       const swapped = yield* ask(redis.eval(swap)(keys.all, seen, next))

@@ -2,9 +2,12 @@
  * What steps come to in Redis: which keys, and what is written there.
  */
 import type { AnySpace, Step } from "effect-resilience/Store"
-import { encode, Words } from "./codec.ts"
+import { escape, LARGEST, unescape, Words, wordsOf } from "./codec.ts"
 import type { Coded } from "./kernels.ts"
 import { Places } from "./keys.ts"
+
+/** The one word of what is kept as JSON: of kernels that only this process knows. */
+const jsonWord = (value: unknown): string => escape(JSON.stringify(value))
 
 /** What is known of a space before it is asked. */
 export class Home {
@@ -15,7 +18,11 @@ export class Home {
   readonly coded: Coded | undefined
   /** How long an endless state is kept; below 0: for ever. */
   readonly idle: number
-  readonly policyWords: string
+  readonly isLimit: boolean
+  /** Whether the policy can take over what another one left; one that cannot begins with `initial`. */
+  readonly adopts: boolean
+  /** What entries of this policy are known by. */
+  readonly policyWord: string
 
   constructor(space: AnySpace, prefix: string, coded: Coded | undefined, kernel = space.kernel) {
     this.space = space
@@ -25,26 +32,52 @@ export class Home {
     this.coded = coded
     const { idleTimeToLive } = space.keys
     this.idle = idleTimeToLive === Infinity ? -1 : idleTimeToLive
-    this.policyWords = coded === undefined ? "" : encode(coded.policy, space.policy)
-  }
-
-  /** A state is kept as words where Redis is to read it, and else as JSON. */
-  write(epoch: number, state: unknown): string {
-    return `${epoch} ${this.coded === undefined ? JSON.stringify(state) : encode(this.coded.state, state)}`
+    this.isLimit = space.isLimit === true
+    this.adopts = this.isLimit || kernel.adopt !== undefined
+    this.policyWord =
+      coded === undefined ? jsonWord(space.policy) : wordsOf(coded.policy, space.policy).join(",") || "-"
   }
 
   get initial(): unknown {
     return this.kernel.initial(this.policy)
   }
 
-  /** The state in a value that was held, `undefined` if it is of an epoch before this one. */
-  read(held: string | null, epoch: number): unknown {
-    if (held === null) return undefined
-    const end = held.indexOf(" ")
-    if (!(Number(held.slice(0, end)) >= epoch)) return undefined
-    const text = held.slice(end + 1)
-    return this.coded === undefined ? JSON.parse(text) : this.coded.state.read(new Words(text))
+  /** An endless state is kept a quarter longer than it must, so that not every use of it is a write. */
+  endOf(end: number | undefined, now: number): number {
+    const ends = end ?? (this.idle < 0 ? Infinity : now + Math.floor(this.idle * 1.25))
+    return ends === Infinity ? ends : Math.max(0, Math.min(ends, LARGEST))
   }
+
+  /** With a space before each word. */
+  writeState(state: unknown): string {
+    if (this.coded === undefined) return ` ${jsonWord(state)}`
+    return wordsOf(this.coded.state, state)
+      .map((word) => ` ${word}`)
+      .join("")
+  }
+
+  /** Throws where they are not the words of a state. */
+  readState(words: string): unknown {
+    const all = words === "" ? [] : words.split(" ")
+    if (all.length > 0 && all.shift() !== "") throw new Error("it does not begin with a space")
+    const { coded } = this
+    return readAll(new Words(all, coded?.isWhole), (words) =>
+      coded === undefined ? JSON.parse(unescape(words.word())) : coded.state.read(words)
+    )
+  }
+
+  /** Throws where it is not the word of a policy. */
+  readPolicy(word: string): unknown {
+    const { coded } = this
+    if (coded === undefined) return JSON.parse(unescape(word))
+    return readAll(new Words(word === "-" ? [] : word.split(",")), (words) => coded.policy.read(words))
+  }
+}
+
+const readAll = (words: Words, read: (words: Words) => unknown): unknown => {
+  const value = read(words)
+  words.end()
+  return value
 }
 
 /** The keys of a commit: those of its steps, and behind them those that say what was cleared. */

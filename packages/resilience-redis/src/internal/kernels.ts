@@ -14,6 +14,8 @@ import { makeCommit } from "./scripts.ts"
 
 export interface Coded {
   readonly compiled: Compiled
+  /** Whether every number of a state is a whole one, as in all of our own kernels. */
+  readonly isWhole: boolean
   readonly policy: Codec
   readonly state: Codec
   readonly input: Codec
@@ -27,16 +29,18 @@ export interface Script {
   readonly places: ReadonlyMap<string, number>
 }
 
+const ours: ReadonlyArray<Compiled> = [tokenBucket, lease, fixedWindow, slidingWindow, slidingLog, breaker]
+
 export class Kernels {
   private readonly coded: ReadonlyMap<string, Coded>
   private readonly scripts = new Map<string, Script>()
 
   constructor(more: ReadonlyArray<Compiled>) {
-    const all = [tokenBucket, lease, fixedWindow, slidingWindow, slidingLog, breaker, ...more]
     this.coded = new Map(
-      all.map((compiled): readonly [string, Coded] => {
+      [...ours, ...more].map((compiled): readonly [string, Coded] => {
         const { id, input, policy, state } = compiled
-        return [id, { compiled, policy: codecOf(policy), state: codecOf(state), input: codecOf(input) }]
+        const isWhole = ours.includes(compiled)
+        return [id, { compiled, isWhole, policy: codecOf(policy), state: codecOf(state), input: codecOf(input) }]
       })
     )
   }
@@ -55,7 +59,7 @@ export class Kernels {
     let script = this.scripts.get(name)
     if (script === undefined) {
       script = {
-        commit: makeCommit(distinct.map((id) => this.coded.get(id)!.compiled)),
+        commit: makeCommit(distinct.map((id) => this.coded.get(id)!)),
         places: new Map(distinct.map((id, i) => [id, i + 1]))
       }
       this.scripts.set(name, script)

@@ -1,20 +1,32 @@
 /**
  * Where a state lives in Redis.
  *
- *     resilience:{service/Payments}:Payments/perUser:token-bucket@2:ada
- *     prefix     tag               space            kernel         key
+ *     shop:2:{service/Payments}:Payments/perUser:token-bucket@2:ada
+ *     prefix layout  tag        space            kernel         key
  *
  * Each part is escaped so that it holds no colon and no brace: no two places are one key, and the tag is what Redis Cluster
  * chooses the slot by. A space that may be spread has one of `SHARDS` tags, by its key: `{key/417}`.
  */
+import { createHash } from "node:crypto"
 import type { AnySpace } from "effect-resilience/Store"
 import { escape } from "./codec.ts"
 
 /** So many places has a space that is spread. A power of 2; every process must have the same. */
 export const SHARDS = 1024
 
+/** Of what stands in keys and values. Another layout is another number: then what older versions wrote is not looked at. */
+const LAYOUT = 2
+
+/** A longer name is hashed: it would cost memory for as long as its state lives, and time in every call. */
+const LONGEST = 1_000
+
+/** No short name begins so: an escaped one holds no `~`. UTF-16 is hashed, since in UTF-8 all lone surrogates are one. */
+const hashed = (text: string): string => `~${createHash("sha256").update(Buffer.from(text, "utf16le")).digest("hex")}`
+
+const nameOf = (text: string): string => (text.length > LONGEST ? hashed(text) : escape(text))
+
 /** A part without what divides parts. */
-const part = (text: string): string => escape(text).replaceAll(":", "%3A")
+const part = (text: string): string => nameOf(text).replaceAll(":", "%3A")
 
 /** FNV-1a over UTF-16. */
 const shardOf = (key: string): number => {
@@ -53,7 +65,7 @@ export class Places {
   private head(i: number): Head {
     const known = this.heads[i]
     if (known !== undefined) return known
-    const tag = `${this.prefix}:{${this.heads.length > 1 ? `key/${i}` : `service/${this.service}`}}`
+    const tag = `${this.prefix}:${LAYOUT}:{${this.heads.length > 1 ? `key/${i}` : `service/${this.service}`}}`
     const head = { space: tag + this.space, cleared: `${tag}:cleared` }
     this.heads[i] = head
     return head
@@ -61,13 +73,18 @@ export class Places {
 
   /** The key of the state; its first `space` characters are those of the space, the same for all its keys of one tag. */
   of(key: string): { readonly state: string; readonly space: number; readonly cleared: string } {
-    const { cleared, space } = this.head(this.heads.length > 1 ? shardOf(key) : 0)
-    return { state: space + escape(key), space: space.length, cleared }
+    const name = nameOf(key)
+    const { cleared, space } = this.headOf(name)
+    return { state: space + name, space: space.length, cleared }
   }
 
   /** The key that says what was cleared where this key is. */
   clearedOf(key: string): string {
-    return this.head(this.heads.length > 1 ? shardOf(key) : 0).cleared
+    return this.heads.length > 1 ? this.headOf(nameOf(key)).cleared : this.head(0).cleared
+  }
+
+  private headOf(name: string): Head {
+    return this.head(this.heads.length > 1 ? shardOf(name) : 0)
   }
 
   /** For every tag that the space has keys of: what `cleared` there calls the space. */

@@ -1,35 +1,67 @@
 /**
  * The Lua that reads and writes what `codec` does, written out for one shape.
  *
- * Straight code for a fixed record: one call of `format` writes it. `next` gives the next word.
+ * A reader is a function of a text and the position of the separator before its first word. It gives the value and the
+ * position behind its last word, or nothing where these are not the words of one. One match takes up to 30 words of fixed
+ * places, and one call of `format` writes them: a word by itself costs several times as much.
  */
 import type { Field, Shape } from "./compiled.ts"
 
 /** As locals: a script looks a global up at every use. */
-const locals = `local math, ipairs, tonumber, concat = math, ipairs, tonumber, table.concat
-local format, gmatch, gsub, sub = string.format, string.gmatch, string.gsub, string.sub
+const locals = `local math, string, ipairs, concat = math, string, ipairs, table.concat
+local format, gmatch, gsub, sub, match, find, rep = string.format, string.gmatch, string.gsub, string.sub, string.match, string.find, string.rep
 `
 
-/** Numbers are written with 17 digits, with which every double is read back as itself. */
+/** Lua has 32 captures, and the position is one. */
+const MOST = 30
+const LARGEST = "9007199254740992"
+const TOO_LARGE = "1e300"
+
 const helpers: Readonly<Record<string, string>> = {
-  readList: `(next, read)
- local list = {}
- for i = 1, tonumber(next()) do list[i] = read(next) end
- return list
+  readFinite: `(word)
+ local number = find(word, "^%-?%d+%.?%d*e?[+-]?%d*$") and tonumber(word)
+ return number and number - number == 0 and number
 end`,
-  writeList: `(list, write)
- local out = {#list}
- for i = 1, #list do out[i + 1] = write(list[i]) end
- return concat(out, " ")
+  readWholes: `(text, at, count)
+ local list, size = {}, 0
+ while size < count do
+  local some = math.min(count - size, ${MOST})
+  local words = {match(text, "^" .. rep(" (%d+)", some) .. "()", at)}
+  for i = 1, some do
+   local number = (words[i] or ${TOO_LARGE}) + 0
+   if number > ${LARGEST} then return end
+   list[size + i] = number
+  end
+  size, at = size + some, words[some + 1]
+ end
+ return list, at
+end`,
+  readList: `(text, at, count, read)
+ local list = {}
+ for i = 1, count do
+  list[i], at = read(text, at)
+  if not at then return end
+ end
+ return list, at
 end`,
   readText: `(word)
- return (gsub(sub(word, 2), "%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+ return (gsub(sub(word, 2), "%%([0-9A-F][0-9A-F])", function(hex) return string.char(tonumber(hex, 16)) end))
+end`,
+  readLazily: `(read, text, at)
+ return setmetatable({}, {__index = function(self, field)
+  setmetatable(self, nil)
+  for name, value in pairs((read(text, at))) do self[name] = value end
+  return self[field]
+ end})
+end`,
+  writeList: `(list, write)
+ local out = {" " .. #list}
+ for i = 1, #list do out[i + 1] = write(list[i]) end
+ return concat(out)
 end`,
   writeText: `(text)
  return "'" .. gsub(text, "[^A-Za-z0-9_.:/@-]", function(one) return format("%%%02X", string.byte(one)) end)
-end`,
-  readNumber: "(next) return tonumber(next()) end",
-  writeNumber: `(number) return format("%.17g", number) end`
+end`
 }
 
 /** What `lua` uses of the helpers, and no other: a script makes each function anew at every call. */
@@ -40,13 +72,84 @@ export const luaCodecLibrary = (lua: string): string =>
     .map(([name, body]) => `local function ${name}${body}\n`)
     .join("")
 
-interface Written {
-  readonly formats: Array<string>
-  readonly values: Array<string>
+/**
+ * Which numbers are read. `whole`: decimal whole numbers up to 2^53. `finite`: any that is finite. `trusted`: from this very
+ * process, so they are not checked.
+ */
+export type Numbers = "whole" | "finite" | "trusted"
+
+const WORD = "([^, ]+)"
+
+/** Statements of a reader. */
+class Reading {
+  readonly lines: Array<string> = []
+  private readonly separator: string
+  private isFirst: boolean
+  private pending: Array<{ readonly name: string; readonly pattern: string }> = []
+  private wholes: Array<string> = []
+  private finites: Array<string> = []
+  private names = 0
+
+  /** Before its first word there may be no separator. */
+  constructor(separator: string, isBare = false) {
+    this.separator = separator
+    this.isFirst = isBare
+  }
+
+  name(): string {
+    return `v${++this.names}`
+  }
+
+  word(pattern: string): string {
+    if (this.pending.length === MOST) this.flush()
+    const name = this.name()
+    this.pending.push({ name, pattern })
+    return name
+  }
+
+  whole(): string {
+    const name = this.word("(%d+)")
+    this.wholes.push(name)
+    return name
+  }
+
+  finite(): string {
+    const name = this.word(WORD)
+    this.finites.push(name)
+    return name
+  }
+
+  /** What a function gave for a value, and where it ended. */
+  value(call: string): string {
+    const name = this.name()
+    this.lines.push(`local ${name}`, `${name}, at = ${call}`, "if not at then return end")
+    return name
+  }
+
+  flush(): void {
+    const { finites, lines, pending, wholes } = this
+    if (pending.length === 0) return
+    const words = pending.map(({ pattern }) => this.separator + pattern).join("")
+    const pattern = this.isFirst ? words.slice(this.separator.length) : words
+    this.isFirst = false
+    lines.push(`local ${pending.map(({ name }) => name).join(", ")}, at = match(text, "^${pattern}()", at)`)
+    lines.push("if not at then return end")
+    if (wholes.length > 0) {
+      lines.push(`${wholes.join(", ")} = ${wholes.map((name) => `${name} + 0`).join(", ")}`)
+      lines.push(`if ${wholes.map((name) => `${name} > ${LARGEST}`).join(" or ")} then return end`)
+    }
+    if (finites.length > 0) {
+      lines.push(`${finites.join(", ")} = ${finites.map((name) => `readFinite(${name})`).join(", ")}`)
+      lines.push(`if not (${finites.join(" and ")}) then return end`)
+    }
+    this.pending = []
+    this.wholes = []
+    this.finites = []
+  }
 }
 
 export class LuaCodec {
-  /** Functions for what is not a fixed record, by what they do. */
+  /** Functions by what they do. */
   private readonly functions = new Map<string, string>()
   private readonly prefix: string
 
@@ -67,75 +170,92 @@ export class LuaCodec {
     return name
   }
 
-  /** A function of `next`. */
-  reader(shape: Shape): string {
-    return shape === "number" ? "readNumber" : this.named(`(next) return ${this.read(shape)} end`)
+  /** A function of a text and a position; words are `separator` apart, and the first may be without one. */
+  reader(shape: Shape, separator: " " | ",", numbers: Numbers, isBare = false): string {
+    const reading = new Reading(separator, isBare)
+    const value = this.read(shape, reading, separator, numbers)
+    reading.flush()
+    return this.named(`(text, at)\n ${[...reading.lines, `return ${value}, at`].join("\n ")}\nend`)
   }
 
-  /**
-   * A function of `next`, for a record: what stands behind its first list is only read once somebody looks at it. Until
-   * then `next` is not to be asked for anything else.
-   */
-  lazyReader(shape: Shape): string {
-    const fields = typeof shape === "object" && "record" in shape ? shape.record : []
-    const at = fields.findIndex(([, field]) => typeof field === "object")
-    if (at < 0) return this.reader(shape)
-    const rest = fields.slice(at).map(([name, field]) => `self["${name}"] = ${this.read(field)}`)
-    return this.named(`(next)
- return setmetatable(${this.record(fields.slice(0, at), [])}, {__index = function(self, field)
-  setmetatable(self, nil)
-  ${rest.join("\n  ")}
-  return self[field]
- end})
-end`)
+  /** The same for what is trusted: a record that holds a list is only read once a field of it is looked at. */
+  lazyReader(shape: Shape, separator: " " | ",", isBare: boolean): string {
+    const read = this.reader(shape, separator, "trusted", isBare)
+    const hasList =
+      typeof shape === "object" && "record" in shape && shape.record.some(([, one]) => typeof one === "object")
+    return hasList ? this.named(`(text, at) return readLazily(${read}, text, at) end`) : read
   }
 
-  /** A function of a value. */
-  writer(shape: Shape): string {
-    return shape === "number" ? "writeNumber" : this.named(`(value) return ${this.write(shape)} end`)
+  /** A function of a value. Each word is written with a space before it. */
+  writer(shape: Shape, numbers: Numbers): string {
+    return this.named(`(value) return ${this.write(shape, numbers)} end`)
   }
 
-  private read(shape: Shape): string {
-    if (shape === "number") return "tonumber(next())"
-    if (shape === "boolean") return 'next() == "1"'
-    if (shape === "string") return "readText(next())"
-    if (shape === "word") return "next()"
-    if ("list" in shape) return `readList(next, ${this.reader(shape.list)})`
-    if ("record" in shape) return this.record(shape.record, [])
-    const choices = shape.choices.map(
-      ([word, fields]) =>
-        ` if word == "${word}" then return ${this.record(fields, [`["${shape.tag}"] = "${word}"`])} end\n`
-    )
-    return `${this.named(`(next)\n local word = next()\n${choices.join("")}end`)}(next)`
+  private read(shape: Shape, reading: Reading, separator: " " | ",", numbers: Numbers): string {
+    if (shape === "number") {
+      if (numbers === "trusted") return `${reading.word(WORD)} + 0`
+      return numbers === "whole" ? reading.whole() : reading.finite()
+    }
+    if (shape === "boolean") return `${reading.word("([01])")} == "1"`
+    if (shape === "string") return `readText(${reading.word("('[^, ]*)")})`
+    if (shape === "word") return reading.word(WORD)
+    if ("record" in shape) return this.readRecord(shape.record, [], reading, separator, numbers)
+    if ("list" in shape) {
+      const count = reading.whole()
+      reading.flush()
+      const isWholes = shape.list === "number" && numbers === "whole"
+      return reading.value(
+        isWholes
+          ? `readWholes(text, at, ${count})`
+          : `readList(text, at, ${count}, ${this.reader(shape.list, separator, numbers)})`
+      )
+    }
+    const word = reading.word(WORD)
+    reading.flush()
+    const choices = shape.choices.map(([word, fields]) => {
+      const inner = new Reading(separator)
+      const record = this.readRecord(fields, [`["${shape.tag}"] = "${word}"`], inner, separator, numbers)
+      inner.flush()
+      return ` if word == "${word}" then\n  ${[...inner.lines, `return ${record}, at`].join("\n  ")}\n end\n`
+    })
+    return reading.value(`${this.named(`(text, at, word)\n${choices.join("")}end`)}(text, at, ${word})`)
   }
 
-  // A table's fields are evaluated in the order in which they are written.
-  private record(fields: ReadonlyArray<Field>, before: ReadonlyArray<string>): string {
-    return `{${[...before, ...fields.map(([name, shape]) => `["${name}"] = ${this.read(shape)}`)].join(", ")}}`
+  private readRecord(
+    fields: ReadonlyArray<Field>,
+    before: ReadonlyArray<string>,
+    reading: Reading,
+    separator: " " | ",",
+    numbers: Numbers
+  ): string {
+    const read = fields.map(([name, field]) => `["${name}"] = ${this.read(field, reading, separator, numbers)}`)
+    return `{${[...before, ...read].join(", ")}}`
   }
 
-  private write(shape: Shape): string {
-    const written: Written = { formats: [], values: [] }
-    this.collect(shape, "value", written)
-    const [only] = written.values
-    if (written.formats.length === 1 && written.formats[0] === "%s") return only!
-    return `format("${written.formats.join(" ")}"${written.values.map((value) => `, ${value}`).join("")})`
+  private write(shape: Shape, numbers: Numbers): string {
+    const formats: Array<string> = []
+    const values: Array<string> = []
+    this.collect(shape, "value", formats, values, numbers)
+    return values.length === 0 ? '""' : `format("${formats.join("")}", ${values.join(", ")})`
   }
 
-  private collect(shape: Shape, value: string, { formats, values }: Written): void {
+  private collect(shape: Shape, value: string, formats: Array<string>, values: Array<string>, numbers: Numbers): void {
     if (typeof shape === "object" && "record" in shape) {
-      for (const [name, field] of shape.record) this.collect(field, `${value}["${name}"]`, { formats, values })
+      for (const [name, field] of shape.record) this.collect(field, `${value}["${name}"]`, formats, values, numbers)
       return
     }
-    formats.push(shape === "number" ? "%.17g" : "%s")
+    // with 17 digits every double is read back as itself; a whole number costs a third of that
+    formats.push(
+      shape === "number" ? (numbers === "whole" ? " %d" : " %.17g") : typeof shape === "object" ? "%s" : " %s"
+    )
     if (shape === "number" || shape === "word") values.push(value)
     else if (shape === "boolean") values.push(`(${value} and "1" or "0")`)
     else if (shape === "string") values.push(`writeText(${value})`)
-    else if ("list" in shape) values.push(`writeList(${value}, ${this.writer(shape.list)})`)
+    else if ("list" in shape) values.push(`writeList(${value}, ${this.writer(shape.list, numbers)})`)
     else {
       const choices = shape.choices.map(
         ([word, record]) =>
-          ` if value["${shape.tag}"] == "${word}" then return ${this.write({ record: [[shape.tag, "word"], ...record] })} end\n`
+          ` if value["${shape.tag}"] == "${word}" then return ${this.write({ record: [[shape.tag, "word"], ...record] }, numbers)} end\n`
       )
       values.push(`${this.named(`(value)\n${choices.join("")}end`)}(${value})`)
     }

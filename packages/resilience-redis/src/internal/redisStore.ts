@@ -9,12 +9,14 @@ import { lease as leaseKernel } from "effect-resilience/kernel/Lease"
 import { StoreError } from "effect-resilience/Rejection"
 import type { AnySpace, Committed, Step, Store } from "effect-resilience/Store"
 import { Batches } from "./batches.ts"
+import { Cell } from "./cell.ts"
 import type { Compiled } from "./compiled.ts"
 import { type Exchange, exchange } from "./exchange.ts"
 import { Home } from "./home.ts"
 import { Kernels } from "./kernels.ts"
 import { elapsed, Leases } from "./leases.ts"
 import { Machines } from "./machines.ts"
+import type { Errors } from "./message.ts"
 import { clear, epochIn, look } from "./scripts.ts"
 
 export interface Settings {
@@ -44,11 +46,19 @@ const failed = (error: Redis.RedisError): Effect.Effect<never, StoreError> =>
       )
     : Effect.fail(new StoreError({ reason: "unavailable", cause: error }))
 
-const asked = <A>(answer: Effect.Effect<A, Redis.RedisError>): Effect.Effect<A, StoreError> =>
-  Effect.catch(answer, failed)
+const isForgotten = ({ cause }: Redis.RedisError): boolean => String(cause).includes("NOSCRIPT")
 
-/** What was read is nothing of ours. */
-const unreadable = (cause: unknown): StoreError => new StoreError({ reason: "unavailable", cause })
+/** A proxy may send a script to one server, and its use to another: what is not known there is sent once more. */
+const asked = <A>(answer: Effect.Effect<A, Redis.RedisError>): Effect.Effect<A, StoreError> =>
+  Effect.catch(
+    Effect.catchIf(answer, isForgotten, () => answer),
+    failed
+  )
+
+const errors: Errors = {
+  damaged: (cause) => new StoreError({ reason: "damaged", cause }),
+  unreadable: (cause) => new StoreError({ reason: "unavailable", cause })
+}
 
 const isCoded = ({ coded }: Home): boolean => coded !== undefined
 const isLeased = ({ space }: Step): boolean => space.lease !== undefined
@@ -72,9 +82,9 @@ export const make = (redis: Service, { clock, fork, kernels: more, prefix, shard
   }
 
   const ask: Exchange["ask"] = (effect) => asked(effect)
-  const batches = new Batches({ redis, ask, unreadable, kernels, machines: new Machines(sharded), fork })
+  const batches = new Batches({ redis, ask, errors, kernels, machines: new Machines(sharded), fork })
 
-  const inTwo = exchange({ redis, ask, unreadable })
+  const inTwo = exchange({ redis, ask, errors })
   const nothing = Effect.map(asked(redis.send<readonly [string, string]>("TIME")), ([seconds, micros]) => ({
     now: Number(seconds) * 1000 + Math.floor(Number(micros) / 1000),
     allowed: true,
@@ -114,15 +124,12 @@ export const make = (redis: Service, { clock, fork, kernels: more, prefix, shard
       Effect.suspend(() => {
         const home = homeOf(space)
         const { cleared, space: length, state } = home.places.of(key)
-        return Effect.flatMap(asked(redis.eval(look)([state, cleared])), ([now, held, clearedHolds]) =>
-          Effect.try({
-            try: () => ({
-              now: Number(now),
-              state: home.read(held ?? null, epochIn(clearedHolds ?? null, state.slice(0, length))) as never // of this space's kernel
-            }),
-            catch: unreadable
-          })
-        )
+        return Effect.flatMap(asked(redis.eval(look)([state, cleared])), ([now, held, clearedHolds]) => {
+          const epoch = epochIn(clearedHolds ?? null, state.slice(0, length))
+          const cell = new Cell(home, held ?? null, epoch, Number(now))
+          if (cell.damage !== undefined) return Effect.fail(errors.damaged(cell.damage))
+          return Effect.succeed({ now: Number(now), state: cell.known as never }) // of this space's kernel
+        })
       }),
     clear: (space) =>
       Effect.suspend(() => {

@@ -7,8 +7,23 @@ import type { SchedulerDispatcher } from "effect/Scheduler"
 export const later = (dispatcher: SchedulerDispatcher, turns: number, task: () => void): void =>
   dispatcher.scheduleTask(() => (turns === 0 ? task() : later(dispatcher, turns - 1, task)), 0)
 
+/**
+ * What a caller's callback throws reaches the process (`uncaughtException`), and no other call: not those that are told
+ * after it, and not those that are sent by the same task.
+ */
+export const isolated = (callback: () => void): void => {
+  try {
+    callback()
+  } catch (thrown) {
+    queueMicrotask(() => {
+      throw thrown
+    })
+  }
+}
+
 interface Heard {
   readonly size: number
+  /** Does not throw. */
   readonly tell: () => void
 }
 
@@ -39,12 +54,9 @@ export class Turns {
   private tell({ size, tell }: Heard, dispatcher: SchedulerDispatcher): void {
     const isFirst = this.told === 0
     this.told += size
-    try {
-      tell()
-    } finally {
-      // in the next turn, what this brings about is handed to the client, which sends it in the one after that
-      if (isFirst) later(dispatcher, 1, () => this.tellOthers(dispatcher))
-    }
+    tell()
+    // in the next turn, what this brings about is handed to the client, which sends it in the one after that
+    if (isFirst) later(dispatcher, 1, () => this.tellOthers(dispatcher))
   }
 
   private tellOthers(dispatcher: SchedulerDispatcher): void {

@@ -101,10 +101,10 @@ const take = (policy: SlidingLogPolicy, state: SlidingLogState, cost: number, no
   if (cost > policy.limit) return stay(policy, state, now, NEVER)
   const time = Math.max(now, newest(state))
   const first = firstAt(policy, state, time)
-  // Entries leave from the oldest on; without any of them the cost fits.
+  // Entries leave from the oldest on; without any of them the cost fits, unless a damaged state has a `total` of more.
   let over = totalFrom(state, first) + cost - policy.limit
   let left = first
-  for (; over > 0; left++) over = over - entry(state.counts, left)
+  for (; over > 0 && left < state.times.length; left++) over = over - entry(state.counts, left)
   if (left > first) return stay(policy, state, now, entry(state.times, left - 1) + policy.window - now)
   const after = put(state, first, time, cost)
   return [decide(policy, after, now, 0, { time: time, cost: cost }), after]

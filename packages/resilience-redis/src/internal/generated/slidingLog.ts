@@ -86,7 +86,7 @@ local function take(policy, state, cost, now)
  local over = totalFrom(state, first) + cost - policy.limit
  local left = first
  do
-  while over > 0 do
+  while over > 0 and left < #state.times do
    over = over - entry(state.counts, left)
    left = left + 1
   end
