@@ -49,14 +49,19 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import { InvalidPolicyError } from "effect-resilience/Rejection"
 import { Store } from "effect-resilience/Store"
+import { checked, clientOf, type NodeOptions as ClientOptions, type Own, serviceOf } from "./internal/client.ts"
 import type { Compiled } from "./internal/compiled.ts"
+import { open } from "./internal/connection.ts"
+import { guarded } from "./internal/foreign.ts"
 import * as redisStore from "./internal/redisStore.ts"
+import { silenceOf } from "./internal/silence.ts"
 
 export type { Compiled, Field, Shape } from "./internal/compiled.ts"
 
@@ -81,6 +86,39 @@ export interface Options {
    * are on one. Default: the server is asked (`INFO`). Behind a proxy that makes several servers look like one, say `true`.
    */
   readonly sharded?: boolean | undefined
+  /**
+   * What becomes of a client that `NodeRedis.layer` of `@effect/platform-node` owns. The store always looks whether it is
+   * connected before it sends anything. With "watch", it also closes that client and connects it again where it has answered
+   * nothing for `silence`, says that it is of no use (READONLY, LOADING, MASTERDOWN), or was closed for good. **All users of
+   * that client feel it**: what they have sent fails. Default: the client is left as it is, however long it is silent.
+   *
+   * Without effect for `layerNode`, `RedisCluster` and `RedisSentinel`, which own their connections.
+   */
+  readonly foreign?: "watch" | undefined
+  /** With `foreign: "watch"`: see `NodeOptions`. Default: 2 seconds. */
+  readonly silence?: Duration.Input | undefined
+}
+
+/**
+ * The options of node-redis' `createClient`, and of the store.
+ *
+ * `socket.reconnectStrategy`, `disableOfflineQueue` and `commandOptions` cannot be set: the layer decides them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NodeOptions extends Own<ClientOptions>, Omit<Options, "foreign" | "silence"> {
+  /**
+   * After this time in which the server has answered nothing, though something was asked, the connection is left and a new
+   * one is tried. Any answer begins the time anew, so a server that is slow is not left. Default: 2 seconds; at least 10 ms.
+   *
+   * A server that pauses for longer (a script or `KEYS` over millions of keys, a fork of a large memory, a stopped virtual
+   * machine) is left, too, though it would have come back: each process makes new connections until one is answered, and
+   * decides by `store.onError` meanwhile, also after the pause until its next attempt, a second at most. Set it above the
+   * longest pause of your server that is no outage to you. A long one costs little: calls are held by `store.deadline`, not
+   * by this.
+   */
+  readonly silence?: Duration.Input | undefined
 }
 
 /**
@@ -93,7 +131,7 @@ export interface Options {
  * @since 0.1.0
  */
 export const make = (options: Options = {}): Effect.Effect<Store["Service"], never, Redis.Redis | Scope.Scope> => {
-  const { kernels = [], prefix = "resilience", sharded } = options
+  const { foreign, kernels = [], prefix = "resilience", sharded, silence } = options
   if (typeof prefix !== "string") {
     throw new InvalidPolicyError({
       module: "RedisStore",
@@ -110,6 +148,23 @@ export const make = (options: Options = {}): Effect.Effect<Store["Service"], nev
       reason: "must be true or false"
     })
   }
+  if (foreign !== undefined && foreign !== "watch") {
+    throw new InvalidPolicyError({
+      module: "RedisStore",
+      parameter: "foreign",
+      value: foreign,
+      reason: 'must be "watch" or absent'
+    })
+  }
+  if (silence !== undefined && foreign === undefined) {
+    throw new InvalidPolicyError({
+      module: "RedisStore",
+      parameter: "silence",
+      value: silence,
+      reason: 'needs foreign: "watch", or a connection of its own (layerNode)'
+    })
+  }
+  const watch = foreign === undefined ? undefined : silenceOf("RedisStore", silence)
   const known = new Set<string>()
   for (const { id } of kernels) {
     if (known.has(id)) {
@@ -125,7 +180,13 @@ export const make = (options: Options = {}): Effect.Effect<Store["Service"], nev
   return Effect.gen(function* () {
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const clock = yield* Clock.Clock
-    const { close, store } = redisStore.make(yield* Redis.Redis, { prefix, kernels, sharded, clock, fork })
+    const { close, store } = redisStore.make(yield* guarded(yield* Redis.Redis, watch), {
+      prefix,
+      kernels,
+      sharded,
+      clock,
+      fork
+    })
     yield* Effect.addFinalizer(() => close)
     return store
   })
@@ -138,3 +199,46 @@ export const make = (options: Options = {}): Effect.Effect<Store["Service"], nev
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<Store, never, Redis.Redis> => Layer.effect(Store, make(options))
+
+/**
+ * Provides a store in one Redis, with a connection of its own: what to use where nothing else needs that connection.
+ *
+ * It never waits, neither at the start nor while Redis is away, and queues nothing: while it is not connected, a question
+ * fails at once, and `store.onError` decides. So the calls of the first milliseconds are decided by `store.onError`, too.
+ *
+ * A connection is left when it is lost, when it has answered nothing for `silence` (half-open, or the server hangs), or when
+ * the server says READONLY, LOADING or MASTERDOWN (behind one address another machine has become the master). Then one new
+ * connection at a time is tried, by chance after 25 to 50 ms and later after up to a second, until it answers. What was sent
+ * and not answered fails then, and nothing is kept of it. A wrong password is such an outage as well. Each reason is logged
+ * once in an outage, as a warning.
+ *
+ * The layer closes at once, whatever the server does; only leased tokens are given back first, within a second at most.
+ *
+ * **Example** (A store with a connection of its own)
+ *
+ * ```ts
+ * import { RedisStore } from "effect-resilience-redis"
+ *
+ * const StoreLive = RedisStore.layerNode({ url: "redis://127.0.0.1:6379", prefix: "shop" })
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerNode = (options: NodeOptions): Layer.Layer<Store> => {
+  const { kernels, prefix, sharded, silence: given, ...rest } = options
+  const silence = silenceOf("RedisStore", given)
+  const node = checked("RedisStore", "", rest)
+  try {
+    clientOf(node, silence).destroy() // it was never connected: this only reads the options
+  } catch (cause) {
+    // the value may hold a password
+    const reason = `is refused by node-redis: ${cause instanceof Error ? cause.message : String(cause)}`
+    throw new InvalidPolicyError({ module: "RedisStore", parameter: "layerNode", value: Object.keys(node), reason })
+  }
+  const connection = Effect.flatMap(
+    open({ name: "Redis", silence, client: Effect.sync(() => clientOf(node, silence)) }),
+    ({ send }) => serviceOf("RedisStore.layerNode", send)
+  )
+  return layer({ prefix, kernels, sharded }).pipe(Layer.provide(Layer.effect(Redis.Redis, connection)))
+}
