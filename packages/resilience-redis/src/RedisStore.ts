@@ -4,13 +4,13 @@
  * A whole admission, whatever limits and circuit it asks, is one script: one trip, on the server's clock, all or nothing.
  * The script runs the very algorithms of effect-resilience, compiled to Lua.
  *
- * Redis 6.2 or newer, Valkey, behind Sentinel or as a Cluster. The connection is effect's own `Redis` service:
- * `NodeRedis.layer` of `@effect/platform-node`, or `RedisCluster.layer` and `RedisSentinel.layer` of this package.
+ * Redis 6.2 or newer, Valkey, behind Sentinel or as a Cluster. `layerNode` has a connection of its own, which is what to use
+ * for one server. `layer` stands on effect's own `Redis` service: `RedisCluster.layer` and `RedisSentinel.layer` of this
+ * package, or `NodeRedis.layer` of `@effect/platform-node` where the client is to be shared.
  *
  * **Example** (One limit for all processes)
  *
  * ```ts
- * import { NodeRedis } from "@effect/platform-node"
  * import { Layer } from "effect"
  * import { RateLimiter, Resilience } from "effect-resilience"
  * import { RedisStore } from "effect-resilience-redis"
@@ -20,10 +20,16 @@
  * }) {}
  *
  * const PaymentsLive = Payments.layerFromStore.pipe(
- *   Layer.provide(RedisStore.layer({ prefix: "shop" })),
- *   Layer.provide(NodeRedis.layer({ url: "redis://127.0.0.1:6379" }))
+ *   Layer.provide(RedisStore.layerNode({ url: "redis://127.0.0.1:6379", prefix: "shop" }))
  * )
  * ```
+ *
+ * **A server that hangs**
+ *
+ * A server may stop without closing its connections, a connection may be half-open, a master may have become a replica. A
+ * client of node-redis waits then, for minutes or for ever. The connections of this package (`layerNode`, `RedisCluster`,
+ * `RedisSentinel`) do not: they leave what has answered nothing for `silence`, and make another one. They never wait at the
+ * start and never queue: while there is no connection, a question fails at once, and `store.onError` decides.
  *
  * **Keys**
  *
@@ -122,10 +128,12 @@ export interface NodeOptions extends Own<ClientOptions>, Omit<Options, "foreign"
 }
 
 /**
- * A store in Redis.
+ * A store on a `Redis` service.
  *
- * It fails with `StoreError` where Redis does, and sets no bound to how long that takes: a client that is not connected may
- * hold a command back until it is. Services bound it themselves, by `store.deadline`.
+ * It fails with `StoreError` where Redis does, and sets no bound to how long that takes. Services bound it themselves, by
+ * `store.deadline`. While the client of `NodeRedis.layer` is not connected, it fails at once, for that client would run later
+ * what it queues: it is found in the context by its key, and taken for the one behind `Redis`. Where there is none, a debug
+ * line says so. That client is not left where it hangs, unless `foreign: "watch"` says so.
  *
  * @category constructors
  * @since 0.1.0
@@ -193,7 +201,7 @@ export const make = (options: Options = {}): Effect.Effect<Store["Service"], nev
 }
 
 /**
- * Provides a store in Redis.
+ * Provides a store on a `Redis` service. For one server, `layerNode` is what to use.
  *
  * @category layers
  * @since 0.1.0

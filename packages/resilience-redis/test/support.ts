@@ -1,6 +1,7 @@
 /** What the tests of this package share. */
 import { NodeRedis } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
+import * as Redis from "effect/persistence/Redis"
 import { CircuitBreaker, RateLimiter } from "effect-resilience"
 import { Store } from "effect-resilience/Store"
 import { RedisStore } from "../src/index.ts"
@@ -13,6 +14,18 @@ export const storeOn = (server: Server, options?: RedisStore.Options) =>
   Effect.map(Layer.build(RedisStore.layer(options).pipe(Layer.provide(clientOf(server)))), (context) =>
     Layer.succeedContext(context)
   )
+
+/** A connection that never waits at the start, waited for: until keys of all machines answer. */
+export const connected = (redis: Layer.Layer<Redis.Redis>): Layer.Layer<Redis.Redis> =>
+  Layer.effect(
+    Redis.Redis,
+    Effect.gen(function* () {
+      const service = yield* Redis.Redis
+      const keys = Array.from({ length: 60 }, (_, i) => `any ${i}`)
+      yield* eventually("connected", Effect.isSuccess(Effect.forEach(keys, (key) => service.send("GET", key))))
+      return service
+    })
+  ).pipe(Layer.provide(redis))
 
 export const storeOf = (layer: Layer.Layer<Store>): Effect.Effect<Store["Service"]> => Effect.provide(Store, layer)
 

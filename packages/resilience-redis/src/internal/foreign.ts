@@ -48,11 +48,15 @@ const watching = (client: Client, silence: Silence, millis: number): Effect.Effe
         for (const [event, listener] of Object.entries(on)) client.off(event, listener)
       })
     )
+    let isSaid = false
+    /** Says so for the first time of an outage. */
     const destroyed = (why: string) =>
-      Effect.andThen(
-        Effect.logWarning(`RedisStore: the client of NodeRedis ${why}: it is closed and connected again`),
-        Effect.sync(() => void client.destroy())
-      )
+      Effect.suspend(() => {
+        client.destroy()
+        if (isSaid) return Effect.void
+        isSaid = true
+        return Effect.logWarning(`RedisStore: the client of NodeRedis ${why}: it is closed and connected again`)
+      })
     while (true) {
       const isSilent = yield* Effect.raceFirst(Effect.as(silence.lasts(millis), true), Effect.as(changed.await, false))
       changed.closeUnsafe()
@@ -61,8 +65,9 @@ const watching = (client: Client, silence: Silence, millis: number): Effect.Effe
         // in processes that lost one server, not all at the same time
         yield* Effect.sleep((millis / PARTS) * (0.75 + 0.5 * (yield* Random.next)))
         if (!client.isOpen) client.connect().catch(() => {})
-        else if (isShaking && ++parts >= PARTS) yield* destroyed(`hangs in its handshake`)
+        else if (isShaking && ++parts >= PARTS) yield* destroyed("hangs in its handshake")
       }
+      isSaid = false
     }
   })
 
