@@ -93,15 +93,16 @@ export interface Options {
    */
   readonly sharded?: boolean | undefined
   /**
-   * What becomes of a client that `NodeRedis.layer` of `@effect/platform-node` owns. The store always looks whether it is
-   * connected before it sends anything. With "watch", it also closes that client and connects it again where it has answered
-   * nothing for `silence`, says that it is of no use (READONLY, LOADING, MASTERDOWN), or was closed for good. **All users of
-   * that client feel it**: what they have sent fails. Default: the client is left as it is, however long it is silent.
+   * What becomes of a client that `NodeRedis.layer` of `@effect/platform-node` owns. The store sends nothing to it while it is
+   * not connected, and nothing more when it has answered nothing for `silence`, until it answers. With "watch", the store
+   * closes that client then and connects it again, also where the server says READONLY, LOADING or MASTERDOWN, or where the
+   * client was closed for good. **All users of that client feel it**: what they have sent fails. Default: the client is left
+   * as it is, however long it is silent.
    *
    * Without effect for `layerNode`, `RedisCluster` and `RedisSentinel`, which own their connections.
    */
   readonly foreign?: "watch" | undefined
-  /** With `foreign: "watch"`: see `NodeOptions`. Default: 2 seconds. */
+  /** The silence of a client that another owns: see `foreign`, and `NodeOptions`. Default: 2 seconds; at least 10 ms. */
   readonly silence?: Duration.Input | undefined
 }
 
@@ -132,8 +133,8 @@ export interface NodeOptions extends Own<ClientOptions>, Omit<Options, "foreign"
  *
  * It fails with `StoreError` where Redis does, and sets no bound to how long that takes. Services bound it themselves, by
  * `store.deadline`. While the client of `NodeRedis.layer` is not connected, it fails at once, for that client would run later
- * what it queues: it is found in the context by its key, and taken for the one behind `Redis`. Where there is none, a debug
- * line says so. That client is not left where it hangs, unless `foreign: "watch"` says so.
+ * what it queues, and so it does while that client is silent: see `foreign`. The client is found in the context by its key, and
+ * taken for the one behind `Redis`. Where there is none, the store sends in any case, and a debug line says so.
  *
  * @category constructors
  * @since 0.1.0
@@ -164,15 +165,7 @@ export const make = (options: Options = {}): Effect.Effect<Store["Service"], nev
       reason: 'must be "watch" or absent'
     })
   }
-  if (silence !== undefined && foreign === undefined) {
-    throw new InvalidPolicyError({
-      module: "RedisStore",
-      parameter: "silence",
-      value: silence,
-      reason: 'needs foreign: "watch", or a connection of its own (layerNode)'
-    })
-  }
-  const watch = foreign === undefined ? undefined : silenceOf("RedisStore", silence)
+  const watch = { silence: silenceOf("RedisStore", silence), isWatched: foreign === "watch" }
   const known = new Set<string>()
   for (const { id } of kernels) {
     if (known.has(id)) {

@@ -187,7 +187,7 @@ describe("the options of a cluster", () => {
     refused({ rootNodes: [{ disableOfflineQueue: true }] }, "rootNodes[0].disableOfflineQueue")
     refused({ defaults: { socket: { reconnectStrategy: 1 } } }, "defaults.socket.reconnectStrategy")
     refused({ silence: "1 milli" }, "silence")
-    // @ts-expect-error the layer connects again by itself
+    // @ts-expect-error -- the layer connects again by itself
     assert.throws(() => RedisCluster.layer({ rootNodes: [{ socket: { reconnectStrategy: 1 } }] }))
   })
 })

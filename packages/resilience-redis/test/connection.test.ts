@@ -63,12 +63,7 @@ class Fake implements Client {
 }
 
 /** Promises are settled, and the fibers that wait for them have gone on. */
-const settled = Effect.forEach([1, 2, 3], () =>
-  Effect.andThen(
-    Effect.promise(() => new Promise((resolve) => setImmediate(resolve))),
-    TestClock.adjust(0)
-  )
-)
+const settled = Effect.forEach([1, 2, 3], () => Effect.andThen(pause(0), TestClock.adjust(0)))
 
 const silence = 1_000
 
@@ -139,7 +134,7 @@ describe("a connection", () => {
       yield* pause(1)
       // nothing of this process runs for five times as long, and the answer that has come meanwhile is read after that
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)
-      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      yield* pause(0)
       assert.isUndefined(watch.pollUnsafe())
       quiet.ended(true)
       quiet.began()

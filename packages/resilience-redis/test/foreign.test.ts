@@ -7,7 +7,7 @@ import { Resilience } from "effect-resilience"
 import { RedisStore } from "../src/index.ts"
 import { startProxy } from "./proxy.ts"
 import { missing, skipped, startRedis } from "./servers.ts"
-import { eventually, isAllowed, perHour } from "./support.ts"
+import { eventually, isAllowed, keepsNothing, perHour } from "./support.ts"
 
 const silence = "700 millis"
 
@@ -67,6 +67,29 @@ describe.skipIf(missing !== undefined)(`a store on the client of NodeRedis${skip
       assert.strictEqual(used(), 5)
     })
   )
+
+  it.live("sends nothing more to one that hangs, and does again when it answers", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const proxy = yield* startProxy(server.port)
+      const { resilient } = yield* serviceOn(clientOf({ url: proxy.url }), { silence })
+      const call = resilient(Effect.void, "ada")
+      yield* eventually("connected", isAllowed(call))
+      yield* server.suspend
+      yield* eventually(
+        "it fails at once",
+        Effect.match(call, {
+          onSuccess: () => false,
+          onFailure: (error) => error._tag === "StoreError" && error.reason === "unavailable"
+        })
+      )
+      yield* server.resume
+      yield* eventually("it answers again", isAllowed(call))
+      assert.strictEqual(proxy.made(), 1)
+    })
+  )
+
+  it.live("keeps nothing of 20,000 calls into one that is half-open", () => keepsNothing("foreign"), 60_000)
 
   it.live("leaves it where it is half-open, if it is to be watched", () =>
     Effect.gen(function* () {
@@ -161,7 +184,6 @@ describe("the options of a store on the client of NodeRedis", () => {
   it("are refused where they say nothing", () => {
     const refused = (options: object, message: RegExp) => assert.throws(() => RedisStore.make(options), message)
     refused({ foreign: "leave" }, /^RedisStore: foreign must be "watch"/)
-    refused({ silence }, /^RedisStore: silence needs foreign: "watch"/)
-    refused({ foreign: "watch", silence: 0 }, /^RedisStore: silence must be at least 10 milliseconds/)
+    refused({ silence: 0 }, /^RedisStore: silence must be at least 10 milliseconds/)
   })
 })

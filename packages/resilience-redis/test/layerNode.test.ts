@@ -1,7 +1,4 @@
 /** A store with a connection of its own: whatever the server does, no call waits for it, and nothing is kept. */
-import { fork } from "node:child_process"
-import { once } from "node:events"
-import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Logger, Scope } from "effect"
 import { Resilience } from "effect-resilience"
@@ -9,7 +6,7 @@ import type { Store } from "effect-resilience/Store"
 import { RedisStore } from "../src/index.ts"
 import { startProxy } from "./proxy.ts"
 import { missing, pause, skipped, startRedis } from "./servers.ts"
-import { eventually, isAllowed, perHour } from "./support.ts"
+import { eventually, isAllowed, keepsNothing, perHour } from "./support.ts"
 
 /** Short, so that tests are. */
 const silence = "700 millis"
@@ -139,23 +136,7 @@ describe.skipIf(missing !== undefined)(`a store with a connection of its own${sk
     })
   )
 
-  it.live(
-    "keeps nothing of 20,000 calls into a half-open connection",
-    () =>
-      Effect.gen(function* () {
-        const server = yield* startRedis()
-        const child = fork(join(import.meta.dirname, "hungWorker.ts"), [String(server.port)], {
-          execArgv: ["--conditions=effect-resilience-source", "--expose-gc", "--no-warnings"]
-        })
-        yield* Effect.addFinalizer(() => Effect.sync(() => void child.kill("SIGKILL")))
-        const [{ failed, perCall }] = (yield* Effect.promise(() => once(child, "message"))) as [
-          { readonly failed: number; readonly perCall: number }
-        ]
-        assert.strictEqual(failed, 20_000)
-        assert.isBelow(perCall, 50, "bytes for each call")
-      }),
-    60_000
-  )
+  it.live("keeps nothing of 20,000 calls into a half-open connection", () => keepsNothing("own"), 60_000)
 
   it.live("takes a wrong password for an outage, and says so once", () =>
     Effect.gen(function* () {
@@ -209,9 +190,9 @@ describe("the options of a connection", () => {
     refused({ socket: { reconnectStrategy: 5 } }, "socket.reconnectStrategy")
     refused({ disableOfflineQueue: false }, "disableOfflineQueue")
     refused({ commandOptions: { timeout: 5 } }, "commandOptions")
-    // @ts-expect-error the layer connects again by itself
+    // @ts-expect-error -- the layer connects again by itself
     assert.throws(() => RedisStore.layerNode({ prefix: "own", socket: { host: "redis", reconnectStrategy: false } }))
-    // @ts-expect-error the layer never queues
+    // @ts-expect-error -- the layer never queues
     assert.throws(() => RedisStore.layerNode({ prefix: "own", disableOfflineQueue: true }))
   })
 

@@ -1,11 +1,15 @@
 /** What the tests of this package share. */
+import { fork } from "node:child_process"
+import { once } from "node:events"
+import { join } from "node:path"
 import { NodeRedis } from "@effect/platform-node"
+import { assert } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as Redis from "effect/persistence/Redis"
 import { CircuitBreaker, RateLimiter } from "effect-resilience"
 import { Store } from "effect-resilience/Store"
 import { RedisStore } from "../src/index.ts"
-import { pause, type Server } from "./servers.ts"
+import { pause, type Server, startRedis } from "./servers.ts"
 
 export const clientOf = ({ url }: Server) => Layer.orDie(NodeRedis.layer({ url }))
 
@@ -45,3 +49,18 @@ export const perHour = (limit: number) => RateLimiter.fixedWindow({ limit, windo
 
 export const breakerOn = (store: Layer.Layer<Store>, policy: CircuitBreaker.Policy) =>
   Effect.provide(CircuitBreaker.CircuitBreaker, Layer.provide(CircuitBreaker.layerFromStore(policy), store))
+
+/** In a process of its own, whose memory can be measured: 20,000 calls go into a half-open connection, and all of them fail. */
+export const keepsNothing = (connection: "own" | "foreign") =>
+  Effect.gen(function* () {
+    const server = yield* startRedis()
+    const child = fork(join(import.meta.dirname, "hungWorker.ts"), [String(server.port), connection], {
+      execArgv: ["--conditions=effect-resilience-source", "--expose-gc", "--no-warnings"]
+    })
+    yield* Effect.addFinalizer(() => Effect.sync(() => void child.kill("SIGKILL")))
+    const [{ failed, perCall }] = (yield* Effect.promise(() => once(child, "message"))) as [
+      { readonly failed: number; readonly perCall: number } // what that file sends
+    ]
+    assert.strictEqual(failed, 20_000)
+    assert.isBelow(perCall, 100, "bytes for each call")
+  })

@@ -20,6 +20,7 @@ const causeOf = (cause: Cause.Cause<Redis.RedisError>): unknown => {
 }
 
 const away = Effect.fail(failed(new Error("the client of NodeRedis is not connected")))
+const silent = Effect.fail(failed(new Error("the client of NodeRedis answers nothing")))
 
 /** Makes the client connect anew where it is silent, closed for good, or hangs in a handshake. */
 const watching = (client: Client, silence: Silence, millis: number): Effect.Effect<never, never, Scope.Scope> =>
@@ -71,36 +72,56 @@ const watching = (client: Client, silence: Silence, millis: number): Effect.Effe
     }
   })
 
+export interface Settings {
+  /** Milliseconds. */
+  readonly silence: number
+  /** A client that is silent is left; else nothing more is sent to it until it answers. */
+  readonly isWatched: boolean
+}
+
 /**
  * The service as a store sends through it: never while the client behind it is not connected, for what the client then queues
- * is run when nobody waits for it any more. With `watch`, the milliseconds of silence after which the client is left.
+ * is run when no call waits for it any more, and never while it is silent, for the client keeps what is unanswered.
  */
 export const guarded = (
   redis: Redis.Redis["Service"],
-  watch: number | undefined
+  { isWatched, silence: millis }: Settings
 ): Effect.Effect<Redis.Redis["Service"], never, Scope.Scope> =>
   Effect.gen(function* () {
     if (isOwn(redis)) return redis
     const found = yield* Effect.serviceOption(NodeRedis)
     if (found._tag === "None") {
       const text = "RedisStore: no client of NodeRedis is in the context, so whether it is connected is not looked at"
-      yield* watch === undefined ? Effect.logDebug(text) : Effect.logWarning(text)
+      yield* isWatched ? Effect.logWarning(text) : Effect.logDebug(text)
       return redis
     }
     const { client } = found.value
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const silence = new Silence()
-    if (watch !== undefined) yield* Effect.forkScoped(watching(client, silence, watch))
+    let isHeld = false
+    const holding = Effect.andThen(
+      silence.lasts(millis),
+      Effect.suspend(() => {
+        if (isHeld) return Effect.void
+        isHeld = true
+        const text = `has answered nothing within ${millis} ms: nothing more is sent to it until it does`
+        return Effect.logWarning(`RedisStore: the client of NodeRedis ${text}`)
+      })
+    )
+    yield* Effect.forkScoped(isWatched ? watching(client, silence, millis) : Effect.forever(holding))
     return yield* serviceOf("RedisStore", ([command, ...args]) =>
       Effect.suspend(() => {
+        if (isHeld) return silent
         if (!client.isReady) return away
         return Effect.callback<unknown, Redis.RedisError>((resume) => {
           silence.began()
           // in a fiber of its own: a call that leaves does not end the command
           fork(redis.send(command!, ...args)).addObserver((exit) => {
             const cause = exit._tag === "Failure" ? causeOf(exit.cause) : undefined
-            silence.ended(exit._tag === "Success" || isAnswer(cause))
-            if (watch !== undefined && isUseless(cause) && client.isReady) client.destroy()
+            const isHeard = exit._tag === "Success" || isAnswer(cause)
+            silence.ended(isHeard)
+            if (isHeard || silence.isIdle) isHeld = false
+            if (isWatched && isUseless(cause) && client.isReady) client.destroy()
             resume(exit)
           })
         })

@@ -49,17 +49,22 @@ export class Silence {
     if (isAnswer) this.heard = true
   }
 
+  /** No command is unanswered. */
+  get isIdle(): boolean {
+    return this.pending === 0
+  }
+
   /** Ends when commands were unanswered for `millis`, and no answer to any of them came. No timer while none is. */
   lasts(millis: number): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       for (let parts = 0; parts < PARTS;) {
-        if (this.pending === 0) {
+        if (this.isIdle) {
           this.asked.closeUnsafe()
           yield* this.asked.await
         }
         this.heard = false
         yield* Effect.sleep(millis / PARTS)
-        parts = this.heard || this.pending === 0 ? 0 : parts + 1
+        parts = this.heard || this.isIdle ? 0 : parts + 1
       }
     })
   }
