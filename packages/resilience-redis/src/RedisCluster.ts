@@ -61,13 +61,13 @@ const joined = (one: NodeOptions["socket"], other: object | undefined): NonNulla
 const service = (options: Options): Effect.Effect<Redis.Redis["Service"], never, Scope.Scope> => {
   const { nodeAddressMap } = options
   const silence = silenceOf(MODULE, options.silence)
-  const defaults = checked(MODULE, "defaults.", options.defaults as Own<NodeOptions> | undefined) // a part of those options
+  const defaults = checked(MODULE, "defaults", silence, options.defaults as Own<NodeOptions> | undefined) // a part of those options
   if (options.rootNodes.length === 0) {
     const reason = "must name at least one machine"
     throw new InvalidPolicyError({ module: MODULE, parameter: "rootNodes", value: options.rootNodes, reason })
   }
   const roots = options.rootNodes.map((given, i) => {
-    const root = checked(MODULE, `rootNodes[${i}].`, given as Own<NodeOptions>) // a part of those options
+    const root = checked(MODULE, `rootNodes[${i}]`, silence, given as Own<NodeOptions>) // a part of those options
     const all = { ...defaults, ...root, socket: joined(defaults.socket, root.socket) }
     return { host: hostOf(root), client: () => clientOf(all, silence) }
   })

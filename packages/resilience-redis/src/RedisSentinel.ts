@@ -61,7 +61,7 @@ const service = (options: Options): Effect.Effect<Redis.Redis["Service"], never,
     throw new InvalidPolicyError({ module: MODULE, parameter: "sentinelRootNodes", value: sentinelRootNodes, reason })
   }
   const clientAt = (field: "nodeClientOptions" | "sentinelClientOptions") => {
-    const all = checked(MODULE, `${field}.`, options[field] as Own<NodeOptions> | undefined) // a part of those options
+    const all = checked(MODULE, field, silence, options[field] as Own<NodeOptions> | undefined) // a part of those options
     return (host: string, port: number) => {
       const address = `${host}:${port}`
       const mapped = typeof nodeAddressMap === "function" ? nodeAddressMap(address) : nodeAddressMap?.[address]

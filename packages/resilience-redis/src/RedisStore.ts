@@ -229,16 +229,9 @@ export const layer = (options?: Options): Layer.Layer<Store, never, Redis.Redis>
 export const layerNode = (options: NodeOptions): Layer.Layer<Store> => {
   const { kernels, prefix, sharded, silence: given, ...rest } = options
   const silence = silenceOf("RedisStore", given)
-  const node = checked("RedisStore", "", rest)
-  try {
-    clientOf(node, silence).destroy() // it was never connected: this only reads the options
-  } catch (cause) {
-    // the value may hold a password
-    const reason = `is refused by node-redis: ${cause instanceof Error ? cause.message : String(cause)}`
-    throw new InvalidPolicyError({ module: "RedisStore", parameter: "layerNode", value: Object.keys(node), reason })
-  }
+  const node = checked("RedisStore", "options", silence, rest)
   const connection = Effect.flatMap(
-    open({ name: "Redis", silence, client: Effect.sync(() => clientOf(node, silence)) }),
+    open({ name: "RedisStore: the server", silence, client: Effect.sync(() => clientOf(node, silence)) }),
     ({ send }) => serviceOf("RedisStore.layerNode", send)
   )
   return layer({ prefix, kernels, sharded }).pipe(Layer.provide(Layer.effect(Redis.Redis, connection)))

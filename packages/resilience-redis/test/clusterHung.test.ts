@@ -187,6 +187,8 @@ describe("the options of a cluster", () => {
     refused({ rootNodes: [{ disableOfflineQueue: true }] }, "rootNodes[0].disableOfflineQueue")
     refused({ defaults: { socket: { reconnectStrategy: 1 } } }, "defaults.socket.reconnectStrategy")
     refused({ silence: "1 milli" }, "silence")
+    refused({ rootNodes: [{ url: "http://redis" }] }, "rootNodes[0]")
+    refused({ rootNodes: [{ url: "no address" }] }, "rootNodes[0]")
     // @ts-expect-error -- the layer connects again by itself
     assert.throws(() => RedisCluster.layer({ rootNodes: [{ socket: { reconnectStrategy: 1 } }] }))
   })

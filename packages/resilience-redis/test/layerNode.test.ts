@@ -156,7 +156,7 @@ describe.skipIf(missing !== undefined)(`a store with a connection of its own${sk
         )
       )
       assert.lengthOf(said, 1)
-      assert.match(said[0]!, /^Warn .*WRONGPASS/)
+      assert.match(said[0]!, /^Warn RedisStore: the server is away.*WRONGPASS/)
       yield* server.kill
       yield* eventually(
         "another reason is said, too",
@@ -187,9 +187,9 @@ describe("the options of a connection", () => {
   }
 
   it("are refused where they contradict a connection that never waits", () => {
-    refused({ socket: { reconnectStrategy: 5 } }, "socket.reconnectStrategy")
-    refused({ disableOfflineQueue: false }, "disableOfflineQueue")
-    refused({ commandOptions: { timeout: 5 } }, "commandOptions")
+    refused({ socket: { reconnectStrategy: 5 } }, "options.socket.reconnectStrategy")
+    refused({ disableOfflineQueue: false }, "options.disableOfflineQueue")
+    refused({ commandOptions: { timeout: 5 } }, "options.commandOptions")
     // @ts-expect-error -- the layer connects again by itself
     assert.throws(() => RedisStore.layerNode({ prefix: "own", socket: { host: "redis", reconnectStrategy: false } }))
     // @ts-expect-error -- the layer never queues
@@ -198,7 +198,7 @@ describe("the options of a connection", () => {
 
   it("are refused where they are no duration, and where node-redis refuses them, without a password", () => {
     for (const silence of [0, 9, -1, NaN, Infinity, "soon", {}]) refused({ silence }, "silence")
-    refused({ url: "http://:secret@redis" }, "layerNode")
+    refused({ url: "http://:secret@redis" }, "options are")
     assert.throws(
       () => RedisStore.layerNode({ prefix: "own", url: "http://:secret@redis" }),
       /^(?!.*secret).*valid Redis protocol/

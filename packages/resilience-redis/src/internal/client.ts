@@ -35,8 +35,13 @@ type OwnSocket<Socket> = Socket extends object
 export type Own<Options extends { readonly socket?: unknown }> = Omit<Options, keyof Refused | "socket"> &
   Refused & { readonly socket?: OwnSocket<NonNullable<Options["socket"]>> | undefined }
 
-/** Refuses what the types refuse, for callers without types. */
-export const checked = (module: string, field: string, options: Own<NodeOptions> = {}): NodeOptions => {
+/** Refuses what the types refuse, for callers without types, and what node-redis refuses. */
+export const checked = (
+  module: string,
+  field: string,
+  silence: number,
+  options: Own<NodeOptions> = {}
+): NodeOptions => {
   const given: Record<string, unknown> = {
     disableOfflineQueue: options.disableOfflineQueue,
     commandOptions: options.commandOptions,
@@ -45,9 +50,17 @@ export const checked = (module: string, field: string, options: Own<NodeOptions>
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue
     const reason = "cannot be set: this layer connects again by itself, never queues, and reads replies its own way"
-    throw new InvalidPolicyError({ module, parameter: field + name, value, reason })
+    throw new InvalidPolicyError({ module, parameter: `${field}.${name}`, value, reason })
   }
-  return options as NodeOptions // what is refused is absent
+  const node = options as NodeOptions // what is refused is absent
+  try {
+    clientOf(node, silence).destroy() // it was never connected: this only reads the options
+  } catch (cause) {
+    const reason = `are refused by node-redis: ${cause instanceof Error ? cause.message : String(cause)}`
+    // only their names: a value may hold a password
+    throw new InvalidPolicyError({ module, parameter: field, value: Object.keys(options), reason })
+  }
+  return node
 }
 
 /**

@@ -189,7 +189,9 @@ class Cluster {
       ...this.ready().map((node) => ({ host: node.host, reply: node.send(command) })),
       ...[...roots.slice(first), ...roots.slice(0, first)].map(({ client, host }) => ({
         host,
-        reply: Effect.suspend(() => once(client(), silence, command))
+        reply: Effect.flatMap(Effect.try({ try: client, catch: (cause): unknown => cause }), (client) =>
+          once(client, silence, command)
+        )
       }))
     ].map(({ host, reply }) =>
       Effect.flatMap(reply as Effect.Effect<unknown, unknown>, (reply) =>

@@ -36,12 +36,20 @@ export interface Connection {
   readonly tried: Effect.Effect<void>
 }
 
-/** A client that has shaken hands within `silence`. `lost` fails when it is gone. The client ends with the scope. */
-export const connected = (
-  client: Client,
-  silence: number,
-  lost: Deferred.Deferred<never, unknown>
-): Effect.Effect<void, unknown, Scope.Scope> =>
+/** Whether a client is lost or left, and why. */
+export class Loss {
+  readonly lost = Deferred.makeUnsafe<never, unknown>()
+  /** What is asked from then on fails with. */
+  away: Effect.Effect<never, Redis.RedisError> | undefined
+
+  leave(cause: unknown): void {
+    this.away ??= Effect.fail(failed(cause))
+    Deferred.doneUnsafe(this.lost, Effect.fail(cause))
+  }
+}
+
+/** Shakes hands, within `silence`. The client ends with the scope. */
+export const connected = (client: Client, silence: number, loss: Loss): Effect.Effect<void, unknown, Scope.Scope> =>
   Effect.gen(function* () {
     let isLeft = false
     yield* Effect.addFinalizer(() =>
@@ -52,13 +60,12 @@ export const connected = (
         })
       )
     )
-    const lose = (cause: unknown) => void Deferred.doneUnsafe(lost, Effect.fail(cause))
-    client.on("error", lose)
-    client.on("end", () => lose(new Error("the connection was closed")))
+    client.on("error", (cause) => loss.leave(cause))
+    client.on("end", () => loss.leave(new Error("the connection was closed")))
     // `destroy` does not reach a socket that is still connecting: it is closed when it is connected
     client.on("connect", () => isLeft && client.destroy())
     yield* Effect.tryPromise({ try: () => client.connect(), catch: (cause) => cause }).pipe(
-      Effect.raceFirst(Deferred.await(lost)),
+      Effect.raceFirst(Deferred.await(loss.lost)),
       within(silence)
     )
   })
@@ -76,29 +83,22 @@ export const once = (
   silence: number,
   command: ReadonlyArray<string>
 ): Effect.Effect<unknown, unknown> =>
-  Effect.suspend(() => connected(client, silence, Deferred.makeUnsafe())).pipe(
+  Effect.suspend(() => connected(client, silence, new Loss())).pipe(
     Effect.andThen(Effect.tryPromise({ try: () => client.sendCommand(command), catch: (cause) => cause })),
     within(silence),
     Effect.scoped
   )
 
 /** One client, from its handshake until it is lost or left. */
-class Link {
-  readonly lost = Deferred.makeUnsafe<never, unknown>()
+class Link extends Loss {
   readonly silence = new Silence()
   readonly client: Client
-  /** Why it was left. */
-  away: Effect.Effect<never, Redis.RedisError> | undefined
   private readonly answered: () => void
 
   constructor(client: Client, answered: () => void) {
+    super()
     this.client = client
     this.answered = answered
-  }
-
-  leave(cause: unknown): void {
-    this.away ??= Effect.fail(failed(cause))
-    Deferred.doneUnsafe(this.lost, Effect.fail(cause))
   }
 
   async send(command: ReadonlyArray<string>): Promise<unknown> {
@@ -129,7 +129,7 @@ export const open = ({ client, lost, name, silence }: Settings): Effect.Effect<C
 
     const life = Effect.gen(function* () {
       const mine = new Link(yield* client, () => outage.isOver())
-      yield* connected(mine.client, silence, mine.lost)
+      yield* connected(mine.client, silence, mine)
       link = mine
       Deferred.doneUnsafe(tried, Effect.void)
       const silent = Effect.andThen(
@@ -150,12 +150,12 @@ export const open = ({ client, lost, name, silence }: Settings): Effect.Effect<C
     yield* Effect.forkScoped(Effect.forever(life))
 
     return {
-      isReady: () => link !== undefined && link.away === undefined && link.client.isReady,
+      isReady: () => link !== undefined && link.away === undefined,
       send: (command, before) =>
         Effect.suspend(() => {
           const mine = link
           if (mine === undefined) return away
-          if (mine.away !== undefined || !mine.client.isReady) return mine.away ?? away
+          if (mine.away !== undefined) return mine.away
           return Effect.tryPromise({
             try: () => {
               // both are written in this order and nothing between them: the client's queue is first in, first out

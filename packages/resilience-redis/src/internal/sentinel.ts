@@ -5,7 +5,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Client } from "./client.ts"
-import { connected, type Connection, once, open as connect } from "./connection.ts"
+import { connected, type Connection, Loss, once, open as connect } from "./connection.ts"
 import { Outage } from "./outage.ts"
 
 export interface Settings {
@@ -56,8 +56,8 @@ export const open = ({
     const listening = Effect.gen(function* () {
       const { host, port } = sentinels[heard++ % sentinels.length]!
       const client = (yield* made(() => sentinelAt(host, port))) as Listener // made by node-redis
-      const lost = Deferred.makeUnsafe<never, unknown>()
-      yield* connected(client, silence, lost)
+      const loss = new Loss()
+      yield* connected(client, silence, loss)
       const listen = (message: string) => {
         if (message.startsWith(`${name} `)) master.leave(new Error("another machine is the master"))
       }
@@ -66,7 +66,7 @@ export const open = ({
         catch: (cause): unknown => cause
       })
       outage.isOver()
-      return yield* Deferred.await(lost)
+      return yield* Deferred.await(loss.lost)
     }).pipe(Effect.scoped)
     const outage = new Outage(`the sentinel of ${name}`, Effect.runForkWith(yield* Effect.context<never>()))
     yield* Effect.forkScoped(Effect.forever(Effect.catch(listening, (cause: unknown) => outage.pause(cause))))

@@ -38,9 +38,7 @@ export class Silence {
 
   /** A command is sent. The time begins with the first one of those that are unanswered. */
   began(): void {
-    if (this.pending++ > 0) return
-    this.heard = true
-    this.asked.openUnsafe()
+    if (this.pending++ === 0) this.asked.openUnsafe()
   }
 
   /** A command has ended; `isAnswer` where the server ended it. Any answer begins the time anew. */
