@@ -91,9 +91,15 @@ describe.skipIf(missing !== undefined)(`a store on a cluster whose machines hang
     () =>
       Effect.gen(function* () {
         const nodes = yield* patient
+        const root = yield* startProxy(nodes[0]!.port)
         for (const node of nodes) yield* node.suspend
-        const calls = yield* callsOn(clusterOf(nodes))
+        const calls = yield* callsOn(RedisCluster.layer({ rootNodes: [{ url: root.url }], silence }))
         assert.isTrue(every(yield* calls(users), "unavailable"))
+        yield* eventually(
+          "it is asked where the slots are, again and again",
+          Effect.sync(() => root.made() > 2)
+        )
+        assert.strictEqual(root.mostOpen(), 1)
         for (const node of nodes) yield* node.resume
         yield* eventually(
           "all answer",
