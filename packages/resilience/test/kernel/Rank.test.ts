@@ -72,7 +72,7 @@ describe("the rank of a circuit", () => {
   const policy: BreakerPolicy = {
     trips: [
       { kind: "consecutive", failures: 5, within: 1_000 },
-      { kind: "rate", slowAfter: 0, ppm: 500_000, minimumCalls: 20, calls: 100, slice: 0, slices: 0 }
+      { kind: "rate", slowAfter: 0, threshold: 0.5, minimumCalls: 20, calls: 100, slice: 0, slices: 0 }
     ],
     openLow: [300],
     openHigh: [300],
