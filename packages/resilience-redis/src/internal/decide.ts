@@ -46,8 +46,9 @@ export const decide = (
       if (!answer.allowed) allowed = false
     }
   }
+  if (!allowed) return { committed: { now, allowed, answers }, damage, isStill: true }
   let isStill = true
-  for (let i = 0; allowed && i < steps.length; i++) {
+  for (let i = 0; i < steps.length; i++) {
     const cell = cells[i]!
     if (steps[i]!.isCommand) cell.command(after[i])
     else if (after[i] !== cell.state) cell.change(after[i])
