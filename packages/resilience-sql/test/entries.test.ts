@@ -69,6 +69,20 @@ describe("a row of several policies", () => {
     assert.lengthOf(table.entries(fixed(10, 5_000)), 1)
   })
 
+  it("tells a policy by what JSON keeps of it, also where that is nothing", () => {
+    for (const policy of [undefined, null, 5, { most: Infinity, name: undefined }]) {
+      const table = new Table()
+      const kernel: AnySpace["kernel"] = {
+        ...fixedWindow,
+        step: (_policy, state, input, now) => fixedWindow.step({ limit: 5, window: 1_000_000 }, state, input, now),
+        expiresAt: () => undefined
+      }
+      const space = limitOf(kernel, policy)
+      for (const left of [4, 3]) assert.strictEqual(table.ask(take(space)).answers[0]!.remaining, left)
+      assert.lengthOf(table.entries(space), 1)
+    }
+  })
+
   it("has four policies at most, and a fifth takes the place of the one that wrote first", () => {
     const table = new Table()
     for (const limit of [10, 11, 12, 13]) table.ask(take(fixed(limit, 1_000_000)))

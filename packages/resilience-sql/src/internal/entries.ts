@@ -13,9 +13,8 @@ import { isStateOf, isWhole } from "./readable.ts"
 const MOST = 4
 
 export interface PolicyEntry {
+  /** As JSON has it. */
   readonly policy: unknown
-  /** Tells the policy: equal texts, equal policies. */
-  readonly id: string
   /** The database's time when the state was written; of one that was taken over, that of the one it came from. */
   readonly at: number
   /** When the state may be forgotten; `null` for never. */
@@ -25,15 +24,27 @@ export interface PolicyEntry {
 
 export type Entries = ReadonlyArray<PolicyEntry>
 
-const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1)
+const plain = new WeakMap<object, unknown>()
 
-const sorted = (_name: string, value: unknown): unknown =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-    ? Object.fromEntries(Object.entries(value).toSorted(byName))
-    : value
+/** A policy as it comes back from a row. */
+const plainOf = (policy: unknown): unknown => {
+  if (typeof policy !== "object" || policy === null) return policy ?? null
+  let known = plain.get(policy)
+  if (known === undefined) plain.set(policy, (known = JSON.parse(JSON.stringify(policy))))
+  return known
+}
 
-/** JSON with the fields of records in the order of their names: a record in a row may have been made in another order. */
-const idOf = (policy: unknown): string => JSON.stringify([policy], sorted)
+/** Equal JSON, in whatever order the fields of a record stand: two processes may have made it in different ways. */
+const isSame = (a: unknown, b: unknown): boolean => {
+  if (a === b) return true
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false
+  const names = Object.keys(a)
+  return (
+    Array.isArray(a) === Array.isArray(b) &&
+    names.length === Object.keys(b).length &&
+    names.every((name) => Object.hasOwn(b, name) && isSame(a[name as never], b[name as never]))
+  )
+}
 
 /**
  * When a state that was just used may go. One without an end of its own goes when it was not used for a while; half of
@@ -45,8 +56,7 @@ const endOf = ({ kernel, keys, policy }: AnySpace, state: unknown, now: number):
 }
 
 const entryOf = (space: AnySpace, state: unknown, at: number, now: number): PolicyEntry => ({
-  policy: space.policy,
-  id: idOf(space.policy),
+  policy: plainOf(space.policy),
   at,
   ends: endOf(space, state, now),
   state
@@ -62,7 +72,7 @@ const entryIn = (kernel: AnySpace["kernel"], value: unknown): PolicyEntry => {
   const [policy, at, ends, state]: ReadonlyArray<unknown> = value
   if (!isWhole(at) || !(ends === null || isWhole(ends))) throw wrong(value)
   if (!isStateOf(kernel.id, kernel.initial(policy), state)) throw wrong(value)
-  return { policy, id: idOf(policy), at, ends, state }
+  return { policy, at, ends, state }
 }
 
 /** Throws where the text is not what a store wrote for this kernel. */
@@ -99,8 +109,8 @@ export interface Start {
 }
 
 /** Its own entry, also where that has ended: a state after its end behaves as new. One that was not used for too long is gone. */
-const ownIn = (entries: Entries, { kernel, policy }: AnySpace, id: string, now: number): PolicyEntry | undefined => {
-  const own = entries.find((entry) => entry.id === id)
+const ownIn = (entries: Entries, { kernel, policy }: AnySpace, now: number): PolicyEntry | undefined => {
+  const own = entries.find((entry) => isSame(entry.policy, plainOf(policy)))
   if (own === undefined || !hasEnded(own, now)) return own
   return kernel.expiresAt(policy, own.state) === undefined ? undefined : own
 }
@@ -110,19 +120,17 @@ const ownIn = (entries: Entries, { kernel, policy }: AnySpace, id: string, now: 
  * written. Throws where a kernel can make nothing of that.
  */
 export const startIn = (entries: Entries, space: AnySpace, now: number, takesOver: boolean): Start => {
-  if (entries.length === 0) return { own: undefined, from: undefined }
   const { isLimit, kernel, policy } = space
-  const id = idOf(policy)
-  const own = ownIn(entries, space, id, now)
-  const from = entries.find((entry) => entry.id !== id && !hasEnded(entry, now))
-  if (own !== undefined || from === undefined || !takesOver) return { own, from: undefined }
+  const own = ownIn(entries, space, now)
+  const from = takesOver && own === undefined ? entries.find((entry) => !hasEnded(entry, now)) : undefined
+  if (from === undefined) return { own, from: undefined }
   const state = adopted(kernel, isLimit === true, policy, from.policy, from.state, from.at)
   return { own: entryOf(space, state, from.at, now), from }
 }
 
 /** The states of other policies that are kept beside one that is written. */
 const beside = (entries: Entries, own: PolicyEntry, now: number): Entries =>
-  entries.filter((entry) => entry.id !== own.id && now < graceOf(entry)).slice(0, MOST - 1)
+  entries.filter((entry) => !isSame(entry.policy, own.policy) && now < graceOf(entry)).slice(0, MOST - 1)
 
 /** After a policy has written. */
 export const written = (entries: Entries, own: PolicyEntry, now: number): Entries => [own, ...beside(entries, own, now)]
