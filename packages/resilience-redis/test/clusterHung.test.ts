@@ -125,7 +125,7 @@ describe.skipIf(missing !== undefined)(`a store on a cluster whose machines hang
         yield* proxies[2]!.cut
         assert.isFalse(yield* all)
         yield* eventually("all answer again", all)
-        assert.strictEqual(proxies[2]!.made(), 2)
+        assert.isAbove(proxies[2]!.made(), 1)
       }),
     30_000
   )

@@ -101,7 +101,7 @@ describe.skipIf(missing !== undefined)(`a store on the client of NodeRedis${skip
       yield* proxy.cut
       assert.isFalse(yield* call)
       yield* eventually("it answers again", call)
-      assert.strictEqual(proxy.made(), 2)
+      assert.isAbove(proxy.made(), 1)
     })
   )
 

@@ -33,7 +33,7 @@ const callOf = Effect.fnUntraced(function* (options: RedisStore.NodeOptions, dea
 const failsAtOnce = (why: Effect.Effect<string>) => Effect.map(why, (reason) => reason === "unavailable")
 
 describe.skipIf(missing !== undefined)(`a store with a connection of its own${skipped}`, () => {
-  it.live("leaves a half-open connection, and makes one new one", () =>
+  it.live("leaves a half-open connection, and makes one new one at a time", () =>
     Effect.gen(function* () {
       const proxy = yield* startProxy((yield* startRedis()).port)
       const { call, why } = yield* callOf({ url: proxy.url, prefix: "own", silence })
@@ -41,7 +41,8 @@ describe.skipIf(missing !== undefined)(`a store with a connection of its own${sk
       yield* proxy.cut
       assert.strictEqual(yield* why, "deadline")
       yield* eventually("it answers again", call)
-      assert.strictEqual(proxy.made(), 2)
+      assert.isAbove(proxy.made(), 1)
+      assert.strictEqual(proxy.mostOpen(), 1)
     })
   )
 
@@ -49,7 +50,7 @@ describe.skipIf(missing !== undefined)(`a store with a connection of its own${sk
     Effect.gen(function* () {
       const server = yield* startRedis()
       const proxy = yield* startProxy(server.port)
-      const { call, why } = yield* callOf({ url: proxy.url, prefix: "own", silence })
+      const { call, why } = yield* callOf({ url: proxy.url, prefix: "own", silence }, 1_000)
       yield* eventually("connected", call)
       yield* server.suspend
       yield* eventually("the silent connection is left", failsAtOnce(why))
