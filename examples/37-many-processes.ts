@@ -1,5 +1,4 @@
 /** Two processes, one Redis, one limit: what reaches the upstream is no more than one process alone may send. */
-import { NodeRedis } from "@effect/platform-node"
 import { Deferred, Effect, Layer, pipe, type Scope } from "effect"
 import { RateLimiter, Resilience } from "effect-resilience"
 import { RedisStore } from "effect-resilience-redis"
@@ -19,10 +18,7 @@ class Upstream extends Resilience.Service<Upstream>()("app/Upstream", {
 }) {}
 
 const UpstreamLive = (redis: string) =>
-  Upstream.layerFromStore.pipe(
-    Layer.provide(RedisStore.layer({ prefix: "shop" })),
-    Layer.provide(NodeRedis.layer({ url: redis }))
-  )
+  Upstream.layerFromStore.pipe(Layer.provide(RedisStore.layerNode({ url: redis, prefix: "shop" })))
 // #endregion
 
 /** One of the two processes. */
@@ -35,7 +31,8 @@ const work = Effect.fnUntraced(function* (name: string, upstream: string) {
   const starts = plan[name]!.flatMap((calls, second) =>
     Array.from({ length: calls }, (_, i) => 1000 * (second + (i + 0.5) / calls))
   )
-  yield* call // the first one is slow, and not counted
+  // until the store is connected, it refuses at once; these are not counted
+  yield* Effect.void.pipe(Upstream.resilient("everybody"), Effect.eventually)
   yield* Effect.promise(() => {
     process.send?.("ready")
     return once(process, "message")

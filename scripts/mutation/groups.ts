@@ -9,7 +9,9 @@ const law = (...names: ReadonlyArray<string>) => names.map((name) => `laws/law${
 export const groups = {
   kernels: { sources: ["kernel/*.ts"], tests: ["kernel/*.test.ts"] },
   store: {
-    sources: ["internal/{memoryStore,memoryTable,heap,guardedStore,abandoned,transaction}.ts"],
+    sources: [
+      "internal/{memoryStore,memoryTable,memoryCell,memoryCandidates,heap,isolated,key,guardedStore,abandoned,transaction}.ts"
+    ],
     tests: [
       ...state(
         "transactions",
@@ -24,7 +26,18 @@ export const groups = {
         "storeLaws",
         "races"
       ),
-      ...state("heap", "timers", "memory", "maxKeys", "forgetting", "cell")
+      ...state(
+        "heap",
+        "timers",
+        "isolated",
+        "key",
+        "memory",
+        "maxKeys",
+        "maxKeysFlood",
+        "keysInUse",
+        "forgetting",
+        "cell"
+      )
     ]
   },
   executor: {

@@ -91,9 +91,9 @@ const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "the oldest key is evicted, however much it owes",
-    file: "internal/memoryTable.ts",
-    from: "at > (heap[0]?.at ?? Infinity)",
-    to: "false"
+    file: "internal/memoryCandidates.ts",
+    from: "if (at <= first.at) return first.cell",
+    to: "return first.cell"
   },
   {
     name: "a key is forgotten before its time",

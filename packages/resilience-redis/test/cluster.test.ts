@@ -4,7 +4,7 @@ import { Context, Effect, Fiber, Layer } from "effect"
 import { CircuitBreaker, RateLimiter, Resilience, resilient } from "effect-resilience"
 import { RedisCluster, RedisStore } from "../src/index.ts"
 import { missing, pause, type Server, skipped, startCluster } from "./servers.ts"
-import { isAllowed, perHour } from "./support.ts"
+import { connected, isAllowed, perHour } from "./support.ts"
 
 class Nodes extends Context.Service<Nodes, ReadonlyArray<Server>>()("test/Nodes") {}
 
@@ -14,7 +14,7 @@ const cluster = Layer.unwrap(
       Layer.succeed(Nodes, nodes),
       RedisStore.layer({ prefix: "test" }).pipe(
         // one of the three is enough to find the others
-        Layer.provideMerge(RedisCluster.layer({ rootNodes: [{ url: nodes[0]!.url }] }))
+        Layer.provideMerge(connected(RedisCluster.layer({ rootNodes: [{ url: nodes[0]!.url }] })))
       )
     )
   )

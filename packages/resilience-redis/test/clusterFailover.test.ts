@@ -4,7 +4,7 @@ import { Effect, Exit, Layer, Scope } from "effect"
 import { Resilience } from "effect-resilience"
 import { RedisCluster, RedisStore } from "../src/index.ts"
 import { clusterOptions, missing, pause, skipped, startCluster, startRedis } from "./servers.ts"
-import { eventually, perHour } from "./support.ts"
+import { connected, eventually, perHour } from "./support.ts"
 
 /** The second of three masters has a replica. */
 const withReplica = Effect.gen(function* () {
@@ -34,7 +34,7 @@ describe.skipIf(missing !== undefined)(`a store on a cluster that loses a master
       Effect.gen(function* () {
         const { nodes, replica } = yield* withReplica
         const redis = RedisCluster.layer({ rootNodes: [{ url: nodes[0]!.url }, { url: nodes[2]!.url }] })
-        const store = yield* Layer.build(RedisStore.layer({ prefix: "test" }).pipe(Layer.provide(redis)))
+        const store = yield* Layer.build(RedisStore.layer({ prefix: "test" }).pipe(Layer.provide(connected(redis))))
         const { resilient } = yield* Effect.provide(
           Resilience.makeFromStore("fails over", { rateLimiter: perHour(1_000), store: { deadline: "200 millis" } }),
           Layer.succeedContext(store)
@@ -90,7 +90,10 @@ describe.skipIf(missing !== undefined)(`a store on a cluster that loses a master
       const nodes = yield* startCluster
       const scope = yield* Scope.make()
       const redis = RedisCluster.layer({ rootNodes: [{ url: nodes[0]!.url }] })
-      const store = yield* Layer.buildWithScope(RedisStore.layer({ prefix: "test" }).pipe(Layer.provide(redis)), scope)
+      const store = yield* Layer.buildWithScope(
+        RedisStore.layer({ prefix: "test" }).pipe(Layer.provide(connected(redis))),
+        scope
+      )
       const { resilient } = yield* Effect.provide(
         Resilience.makeFromStore("ends", { rateLimiter: perHour(1_000), store: { deadline: "100 millis" } }),
         Layer.succeedContext(store)

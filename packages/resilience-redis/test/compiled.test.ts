@@ -48,6 +48,14 @@ end
 return out`
   }).withReturnType<readonly [string, ...ReadonlyArray<readonly [after: string, end: string, answer: string]>]>()
 
+/** How many of the words are not the quotients of 1 to `n` by `n`. */
+const quotients = Redis.script((n: number, words: ReadonlyArray<string>) => [String(n), ...words], {
+  numberOfKeys: 0,
+  lua: `local missed = 0
+for k = 1, #ARGV - 1 do if k / tonumber(ARGV[1]) ~= tonumber(ARGV[k + 1]) then missed = missed + 1 end end
+return missed`
+}).withReturnType<number>()
+
 /** An answer as `say` of the script has it, but for how many digits a number has: what a list holds is named from 1 on. */
 const say = (value: unknown): string => {
   if (typeof value === "number") return wordOf(value)
@@ -64,6 +72,20 @@ const server = Layer.unwrap(Effect.map(startRedis(), ({ url }) => NodeRedis.laye
 
 describe.skipIf(missing !== undefined)(`kernels in Redis (KERNEL_SEED=${seed})${skipped}`, () => {
   layer(server, { excludeTestServices: true })((it) => {
+    it.effect("a threshold of k / n is the very quotient that it has there, for every n up to 1,000", () =>
+      Effect.gen(function* () {
+        const redis = yield* Redis.Redis
+        const run = redis.eval(quotients)
+        for (let n = 1; n <= 1_000; n++) {
+          const missed = yield* run(
+            n,
+            Array.from({ length: n }, (_, i) => wordOf((i + 1) / n))
+          )
+          assert.strictEqual(missed, 0, `of ${n}`)
+        }
+      })
+    )
+
     const kernels = new Kernels([guests])
     for (const { input, kernel, policy: policyOf } of subjects) {
       it.effect(`${kernel.id} decides as it does here, ${RUNS * STEPS} times`, () =>
@@ -81,10 +103,11 @@ describe.skipIf(missing !== undefined)(`kernels in Redis (KERNEL_SEED=${seed})${
             let state: unknown = kernel.initial(policy)
             let now = 1_800_000_000_000 + draw(1_000_000)
             for (let step = 0; step < STEPS; step++) {
-              // mostly a little time passes, sometimes none or much, and sometimes the clock is set back
+              // mostly a little time passes, sometimes none or much, and sometimes the clock is set back, a little or far
               const pace = draw(100)
+              const back = draw(3) === 0 ? 1_000_000 : 500
               now +=
-                pace < 40 ? 0 : pace < 85 ? draw(20) : pace < 95 ? draw(2_000) : pace < 97 ? draw(200_000) : -draw(500)
+                pace < 40 ? 0 : pace < 85 ? draw(20) : pace < 95 ? draw(2_000) : pace < 97 ? draw(200_000) : -draw(back)
               const next = input(draw, policy as never, answers) // this kernel's own policy
               asked.push([now, ...wordsOf(coded.input, next)].join(" "))
               const [answer, after] = kernel.step(policy, state, next, now)

@@ -6,7 +6,7 @@ import { fixedWindow } from "effect-resilience/kernel/FixedWindow"
 import { type AnySpace, Step, type Store } from "effect-resilience/Store"
 import { RedisCluster, RedisStore } from "../src/index.ts"
 import { missing, type Server, skipped, startCluster, startRedis } from "./servers.ts"
-import { eventually, storeOf, storeOn } from "./support.ts"
+import { connected, eventually, storeOf, storeOn } from "./support.ts"
 
 const space: AnySpace = {
   name: "s/window",
@@ -93,7 +93,7 @@ describe.skipIf(missing !== undefined)(`keys of many users${skipped}`, () => {
   it.live("are asked for where they lie on a cluster, whatever was said of it", () =>
     Effect.gen(function* () {
       const nodes = yield* startCluster
-      const client = RedisCluster.layer({ rootNodes: [{ url: nodes[0]!.url }] })
+      const client = connected(RedisCluster.layer({ rootNodes: [{ url: nodes[0]!.url }] }))
       const on = (options: Partial<RedisStore.Options>) =>
         Effect.flatMap(
           Layer.build(Layer.provide(RedisStore.layer({ prefix: "test", ...options }), client)),

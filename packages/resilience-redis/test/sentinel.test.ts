@@ -4,7 +4,7 @@ import { Effect, Layer } from "effect"
 import { Resilience } from "effect-resilience"
 import { RedisSentinel, RedisStore } from "../src/index.ts"
 import { missing, skipped, startSentinel } from "./servers.ts"
-import { eventually, isAllowed, perHour } from "./support.ts"
+import { connected, eventually, isAllowed, perHour } from "./support.ts"
 
 describe.skipIf(missing !== undefined)(`a store that Sentinel watches${skipped}`, () => {
   it.live("decides by the replica once the master is gone, and by itself in between", () =>
@@ -14,7 +14,7 @@ describe.skipIf(missing !== undefined)(`a store that Sentinel watches${skipped}`
         name: "main",
         sentinelRootNodes: [{ host: "127.0.0.1", port: sentinel.port }]
       })
-      const context = yield* Layer.build(RedisStore.layer({ prefix: "test" }).pipe(Layer.provide(redis)))
+      const context = yield* Layer.build(RedisStore.layer({ prefix: "test" }).pipe(Layer.provide(connected(redis))))
       const service = Resilience.makeFromStore("watched", {
         rateLimiter: perHour(50),
         store: { deadline: "200 millis" }

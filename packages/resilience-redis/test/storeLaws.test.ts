@@ -6,13 +6,14 @@ import type { Redis } from "effect/persistence"
 import * as StoreLaws from "effect-resilience-testing/StoreLaws"
 import { RedisCluster, RedisStore } from "../src/index.ts"
 import { missing, skipped, startCluster, startRedis } from "./servers.ts"
+import { connected } from "./support.ts"
 
 /** `LAWS_SEED` repeats a run. */
 const seed = process.env["LAWS_SEED"] ?? Effect.runSync(Random.nextInt)
 
 const single = Layer.unwrap(Effect.map(startRedis(), ({ url }) => NodeRedis.layer({ url })))
 const cluster = Layer.unwrap(
-  Effect.map(startCluster, (nodes) => RedisCluster.layer({ rootNodes: nodes.map(({ url }) => ({ url })) }))
+  Effect.map(startCluster, (nodes) => connected(RedisCluster.layer({ rootNodes: nodes.map(({ url }) => ({ url })) })))
 )
 
 describe.skipIf(missing !== undefined)(`the laws of stores hold on Redis (LAWS_SEED=${seed})${skipped}`, () => {

@@ -1,10 +1,15 @@
 /** What the tests of this package share. */
+import { fork } from "node:child_process"
+import { once } from "node:events"
+import { join } from "node:path"
 import { NodeRedis } from "@effect/platform-node"
+import { assert } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import * as Redis from "effect/persistence/Redis"
 import { CircuitBreaker, RateLimiter } from "effect-resilience"
 import { Store } from "effect-resilience/Store"
 import { RedisStore } from "../src/index.ts"
-import { pause, type Server } from "./servers.ts"
+import { pause, type Server, startRedis } from "./servers.ts"
 
 export const clientOf = ({ url }: Server) => Layer.orDie(NodeRedis.layer({ url }))
 
@@ -14,6 +19,18 @@ export const storeOn = (server: Server, options?: Partial<RedisStore.Options>) =
     Layer.build(RedisStore.layer({ prefix: "test", ...options }).pipe(Layer.provide(clientOf(server)))),
     (context) => Layer.succeedContext(context)
   )
+
+/** A connection that never waits at the start, waited for: until keys of all machines answer. */
+export const connected = (redis: Layer.Layer<Redis.Redis>): Layer.Layer<Redis.Redis> =>
+  Layer.effect(
+    Redis.Redis,
+    Effect.gen(function* () {
+      const service = yield* Redis.Redis
+      const keys = Array.from({ length: 60 }, (_, i) => `any ${i}`)
+      yield* eventually("connected", Effect.isSuccess(Effect.forEach(keys, (key) => service.send("GET", key))))
+      return service
+    })
+  ).pipe(Layer.provide(redis))
 
 export const storeOf = (layer: Layer.Layer<Store>): Effect.Effect<Store["Service"]> => Effect.provide(Store, layer)
 
@@ -33,3 +50,18 @@ export const perHour = (limit: number) => RateLimiter.fixedWindow({ limit, windo
 
 export const breakerOn = (store: Layer.Layer<Store>, policy: CircuitBreaker.Policy) =>
   Effect.provide(CircuitBreaker.CircuitBreaker, Layer.provide(CircuitBreaker.layerFromStore(policy), store))
+
+/** In a process of its own, whose memory can be measured: 20,000 calls go into a half-open connection, and all of them fail. */
+export const keepsNothing = (connection: "own" | "foreign") =>
+  Effect.gen(function* () {
+    const server = yield* startRedis()
+    const child = fork(join(import.meta.dirname, "hungWorker.ts"), [String(server.port), connection], {
+      execArgv: ["--conditions=effect-resilience-source", "--expose-gc", "--no-warnings"]
+    })
+    yield* Effect.addFinalizer(() => Effect.sync(() => void child.kill("SIGKILL")))
+    const [{ failed, perCall }] = (yield* Effect.promise(() => once(child, "message"))) as [
+      { readonly failed: number; readonly perCall: number } // what that file sends
+    ]
+    assert.strictEqual(failed, 20_000)
+    assert.isBelow(perCall, 100, "bytes for each call")
+  })

@@ -26,16 +26,38 @@
  *
  * **Details**
  *
- * `migrate` makes the one table. Its columns: `space` (the name of the limit or circuit, and the id and version of its
- * kernel, as JSON), `key` (the key as JSON, a name longer than 1,000 characters by its SHA-256), `state` (JSON), and
- * `expires_at` (Unix time in milliseconds, null for a state without an end). Ended rows are deleted a few at a time,
- * a minute later at the earliest, by the commits that write. It may be emptied or dropped at any time: an absent row
- * means a key that nobody has used.
+ * `migrate` makes the one table. Its columns: `space` (the version of this layout, the name of the limit or circuit, and
+ * the id and version of its kernel, as JSON), `key` (the key as JSON, a name longer than 1,000 characters by its SHA-256),
+ * `state`, and `expires_at` (Unix time in milliseconds, null for a state without an end; where it is ahead, rounded up to
+ * 10 seconds, so that most updates touch no index). Ended rows are deleted a few at a time, a minute later at the earliest,
+ * by the commits that write. The table may be emptied or dropped at any time: an absent row means a key that is not used.
+ *
+ * `state` is a list as JSON, of a `[policy, at, ends, state]` for each policy that wrote there, the last four at most, the
+ * last writer first: the policy's numbers, when it wrote, when its state may be forgotten (null for never), and the state.
+ * So two versions of a service, as during a rolling deployment, decide each on their own state. A policy that has none yet
+ * begins with what the last writer had used; `reset`, `isolate` and `close` drop the states of other policies.
+ *
+ * A row that cannot be read, since something else wrote there, is a `StoreError` with the reason `"damaged"` for the calls
+ * that look at it, and for nothing else: `policies.store` says what it means for them, other keys are served in the same
+ * trips, and it is no outage. It is never overwritten by a call. `reset`, `isolate` and `close` of the key repair it.
+ * Readable means: states have the fields that their kernel begins with, of the same types; of our own kernels those alone,
+ * with whole numbers from 0 to 2^53, of a kernel of yours with any finite numbers and any more fields. A row whose
+ * `expires_at` is over is absent, whatever is in it.
  *
  * No lock is held while a process decides. A commit writes in one statement, which locks its rows in the order of their
  * keys and writes only where all are as it had found them; one that lost to others three times in a row locks first.
  * Commits of this process that share a key go together, up to 128 in the same two trips, in the order of their arrival;
  * those that share none go side by side, on as many connections as the client has.
+ *
+ * **Rights**
+ *
+ * A role needs `USAGE` on the schema and `SELECT, INSERT, UPDATE, DELETE` on the table. `migrate` needs `CREATE` on the
+ * schema as well, but only where the table is not there yet:
+ *
+ * ```sql
+ * GRANT USAGE ON SCHEMA app TO program;
+ * GRANT SELECT, INSERT, UPDATE, DELETE ON app.effect_resilience TO program;
+ * ```
  *
  * **Gotchas**
  *
@@ -92,8 +114,8 @@ const dialectOf = (client: SqlClient, options: Options): Dialect => {
 }
 
 /**
- * Makes the table, if it is not there. To run where the program starts, or as a migration of effect's `Migrator`; several
- * processes may do it at once.
+ * Makes the table and its index, if they are not there: only then it needs `CREATE` on the schema. To run where the program
+ * starts, or as a migration of effect's `Migrator`; several processes may do it at once.
  *
  * **Example** (Among the migrations of the program)
  *

@@ -151,7 +151,7 @@ describe.skipIf(missing)(`when PostgreSQL fails${skipped}`, () => {
       const hasty = yield* Resilience.makeFromStore("app/slow", policies("500 millis"))
       const slowedBy = (seconds: number) =>
         server().now(`CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
-          $$BEGIN IF NEW.space LIKE '["app/slow%' THEN PERFORM pg_sleep(${seconds}); END IF; RETURN NEW; END$$`)
+          $$BEGIN IF NEW.space LIKE '[2,"app/slow%' THEN PERFORM pg_sleep(${seconds}); END IF; RETURN NEW; END$$`)
       slowedBy(0.05)
       server().now(
         "CREATE TRIGGER slow BEFORE INSERT OR UPDATE ON effect_resilience FOR EACH ROW EXECUTE FUNCTION slow()"
@@ -198,7 +198,8 @@ describe.skipIf(missing)(`when PostgreSQL fails${skipped}`, () => {
   }
   const take = (space: AnySpace) => new Step(space, "a", { op: "take", cost: 1 } as never) // its input
   const takeOne = `UPDATE effect_resilience SET state =
-    (state::jsonb || jsonb_build_object('used', (state::jsonb ->> 'used')::int + 1))::text WHERE space LIKE '["meddled%'`
+    jsonb_set(state::jsonb, '{0,3,used}', to_jsonb((state::jsonb #>> '{0,3,used}')::int + 1))::text
+    WHERE space LIKE '[2,"meddled%'`
 
   it.live("a commit that lost to others three times locks its row, and is decided on what they left", () =>
     Effect.gen(function* () {

@@ -16,6 +16,6 @@ describe.skipIf(missing)(`the laws of stores hold in PostgreSQL (LAWS_SEED=${see
   const server = usePostgres()
   const layer = Layer.unwrap(Effect.sync(() => SqlStore.layer().pipe(Layer.provide(clientOf(server().url)))))
   const unreachable = SqlStore.layer().pipe(Layer.provide(clientOf("postgres://tests@127.0.0.1:1/postgres")))
-  for (const { check, name } of StoreLaws.laws({ layer, seed, unreachable, patience, effort: 0.1 }))
+  for (const { check, name } of StoreLaws.laws({ layer, seed, shared: true, unreachable, patience, effort: 0.1 }))
     it.live(name, () => check)
 })

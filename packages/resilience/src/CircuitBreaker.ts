@@ -72,13 +72,16 @@ export interface Options {
     | {
         /** Calls that pass while half-open. Default: 1, or `required`. */
         readonly permitted?: number | undefined
-        /** Successes that close the circuit. Default: `permitted`. */
+        /** Successes that close the circuit; one that is slow by a `slowCallRate` has failed. Default: `permitted`. */
         readonly required?: number | undefined
         /** How long a probe may take before it counts as failed. Default: the service's timeout, or the open time, at least a minute. */
         readonly lease?: Duration.Input | undefined
       }
     | undefined
-  /** Reads from an error how long the dependency asks to be left alone: the opening lasts that long, up to `maxOpenDuration`. */
+  /**
+   * Reads from the error of a failed or `throttled` call how long the dependency asks to be left alone: the opening that it
+   * brings, or has brought, lasts that long, up to `maxOpenDuration`. Default: the retry policy's, if there is one.
+   */
   readonly retryAfter?: ((error: unknown) => Option.Option<Duration.Input>) | undefined
   /** How many circuits may be remembered, where there is one for each key. Default: 100,000. */
   readonly maxKeys?: number | undefined

@@ -31,8 +31,8 @@ import {
 } from "./badInputs.ts"
 
 const rate = { limit: 10, window: "1 second" }
-/** Units of a window of a second that can still be counted in milliseconds. */
-const perSecond = Math.floor(2 ** 52 / 1_000)
+/** At 10 per second a unit is 100 ms, in lowest terms. */
+const largest = Math.floor(2 ** 52 / 100)
 const bounds = {
   maxWait: unbounded(duration(0)),
   maxKeys: count(1),
@@ -74,9 +74,9 @@ const constructors: ReadonlyArray<readonly [module: string, make: Make, fields: 
     limitOf(RateLimiter.tokenBucket),
     {
       ...bounds,
-      limit: required(count(1, perSecond)),
+      limit: required(count(1)),
       window: required(duration(1)),
-      burst: count(1, perSecond),
+      burst: count(1, largest),
       maxQueued: unbounded(count(1))
     }
   ],
@@ -85,9 +85,9 @@ const constructors: ReadonlyArray<readonly [module: string, make: Make, fields: 
     limitOf(RateLimiter.leakyBucket, { ...rate, capacity: 5 }),
     {
       ...bounds,
-      limit: required(count(1, perSecond)),
+      limit: required(count(1)),
       window: required(duration(1)),
-      capacity: required(count(1, perSecond)),
+      capacity: required(count(1, largest)),
       maxQueued: unbounded(count(1))
     }
   ],
@@ -359,10 +359,15 @@ describe("a constructor", () => {
       "capacity"
     )
     refused(
-      () => RateLimiter.tokenBucket({ limit: 2 ** 40, window: day, burst: 1 }),
+      () => RateLimiter.tokenBucket({ limit: 1_000_000_007, window: "40000 days" }),
       "RateLimiter.tokenBucket",
       "limit"
     )
+    for (const part of ["span", "rank"]) {
+      const kernel = { ...fixedWindow, [part]: 1_000 as never }
+      const options = { limit: 10, window: 1_000, kernel, policy: { limit: 10, window: 1_000 } }
+      refused(() => RateLimiter.fromKernel(options), "RateLimiter.fromKernel", `kernel.${part}`)
+    }
     const withLease = (lease: object | null) => () =>
       RateLimiter.tokenBucket({ limit: 100, window: 1_000, lease: lease as never })
     for (const lease of [null, 3, "1 second"]) refused(withLease(lease as never), "RateLimiter.tokenBucket", "lease")

@@ -57,10 +57,20 @@ const leave = (policy: GuestsPolicy, state: GuestsState, name: string): Step => 
   return answer(policy, { guests, told, mood: "calm" }, true)
 }
 
+/** Of no use to a store that runs the compiled kernel: neither it nor what only it needs is in the script. */
+const longest = 1_000
+const lastOf = (state: GuestsState): number => {
+  let last = 0
+  for (const guest of state.guests) last = Math.max(last, guest.since)
+  return last
+}
+
 export const guests: Kernel<GuestsPolicy, GuestsState, GuestsInput, GuestsAnswer> = {
   id: "guests@1",
   initial: () => ({ guests: [], told: [], mood: "calm" }),
   step: (policy, state, input, now) =>
     input.op === "come" ? come(policy, state, input.name, input.child, now) : leave(policy, state, input.name),
+  span: (policy) => longest * policy.seats,
+  rank: (_policy, state) => lastOf(state),
   expiresAt: (_policy, state) => (state.guests.length === 0 && state.told.length === 0 ? 0 : undefined)
 }

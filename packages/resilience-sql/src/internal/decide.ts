@@ -1,23 +1,26 @@
 /**
  * What the kernels make of the rows that were found, and what is to be written then.
  */
+import * as Exit from "effect/Exit"
 import type { Decision } from "effect-resilience/kernel/Kernel"
+import { StoreError } from "effect-resilience/Rejection"
 import type { AnySpace, Step } from "effect-resilience/Store"
 import type { Change, Found, Look } from "./dialect.ts"
-import { ascii } from "./names.ts"
+import {
+  endOfAll,
+  type Entries,
+  parse,
+  type Start,
+  startIn,
+  stillUsed,
+  textOf,
+  tookOver,
+  written,
+  writtenBy
+} from "./entries.ts"
 
-/** The state in a row; `undefined` for a row that has ended: absent means initial. */
-export const stateOf = (row: Found | undefined, now: number): unknown =>
-  row === undefined || (row.expires_at !== null && row.expires_at <= now) ? undefined : JSON.parse(row.state)
-
-/**
- * When a state that was just used may go. One without an end of its own goes when it was not used for a while; half of
- * that again is added, so that not every use has to be written down.
- */
-const endOf = ({ kernel, keys, policy }: AnySpace, state: unknown, now: number): number | null => {
-  const end = kernel.expiresAt(policy, state) ?? Math.ceil(now + 1.5 * keys.idleTimeToLive)
-  return end <= Number.MAX_SAFE_INTEGER ? end : null
-}
+/** The end of a row is rounded up to this, in milliseconds: so most writes leave the index on it as it is. */
+const COARSE = 10_000
 
 /** A commit, and the names of the rows that its steps look at, in the order of the steps. */
 export interface Commit {
@@ -30,17 +33,66 @@ export interface Decided {
   readonly answers: ReadonlyArray<Decision>
 }
 
-interface Row {
+const damaged = (cause: unknown): StoreError => new StoreError({ reason: "damaged", cause })
+
+/** A receipt is of a state of the policy that gave it: without one, there is nothing to refund. */
+const isRefund = ({ input, space }: Step): boolean =>
+  space.isLimit === true && (input as { readonly op?: unknown }).op === "refund" // a limit's input
+
+const anew: Start = { own: undefined, from: undefined }
+
+class Row {
   readonly space: string
   readonly key: string
   /** As it was found; `null` where it was not. */
   readonly old: string | null
-  /** `undefined` where absent. */
-  state: unknown
-  expiresAt: number | null
-  changed: boolean
+  /** What was found, until the first question reads it. */
+  private text: string | undefined
+  entries: Entries = []
+  /** Why the row cannot be read. */
+  damage: { readonly cause: unknown } | undefined
+  changed = false
   /** Whether a write depends on it. */
-  needed: boolean
+  needed = false
+
+  /** A row that has ended is absent, and so is one that was made to be locked, and then not written. */
+  constructor({ key, space }: { readonly space: string; readonly key: string }, found: Found | undefined, now: number) {
+    this.space = space
+    this.key = key
+    this.old = found?.state ?? null
+    const hasEnded = found !== undefined && found.expires_at !== null && found.expires_at <= now
+    this.text = hasEnded || found?.state === "" ? undefined : found?.state
+  }
+
+  /** What the space's policy begins with here. All spaces of a row have one kernel: its id is part of the row's name. */
+  start(space: AnySpace, now: number, takesOver: boolean): Start | StoreError {
+    const { text } = this
+    this.text = undefined
+    try {
+      if (text !== undefined) this.entries = parse(text, space)
+    } catch (cause) {
+      this.damage = { cause }
+    }
+    if (this.damage !== undefined) return damaged(this.damage.cause)
+    try {
+      return startIn(this.entries, space, now, takesOver)
+    } catch (cause) {
+      return damaged(cause)
+    }
+  }
+
+  write(entries: Entries): void {
+    this.entries = entries
+    this.damage = undefined
+    this.changed = true
+    this.needed = true
+  }
+}
+
+/** The state that a policy finds in a row: its own, or what it would take over; `undefined` where it begins anew. */
+export const stateIn = (space: AnySpace, found: Found | undefined, now: number): Exit.Exit<unknown, StoreError> => {
+  const start = new Row({ space: "", key: "" }, found, now).start(space, now, true)
+  return start instanceof StoreError ? Exit.fail(start) : Exit.succeed(start.own?.state)
 }
 
 /** Rows as one look found them, and as one commit after the other leaves them. Nothing is written before the last. */
@@ -53,66 +105,70 @@ export class Draft {
     const known: Array<Found | undefined> = []
     for (const row of found) known[row.i] = row
     let i = 0
-    for (const [name, { key, space }] of places) {
-      const row = known[i++]
-      const old = row?.state ?? null
-      const state = stateOf(row, now)
-      this.rows.set(name, { space, key, old, state, expiresAt: row?.expires_at ?? null, changed: false, needed: false })
-    }
+    for (const [name, place] of places) this.rows.set(name, new Row(place, known[i++], now))
   }
 
-  commit({ rows, steps }: Commit): Decided {
+  /** Fails, and asks no kernel, where a row cannot be read. Throws what a kernel throws. */
+  commit({ rows, steps }: Commit): Exit.Exit<Decided, StoreError> {
     const { now } = this
     const found = rows.map((name) => this.rows.get(name)!) // the names are of these places
-    const states: Array<unknown> = []
-    const answers = steps.map(({ input, space: { kernel, policy } }, i): Decision => {
-      const { state } = found[i]!
-      const before: unknown = state === undefined ? kernel.initial(policy) : state
-      const [answer, after]: readonly [Decision, unknown] = kernel.step(policy, before, input, now)
-      states[i] = Object.is(after, before) ? state : after
-      return answer
+    const starts: Array<Start> = []
+    for (const [i, step] of steps.entries()) {
+      const start = found[i]!.start(step.space, now, !isRefund(step))
+      if (!(start instanceof StoreError)) starts.push(start)
+      else if (step.isCommand) starts.push(anew)
+      else return Exit.fail(start)
+    }
+    const before = steps.map(({ space: { kernel, policy } }, i): unknown => {
+      const { own } = starts[i]!
+      return own === undefined ? kernel.initial(policy) : own.state
     })
-    const allowed = answers.every((answer) => answer.allowed)
+    const outcomes = steps.map(({ input, space: { kernel, policy } }, i): readonly [Decision, unknown] =>
+      kernel.step(policy, before[i], input, now)
+    )
+    const allowed = outcomes.every(([answer]) => answer.allowed)
     let moved = false
-    steps.forEach(({ space }, i) => {
-      const row = found[i]!
-      if (allowed && states[i] !== row.state) moved = this.write(row, space, states[i]) || moved
-      else this.use(row, space)
-    })
+    for (const [i, step] of steps.entries()) {
+      const after = outcomes[i]![1]
+      if (allowed && this.leaves(found[i]!, step, starts[i]!, after, before[i])) moved = true
+      else this.uses(found[i]!, step.space, starts[i]!)
+    }
     if (moved) for (const row of found) row.needed = true
-    return { allowed, answers }
+    return Exit.succeed({ allowed, answers: outcomes.map(([answer]) => answer) })
   }
 
-  private write(row: Row, space: AnySpace, state: unknown): boolean {
-    const end = endOf(space, state, this.now)
-    // as good as new, and no row to say so
-    if (row.old === null && !row.changed && end !== null && end <= this.now) return false
-    row.state = state
-    row.expiresAt = end
-    row.changed = true
+  /** Writes down what an allowed step leaves; `false` where that is nothing. */
+  private leaves(row: Row, step: Step, { own }: Start, after: unknown, before: unknown): boolean {
+    const { now } = this
+    const { isCommand, space } = step
+    // a command leaves no state of another policy, and no row that cannot be read
+    const replaces = isCommand && (row.damage !== undefined || row.entries.some((entry) => entry !== own))
+    if (!replaces && (Object.is(after, before) || (own === undefined && isRefund(step)))) return false
+    const entry = writtenBy(space, after, now)
+    // as good as new, and no row to say otherwise
+    if (!replaces && row.entries.length === 0 && !row.changed && entry.ends !== null && entry.ends <= now) return false
+    row.write(isCommand ? [entry] : written(row.entries, entry, now))
     return true
   }
 
-  /** A use of a state without an end may have to be written down, be it refused. */
-  private use(row: Row, { kernel, keys, policy, ...space }: AnySpace): void {
-    const left = (row.expiresAt ?? Infinity) - this.now
-    if (row.state === undefined || left >= keys.idleTimeToLive) return
-    if (kernel.expiresAt(policy, row.state) !== undefined) return
-    row.expiresAt = endOf({ kernel, keys, policy, ...space }, row.state, this.now)
-    row.changed = true
-    row.needed = true
+  /** What was taken over is kept, be the step refused; and so may be a use of a state without an end. */
+  private uses(row: Row, space: AnySpace, { from, own }: Start): void {
+    const { now } = this
+    if (own === undefined) return
+    if (from !== undefined) return row.write(tookOver(row.entries, own, from, now))
+    const { kernel, keys, policy } = space
+    const isIdle = own.ends !== null && own.ends - now < keys.idleTimeToLive
+    if (isIdle && kernel.expiresAt(policy, own.state) === undefined) row.write(stillUsed(row.entries, space, own, now))
   }
 
   /** What is to be written, and what that depends on. */
   get changes(): ReadonlyArray<Change> {
     const needed = Array.from(this.rows.values()).filter((row) => row.needed)
-    return needed.map(({ changed, expiresAt, key, old, space, state }, i) => ({
-      i,
-      space,
-      key,
-      old,
-      new: changed ? ascii(state) : old,
-      expires_at: expiresAt
-    }))
+    return needed.map(({ changed, entries, key, old, space }, i) => {
+      if (!changed) return { i, space, key, old, new: null, expires_at: null }
+      const end = endOfAll(entries)
+      const expires_at = end === null || end <= this.now ? end : Math.ceil(end / COARSE) * COARSE
+      return { i, space, key, old, new: textOf(entries), expires_at }
+    })
   }
 }

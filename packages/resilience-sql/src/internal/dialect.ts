@@ -15,7 +15,7 @@ export interface Place {
 export interface Found {
   readonly i: number
   readonly state: string
-  /** Milliseconds of the database's clock; `null` for a state without an end. */
+  /** Milliseconds of the database's clock, not before the end of any state in it; `null` where there is none. */
   readonly expires_at: number | null
 }
 

@@ -18,6 +18,9 @@ const LONGEST = 1_000
 const short = (name: string): string =>
   name.length <= LONGEST ? name : `sha256:${createHash("sha256").update(name).digest("hex")}`
 
-export const nameOfSpace = ({ kernel, name }: AnySpace): string => short(ascii([name, kernel.id]))
+/** The version of what is in a row. A row of another version is another row: it is neither read nor written. */
+const LAYOUT = 2
+
+export const nameOfSpace = ({ kernel, name }: AnySpace): string => short(ascii([LAYOUT, name, kernel.id]))
 
 export const nameOfKey = (key: string): string => short(ascii(key))

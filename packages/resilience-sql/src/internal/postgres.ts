@@ -21,6 +21,7 @@ const lookOf = (rows: ReadonlyArray<LookRow>): Look => ({
 
 export const postgres = (sql: SqlClient, name: string): Dialect => {
   const table = sql(name)
+  const index = `${name.split(".").at(-1)}_expires_at`
   // microseconds, as whole milliseconds in a double, which holds them exactly
   const clock = sql.literal("floor(extract(epoch FROM clock_timestamp()) * 1000)::float8")
   const looked = sql`
@@ -37,15 +38,24 @@ export const postgres = (sql: SqlClient, name: string): Dialect => {
       Effect.gen(function* () {
         // two processes that start at the same time: CREATE TABLE IF NOT EXISTS is not enough, both may try
         yield* sql`SELECT pg_advisory_xact_lock(hashtext(${name}))`
-        yield* sql`CREATE TABLE IF NOT EXISTS ${table} (
-          space text COLLATE "C" NOT NULL,
-          key text COLLATE "C" NOT NULL,
-          state text NOT NULL,
-          expires_at bigint,
-          PRIMARY KEY (space, key)
-        )`
-        yield* sql`CREATE INDEX IF NOT EXISTS ${sql(`${name.split(".").at(-1)}_expires_at`)}
-          ON ${table} (expires_at) WHERE expires_at IS NOT NULL`
+        // where it is made, nothing is asked of the role that only an owner may do: IF NOT EXISTS asks for that all the same
+        const quoted = name.replaceAll(/[^.]+/g, '"$&"')
+        const [made] = yield* sql<{ readonly table: boolean; readonly index: boolean }>`
+          SELECT held.oid IS NOT NULL AS "table", EXISTS (
+            SELECT FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+            WHERE indrelid = held.oid AND relname = ${index}
+          ) AS "index"
+          FROM to_regclass(${quoted}) AS held(oid)`
+        if (!made!.table) {
+          yield* sql`CREATE TABLE ${table} (
+            space text COLLATE "C" NOT NULL,
+            key text COLLATE "C" NOT NULL,
+            state text NOT NULL,
+            expires_at bigint,
+            PRIMARY KEY (space, key)
+          ) WITH (fillfactor = 80)` // room for the next version of a row beside it: no index is written then
+        }
+        if (!made!.index) yield* sql`CREATE INDEX ${sql(index)} ON ${table} (expires_at) WHERE expires_at IS NOT NULL`
       })
     ),
 

@@ -14,7 +14,7 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import { isSqlError, SerializationError, SqlError } from "effect/sql/SqlError"
 import { StoreError } from "effect-resilience/Rejection"
 import type { Committed, Step, Store } from "effect-resilience/Store"
-import { type Decided, Draft, stateOf } from "./decide.ts"
+import { type Decided, Draft, stateIn } from "./decide.ts"
 import type { Change, Dialect, Look, Place } from "./dialect.ts"
 import { type Entry, Line } from "./line.ts"
 import { nameOfKey, nameOfSpace } from "./names.ts"
@@ -29,8 +29,8 @@ const SWEEP_EVERY = 64
 interface Answer extends Decided {
   readonly now: number
 }
-/** A kernel that throws is its caller's own bug. */
-type Outcome = Exit.Exit<Answer>
+/** A kernel that throws is its caller's own bug, and a row that cannot be read is the error of those who look at it. */
+type Outcome = Exit.Exit<Answer, StoreError>
 
 const isAbsent = ({ new: next, old }: Change): boolean => old === null && next !== null
 
@@ -55,7 +55,7 @@ const asked = <A>(question: Effect.Effect<A, SqlError>): Effect.Effect<A, StoreE
 const decide = (draft: Draft, entries: ReadonlyArray<Entry<Answer>>): ReadonlyArray<Outcome> =>
   entries.map((entry) => {
     try {
-      return Exit.succeed({ ...draft.commit(entry), now: draft.now })
+      return Exit.map(draft.commit(entry), (decided) => ({ ...decided, now: draft.now }))
     } catch (defect) {
       return Exit.die(defect)
     }
@@ -147,10 +147,10 @@ export const makeStore = Effect.fnUntraced(function* (sql: SqlClient, dialect: D
         return line.join({ steps, rows }) as unknown as Effect.Effect<Committed<Steps>, StoreError>
       }),
     read: (space, key) =>
-      Effect.map(alone(asked(dialect.look([{ i: 0, ...placeOf({ space, key }) }]))), ({ found, now }) => ({
-        now,
-        state: stateOf(found[0], now) as never // a row of this space holds states of its kernel
-      })),
+      Effect.flatMap(alone(asked(dialect.look([{ i: 0, ...placeOf({ space, key }) }]))), ({ found, now }) =>
+        // a row of this space holds states of its kernel
+        Exit.map(stateIn(space, found[0], now), (state) => ({ now, state: state as never }))
+      ),
     clear: (space) => alone(asked(dialect.clear(nameOfSpace(space))))
   }
   return store

@@ -122,20 +122,21 @@ const notStarved = draft(
     const limiter = limiters[which]!
     const other = version(lab, limiter, most + busy, 20 * longer)
     const mine = version(lab, limiter, most, 20)
-    const span = spanOf(limiter, mine.window)
     for (let i = 0; i < other.most; i++) yield* take(lab, other, 1)
-    let since = yield* take(lab, mine, 1)
-    let last = since
+    const first = yield* take(lab, mine, 1)
+    const { retryAfter } = first.answer
+    let last = first
     // each step lets some of the other's units go, which it takes at once
-    while (!last.answer.allowed && last.now <= since.now + 2 * span) {
-      const before = last.now
+    while (!last.answer.allowed) {
       yield* lab.advance(5)
       for (let i = 0; i < other.most; i++) yield* take(lab, other, 1)
       last = yield* take(lab, mine, 1)
-      if (last.answer.allowed) return
-      // on a machine that pauses for longer than a span, the policy did not ask once in a span: it begins again
-      if (last.now - before > span / 2) since = last
-      must(last.now < since.now + span, () => `asked since ${since.now}, and refused at ${last.now}; span ${span} ms`)
+      // a state that has ended is kept for as long again as it lasted: on a slow store, this question may come later
+      if (last.answer.allowed || last.now >= first.now + 2 * retryAfter) return
+      must(
+        last.now < first.now + retryAfter,
+        () => `refused at ${first.now} for ${retryAfter} ms, and again at ${last.now}`
+      )
     }
   })
 )

@@ -113,12 +113,13 @@ export class Table {
   }
 
   /** A cell where there was none. */
-  insertCell(given: string): Cell {
+  insertCell(given: string, value: unknown = this.initial): Cell {
     const key = ownCopy(given)
-    const cell = this.candidates?.cell(this.initial, key) ?? new Cell(this.initial)
+    const cell = this.candidates?.cell(value, key) ?? new Cell(value)
     this.insert(key, cell)
     if (this.size === 1) this.only = cell
     this.onlyKey = key
+    this.usedAt?.set(cell, -Infinity) // the use that makes the cell is noted next: its end then only grows
     this.settle(cell)
     return cell
   }
@@ -137,8 +138,13 @@ export class Table {
       this.put(key, cell)
       return cell
     }
+    return this.admit(key, this.initial, now)
+  }
+
+  /** A cell for a new key, for which another one may have to go. */
+  private admit(key: string, value: unknown, now: number): Cell {
     this.keepTo((this.space.keys.maxKeys ?? Infinity) - 1, now)
-    return this.insertCell(key)
+    return this.insertCell(key, value)
   }
 
   /** Forgets keys above the bound, but for those in use: as many calls are there, and they bound them. */
@@ -157,11 +163,11 @@ export class Table {
     const known = entry ?? this.find(key) // which may have come with this very commit
     // a bound needs to know more of each key; and an only key is found at once, if it has a cell
     const bounded = this.candidates !== undefined || this.usedAt !== undefined
-    if (known instanceof Cell || (known === undefined && (bounded || this.size === 0))) {
-      const cell = known ?? this.cell(key, now)
-      this.writeCell(cell, next)
-      return cell
+    if (known instanceof Cell) {
+      this.writeCell(known, next)
+      return known
     }
+    if (known === undefined && (bounded || this.size === 0)) return this.admit(key, next, now)
     if (known === undefined) this.insert(ownCopy(key), next)
     else this.put(key, next)
     return next

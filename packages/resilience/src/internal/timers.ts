@@ -50,7 +50,8 @@ class Timers {
   start(fiber: AnyFiber, millis: number, onTime: () => void): Timer {
     const timer = new Timer(fiber, nowAt(this.clock) + millis, onTime)
     push(this.heap, timer)
-    if (timer.at < this.wakesAt) this.arm(timer)
+    const first = this.heap[0]! // a sleep may have broken off before it
+    if (first.at < this.wakesAt) this.arm(first)
     return timer
   }
 

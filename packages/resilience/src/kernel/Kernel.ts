@@ -15,7 +15,7 @@ export interface Decision {
  * A pure state machine over one key.
  *
  * Laws: a step that is not allowed returns the very state it was given; after `expiresAt` a state behaves like
- * `initial`; a `now` before one already seen never grants more.
+ * `initial`; a `now` before one already seen, within the tolerance of `span`, never grants more.
  */
 export interface Kernel<Policy, State, Input, Answer extends Decision> {
   /** Name and version, stored next to the state where states are shared: `token-bucket@2`. */

@@ -118,6 +118,19 @@ describe("a limit", () => {
   })
 })
 
+it("the span of a limit is how long it takes to be as new, of a circuit the longest that it remembers anything", () => {
+  assert.strictEqual(tokenBucket.span!({ limit: 3, window: 1_000, burst: 10 }), 3_334)
+  assert.strictEqual(lease.span!({ limit: 3, window: 1_000, burst: 10 }), 3_334)
+  assert.strictEqual(fixedWindow.span!({ limit: 3, window: 1_000 }), 1_000)
+  assert.strictEqual(slidingWindow.span!({ limit: 3, slice: 100, slices: 10 }), 1_100)
+  assert.strictEqual(slidingLog.span!({ limit: 3, window: 1_000 }), 1_000)
+  const span = (changes: Partial<BreakerPolicy>) => breaker.span!({ ...defaults, ...changes })
+  assert.strictEqual(span({}), 10_000)
+  assert.strictEqual(span({ openHigh: [100, 20_000, 300] }), 20_000)
+  assert.strictEqual(span({ trips: [consecutive(1), consecutive(2, 30_000), byCalls(50, 9, 9)] }), 30_000)
+  assert.strictEqual(span({ trips: [byTime(50, 4_000, 10, 9), consecutive(2, 30_000)] }), 40_000)
+})
+
 describe("a circuit", () => {
   const report = (
     policy: BreakerPolicy,
@@ -184,12 +197,17 @@ describe("a circuit", () => {
     assert.deepEqual([allowed, state.phase], [true, "Closed"])
   })
 
-  it("does not take a long lease for a time that is far ahead", () => {
-    const patient = { ...defaults, lease: HOUR }
+  it("does not take a long lease for a time that is far ahead: only the probe of that time loses its slot", () => {
+    const patient = { ...defaults, lease: HOUR, permitted: 2, required: 2 }
     const open = failed(patient, 1, NOW)
-    const [, probing] = breaker.step(patient, open, { op: "admit", draw: 0 }, NOW + 100)
-    assert.deepInclude(view(patient, probing, NOW + 100), { probesInFlight: 1, phase: "HalfOpen" })
-    assert.isFalse(breaker.step(patient, probing, { op: "admit", draw: 0 }, NOW + 100)[0].allowed)
+    const admit = (state: BreakerState, now: number) => breaker.step(patient, state, { op: "admit", draw: 0 }, now)
+    const [, one] = admit(open, NOW + 100)
+    const [, two] = admit(one, NOW + HOUR / 2)
+    assert.deepInclude(view(patient, two, NOW + HOUR / 2), { phase: "HalfOpen", probesInFlight: 2 })
+    assert.deepInclude(view(patient, two, NOW + 200), { phase: "HalfOpen", probesInFlight: 1, failures: 0 })
+    const [third, three] = admit(two, NOW + 200)
+    assert.deepInclude(third, { allowed: true, probe: 3 })
+    assert.isFalse(admit(three, NOW + 200)[0].allowed)
   })
 
   it("forgets failures from an hour ahead, each trip policy its own, and counts on", () => {

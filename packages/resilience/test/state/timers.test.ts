@@ -7,6 +7,8 @@ import { TestClock } from "effect/testing"
 import { pop, push, remove, type Timed } from "../../src/internal/heap.ts"
 import { nowOf } from "../../src/internal/time.ts"
 import { startTimer } from "../../src/internal/timers.ts"
+import { settle } from "./support.ts"
+import { uncaught } from "./uncaught.ts"
 
 const int = (minimum: number, maximum: number) =>
   Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
@@ -119,6 +121,91 @@ describe("timers", () => {
       assert.deepStrictEqual(told, ["first", "second", "third"])
     })
   )
+})
+
+describe("a timer whose callback throws", () => {
+  it.effect("is heard of by the process, and the others come at their time, those of the same time too", () =>
+    Effect.gen(function* () {
+      const thrown = yield* uncaught
+      const told: Array<string> = []
+      const bugs = [new Error("first"), new Error("second")]
+      for (const bug of bugs) {
+        yield* start(10, () => {
+          throw bug
+        })
+      }
+      yield* start(10, () => told.push("same time"))
+      yield* start(30, () => told.push("later"))
+      yield* TestClock.adjust(10)
+      yield* settle
+      assert.deepStrictEqual(thrown, bugs)
+      assert.deepStrictEqual(told, ["same time"])
+      yield* start(5, () => told.push("new"))
+      yield* TestClock.adjust(5)
+      assert.deepStrictEqual(told, ["same time", "new"])
+      yield* TestClock.adjust(15)
+      assert.deepStrictEqual(told, ["same time", "new", "later"])
+    })
+  )
+
+  it.effect("may have started others before: they come, too", () =>
+    Effect.gen(function* () {
+      const thrown = yield* uncaught
+      const told: Array<string> = []
+      yield* Effect.withFiber((fiber) => {
+        startTimer(fiber, 10, () => {
+          startTimer(fiber, 5, () => told.push("started"))
+          throw new Error("late")
+        })
+        return Effect.void
+      })
+      yield* TestClock.adjust(15)
+      assert.deepStrictEqual(told, ["started"])
+      assert.lengthOf(thrown, 1)
+    })
+  )
+})
+
+describe("a clock whose sleep breaks off", () => {
+  for (const [how, broken] of [
+    ["dies", Effect.die("no sleep")],
+    ["is interrupted", Effect.interrupt],
+    [
+      "throws",
+      Effect.suspend((): Effect.Effect<void> => {
+        throw new Error("no sleep")
+      })
+    ]
+  ] as const) {
+    it.effect(`(${how}) is heard of by the process, and the next timer sleeps for all that wait`, () =>
+      Effect.gen(function* () {
+        const thrown = yield* uncaught
+        const clock = yield* Clock.Clock
+        let breaks = true
+        const breaking = Object.assign(Object.create(clock) as Clock.Clock, {
+          // as late as a sleep may be: when the timer is already waited for
+          sleep: (duration: Parameters<Clock.Clock["sleep"]>[0]) =>
+            breaks ? Effect.andThen(Effect.yieldNow, broken) : clock.sleep(duration)
+        })
+        const told: Array<string> = []
+        const on = (millis: number, name: string) =>
+          Effect.provideService(
+            start(millis, () => told.push(name)),
+            Clock.Clock,
+            breaking
+          )
+        yield* on(10, "a")
+        yield* settle
+        assert.lengthOf(thrown, 1)
+        breaks = false
+        yield* on(20, "b")
+        yield* TestClock.adjust(10)
+        assert.deepStrictEqual(told, ["a"])
+        yield* TestClock.adjust(10)
+        assert.deepStrictEqual(told, ["a", "b"])
+      })
+    )
+  }
 })
 
 describe("the heap", () => {
