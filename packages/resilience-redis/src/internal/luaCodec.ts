@@ -14,6 +14,8 @@ local format, gmatch, gsub, sub, match, find, rep = string.format, string.gmatch
 
 /** Lua has 32 captures, and the position is one. */
 const MOST = 30
+/** Of a list, so many numbers are written at once. */
+const AT_ONCE = 100
 const LARGEST = "9007199254740992"
 const TOO_LARGE = "1e300"
 
@@ -53,6 +55,15 @@ end`,
   for name, value in pairs((read(text, at))) do self[name] = value end
   return self[field]
  end})
+end`,
+  writeWholes: `(list)
+ local size = #list
+ local out = " " .. size
+ for i = 1, size, ${AT_ONCE} do
+  local last = math.min(i + ${AT_ONCE - 1}, size)
+  out = out .. format(rep(" %d", last - i + 1), unpack(list, i, last))
+ end
+ return out
 end`,
   writeList: `(list, write)
  local out = {" " .. #list}
@@ -148,6 +159,24 @@ class Reading {
   }
 }
 
+/**
+ * The same as `reader` of a codec, as one expression: the functions that it needs are made when it is called, since most
+ * scripts do not call it.
+ */
+export const lateReader = (shape: Shape, separator: " " | ",", numbers: Numbers): string => {
+  const codec = new LuaCodec("late")
+  const read = codec.reader(shape, separator, numbers, true)
+  return `function(text, at)\n${codec.definitions}return ${read}(text, at)\nend`
+}
+
+/** For a record of this very process: one that holds a list is only read once a field of it is looked at. */
+export const lazyReader = (shape: Shape, separator: " " | ","): string => {
+  const read = lateReader(shape, separator, "trusted")
+  const hasList =
+    typeof shape === "object" && "record" in shape && shape.record.some(([, field]) => typeof field === "object")
+  return hasList ? `function(text, at) return readLazily(${read}, text, at) end` : read
+}
+
 export class LuaCodec {
   /** Functions by what they do. */
   private readonly functions = new Map<string, string>()
@@ -173,17 +202,15 @@ export class LuaCodec {
   /** A function of a text and a position; words are `separator` apart, and the first may be without one. */
   reader(shape: Shape, separator: " " | ",", numbers: Numbers, isBare = false): string {
     const reading = new Reading(separator, isBare)
+    if (typeof shape === "object" && "choices" in shape) {
+      const word = reading.word(WORD)
+      reading.flush()
+      const choice = this.readChoice(shape, word, separator, numbers)
+      return this.named(`(text, at)\n ${reading.lines.join("\n ")}\n${choice}end`)
+    }
     const value = this.read(shape, reading, separator, numbers)
     reading.flush()
     return this.named(`(text, at)\n ${[...reading.lines, `return ${value}, at`].join("\n ")}\nend`)
-  }
-
-  /** The same for what is trusted: a record that holds a list is only read once a field of it is looked at. */
-  lazyReader(shape: Shape, separator: " " | ",", isBare: boolean): string {
-    const read = this.reader(shape, separator, "trusted", isBare)
-    const hasList =
-      typeof shape === "object" && "record" in shape && shape.record.some(([, one]) => typeof one === "object")
-    return hasList ? this.named(`(text, at) return readLazily(${read}, text, at) end`) : read
   }
 
   /** A function of a value. Each word is written with a space before it. */
@@ -212,13 +239,24 @@ export class LuaCodec {
     }
     const word = reading.word(WORD)
     reading.flush()
-    const choices = shape.choices.map(([word, fields]) => {
-      const inner = new Reading(separator)
-      const record = this.readRecord(fields, [`["${shape.tag}"] = "${word}"`], inner, separator, numbers)
-      inner.flush()
-      return ` if word == "${word}" then\n  ${[...inner.lines, `return ${record}, at`].join("\n  ")}\n end\n`
+    const choose = this.named(`(text, at, word)\n${this.readChoice(shape, "word", separator, numbers)}end`)
+    return reading.value(`${choose}(text, at, ${word})`)
+  }
+
+  /** Statements that return the choice that a word names; behind them, it is none. */
+  private readChoice(
+    { choices, tag }: Extract<Shape, { readonly tag: string }>,
+    word: string,
+    separator: " " | ",",
+    numbers: Numbers
+  ): string {
+    const each = choices.map(([name, fields]) => {
+      const reading = new Reading(separator)
+      const record = this.readRecord(fields, [`["${tag}"] = "${name}"`], reading, separator, numbers)
+      reading.flush()
+      return ` if ${word} == "${name}" then\n  ${[...reading.lines, `return ${record}, at`].join("\n  ")}\n end\n`
     })
-    return reading.value(`${this.named(`(text, at, word)\n${choices.join("")}end`)}(text, at, ${word})`)
+    return each.join("")
   }
 
   private readRecord(
@@ -251,6 +289,7 @@ export class LuaCodec {
     if (shape === "number" || shape === "word") values.push(value)
     else if (shape === "boolean") values.push(`(${value} and "1" or "0")`)
     else if (shape === "string") values.push(`writeText(${value})`)
+    else if ("list" in shape && shape.list === "number" && numbers === "whole") values.push(`writeWholes(${value})`)
     else if ("list" in shape) values.push(`writeList(${value}, ${this.writer(shape.list, numbers)})`)
     else {
       const choices = shape.choices.map(

@@ -8,7 +8,7 @@
  */
 import * as Redis from "effect/persistence/Redis"
 import type { Compiled } from "./compiled.ts"
-import { LuaCodec, luaCodecLibrary } from "./luaCodec.ts"
+import { lateReader, lazyReader, LuaCodec, luaCodecLibrary } from "./luaCodec.ts"
 import { entriesInLua, otherTypeInLua } from "./luaEntries.ts"
 
 /** Whole milliseconds of the server's clock. */
@@ -26,11 +26,11 @@ const kernelOf = ({ compiled, isWhole }: Runnable, index: number): string => {
   const codec = new LuaCodec(`k${index}_`)
   const numbers = isWhole ? "whole" : "finite"
   const ways = [
-    codec.lazyReader(policy, ",", true),
+    lazyReader(policy, ","),
     codec.reader(state, " ", numbers),
     codec.reader(input, " ", "trusted"),
     codec.writer(state, numbers),
-    codec.reader(policy, ",", "finite", true)
+    lateReader(policy, ",", "finite")
   ]
   return `do -- ${id}
 ${codec.definitions}local kernel = (function()
