@@ -5,7 +5,7 @@
  *
  * Bound: `limit` in each aligned window; so at most `2 * limit` in any other span of `window` ms, across an edge.
  */
-import { inPlaceOf, isFarAhead } from "./FarAhead.ts"
+import { isFarAhead, stepAnew } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
 
@@ -99,9 +99,8 @@ export const fixedWindow: LimiterKernel<FixedWindowPolicy, FixedWindowState, Fix
   initial: initial,
   expiresAt: expiresAt,
   span: span,
-  step: (policy, state, input, now) => {
-    if (!isFarAhead(state.start, now, policy, span)) return decided(policy, state, input, now)
-    const fresh = initial()
-    return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
-  }
+  step: (policy, state, input, now) =>
+    isFarAhead(state.start, now, policy, span)
+      ? stepAnew(decided, policy, state, initial(), input, now)
+      : decided(policy, state, input, now)
 }

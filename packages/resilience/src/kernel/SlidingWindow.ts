@@ -5,7 +5,7 @@
  *
  * Bound: each span of `slices * slice` ms holds at most `limit`. The price: a unit comes back up to one slice late.
  */
-import { inPlaceOf, isFarAhead } from "./FarAhead.ts"
+import { isFarAhead, stepAnew } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
 
@@ -139,9 +139,8 @@ export const slidingWindow: LimiterKernel<SlidingWindowPolicy, SlidingWindowStat
   initial: initial,
   expiresAt: expiresAt,
   span: span,
-  step: (policy, state, input, now) => {
-    if (!isFarAhead(state.start, now, policy, span)) return decided(policy, state, input, now)
-    const fresh = initial()
-    return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
-  }
+  step: (policy, state, input, now) =>
+    isFarAhead(state.start, now, policy, span)
+      ? stepAnew(decided, policy, state, initial(), input, now)
+      : decided(policy, state, input, now)
 }
