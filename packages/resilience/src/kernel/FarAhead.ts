@@ -18,9 +18,15 @@ export const isFarAhead = <Policy>(
   span: (policy: Policy) => number
 ): boolean => time - now > LEAST_TOLERANCE && time - now > span(policy)
 
-/** The result of a step on `fresh`, which was read in place of `given`: a step that changes nothing returns `given`. */
-export const inPlaceOf = <Answer, State>(
+/** The step of a state that is over: that of `fresh`, and what leaves it as it is returns the very state that was `given`. */
+export const stepAnew = <Policy, State, Input, Answer>(
+  step: (policy: Policy, state: State, input: Input, now: number) => readonly [answer: Answer, state: State],
+  policy: Policy,
   given: State,
   fresh: State,
-  result: readonly [answer: Answer, state: State]
-): readonly [answer: Answer, state: State] => (result[1] === fresh ? [result[0], given] : result)
+  input: Input,
+  now: number
+): readonly [answer: Answer, state: State] => {
+  const result = step(policy, fresh, input, now)
+  return result[1] === fresh ? [result[0], given] : result
+}

@@ -5,7 +5,7 @@
  *
  * Bound: `limit` in each aligned window; so at most `2 * limit` in any other span of `window` ms, across an edge.
  */
-import { inPlaceOf, isFarAhead } from "./FarAhead.ts"
+import { isFarAhead, stepAnew } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
 import { evenly } from "./Rank.ts"
@@ -101,9 +101,8 @@ export const fixedWindow: LimiterKernel<FixedWindowPolicy, FixedWindowState, Fix
   expiresAt: expiresAt,
   span: span,
   rank: (policy, state) => evenly(state.start, state.used, policy.limit, policy.window, expiresAt(policy, state)),
-  step: (policy, state, input, now) => {
-    if (!isFarAhead(state.start, now, policy, span)) return decided(policy, state, input, now)
-    const fresh = initial()
-    return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
-  }
+  step: (policy, state, input, now) =>
+    isFarAhead(state.start, now, policy, span)
+      ? stepAnew(decided, policy, state, initial(), input, now)
+      : decided(policy, state, input, now)
 }

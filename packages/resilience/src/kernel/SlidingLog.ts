@@ -4,7 +4,7 @@
  *
  * Bound: each span of `window` ms holds at most `limit`, and a call is refused only where admitting it would break that.
  */
-import { inPlaceOf, isFarAhead } from "./FarAhead.ts"
+import { isFarAhead, stepAnew } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
 import { evenly } from "./Rank.ts"
@@ -136,9 +136,8 @@ export const slidingLog: LimiterKernel<SlidingLogPolicy, SlidingLogState, Slidin
   expiresAt: expiresAt,
   span: span,
   rank: (policy, state) => evenly(newest(state), state.total, policy.limit, policy.window, expiresAt(policy, state)),
-  step: (policy, state, input, now) => {
-    if (!isFarAhead(newest(state), now, policy, span)) return decided(policy, state, input, now)
-    const fresh = initial()
-    return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
-  }
+  step: (policy, state, input, now) =>
+    isFarAhead(newest(state), now, policy, span)
+      ? stepAnew(decided, policy, state, initial(), input, now)
+      : decided(policy, state, input, now)
 }

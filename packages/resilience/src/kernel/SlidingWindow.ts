@@ -5,7 +5,7 @@
  *
  * Bound: each span of `slices * slice` ms holds at most `limit`. The price: a unit comes back up to one slice late.
  */
-import { inPlaceOf, isFarAhead } from "./FarAhead.ts"
+import { isFarAhead, stepAnew } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
 import { evenly } from "./Rank.ts"
@@ -142,9 +142,8 @@ export const slidingWindow: LimiterKernel<SlidingWindowPolicy, SlidingWindowStat
   span: span,
   rank: (policy, state) =>
     evenly(state.start, totalAt(policy, state, 0), policy.limit, gone(policy, 0), expiresAt(policy, state)),
-  step: (policy, state, input, now) => {
-    if (!isFarAhead(state.start, now, policy, span)) return decided(policy, state, input, now)
-    const fresh = initial()
-    return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
-  }
+  step: (policy, state, input, now) =>
+    isFarAhead(state.start, now, policy, span)
+      ? stepAnew(decided, policy, state, initial(), input, now)
+      : decided(policy, state, input, now)
 }

@@ -8,7 +8,7 @@
  * Bound: what is admitted within any `d` ms costs at most `burst + floor(limit * d / window)`, and a call is refused
  * only where admitting it would break that.
  */
-import { inPlaceOf, isFarAhead } from "./FarAhead.ts"
+import { isFarAhead, stepAnew } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
 
@@ -152,9 +152,8 @@ export const tokenBucket: LimiterKernel<TokenBucketPolicy, TokenBucketState, Tok
   initial: initial,
   expiresAt: expiresAt,
   span: span,
-  step: (policy, state, input, now) => {
-    if (!isFarAhead(state.at, now, policy, span)) return decided(policy, state, input, now)
-    const fresh = initial()
-    return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
-  }
+  step: (policy, state, input, now) =>
+    isFarAhead(state.at, now, policy, span)
+      ? stepAnew(decided, policy, state, initial(), input, now)
+      : decided(policy, state, input, now)
 }

@@ -144,11 +144,12 @@ export class CircuitModel {
     return permit
   }
 
-  /** Calls in flight that have become slow, each once for each threshold. */
-  feed(now: number): void {
+  /** Calls in flight that have become slow, each once for each threshold; one of them only for the first `most`. */
+  feed(now: number, one?: Permit, most = 0): void {
     this.settle(now)
     this.slowTrips.forEach((trip, rank) => {
       for (const permit of this.inFlight) {
+        if (permit === one && rank >= most) continue
         if (permit.fed > rank || permit.at + slowAfter(trip) > now) continue
         permit.fed = rank + 1
         this.report(permit, "failure", now, 0, (other) => (other === trip ? true : undefined))
@@ -161,11 +162,11 @@ export class CircuitModel {
     return slow.toSorted((a, b) => slowAfter(a) - slowAfter(b))
   }
 
-  record(permit: Permit, outcome: Outcome, now: number, hint: number): void {
-    const isThrottled = outcome === "throttled" // however slow it was, and not yet counted as
-    if (!isThrottled) this.feed(now)
+  /** What is throttled does not become slow by its own report: only `fed` thresholds have counted it. */
+  record(permit: Permit, outcome: Outcome, now: number, hint: number, fed: number): void {
+    if (outcome === "throttled") this.feed(now, permit, fed)
+    else this.feed(now)
     this.inFlight = this.inFlight.filter((one) => one !== permit)
-    if (isThrottled) this.feed(now)
     const slow = permit.fed > 0 && outcome === "success"
     const verdict = slow && permit.probe > 0 ? "failure" : outcome
     this.report(permit, verdict, now, hint, (trip) => {

@@ -184,8 +184,11 @@ export class PipelineModel extends PoliciesModel {
     return isAsked === true ? now - permit!.at : 0
   }
 
-  /** What the call tells the circuit. */
-  records(call: CallModel, outcome: Outcome, hint: number, now: number): void {
+  /**
+   * What the call tells the circuit, of which `slowFed` thresholds have counted it. Where turns are short, its own last look
+   * at the circuit may have had it counted, or not.
+   */
+  records(call: CallModel, outcome: Outcome, hint: number, now: number, slowFed: number): void {
     must(call.owesReport && call.permit !== undefined, "a report that nobody owes")
     must(call.phase !== "running", "a report of a call that runs")
     must(
@@ -205,7 +208,13 @@ export class PipelineModel extends PoliciesModel {
     call.owesReport = false
     call.outcome = outcome
     this.useCircuit(call.user, now)
-    this.circuits!.get(this.circuitOf(call.user)).record(call.permit, outcome, now, hint)
+    this.circuits!.get(this.circuitOf(call.user)).record(
+      call.permit,
+      outcome,
+      now,
+      hint,
+      this.exact ? call.permit.fed : slowFed
+    )
     // whether it goes on is decided in the same step, while its circuit cannot be forgotten
     call.left = call.phase === "failed" && this.moved(call, now)
   }

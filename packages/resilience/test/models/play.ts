@@ -87,10 +87,10 @@ export class Play {
     if (input.op === "take") return call === undefined ? undefined : this.model.asksAgain(call, this.now)
     must(call !== undefined, "a report of nobody")
     if (input.op === "record") {
-      const { duration, generation, outcome, probe, retryAfter } = input
+      const { duration, generation, outcome, probe, retryAfter, slowFed } = input
       this.checkPermit(call, { generation, probe })
       must(duration === this.model.durationOf(call, this.now), "the duration of a call", duration)
-      this.model.records(call, outcome, retryAfter, this.now)
+      this.model.records(call, outcome, retryAfter, this.now, slowFed)
     } else if (call.taken !== undefined) {
       this.model.givesBack(call, this.now)
       this.tally.add("given back")
@@ -101,7 +101,7 @@ export class Play {
     const call = this.callOf.get(fiber)
     must(call !== undefined, "a success of nobody")
     this.checkPermit(call, pass)
-    this.model.records(call, "success", 0, this.now)
+    this.model.records(call, "success", 0, this.now, 0)
     this.tally.add("untold")
   }
 

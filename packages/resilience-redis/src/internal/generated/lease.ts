@@ -15,7 +15,8 @@ local LEAST_TOLERANCE = 1000
 local function isFarAhead(time, now, policy, span)
  return time - now > LEAST_TOLERANCE and time - now > span(policy)
 end
-local function inPlaceOf(given, fresh, result)
+local function stepAnew(step, policy, given, fresh, input, now)
+ local result = step(policy, fresh, input, now)
  return result[2] == fresh and ({result[1], given}) or result
 end
 local function initial()
@@ -73,11 +74,7 @@ local function decided(policy, state, input, now)
  if input.op == "take" then return take(policy, state, input.cost, now) end
  return stay(policy, input.op == "refund" and refund(policy, state, input.receipt, now) or initial(), now, 0)
 end
-local tokenBucket = {id = "token-bucket@2", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
-  if not isFarAhead(state.at, now, policy, span) then return decided(policy, state, input, now) end
-  local fresh = initial()
-  return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
- end}
+local tokenBucket = {id = "token-bucket@2", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now) return isFarAhead(state.at, now, policy, span) and stepAnew(decided, policy, state, initial(), input, now) or decided(policy, state, input, now) end}
 return {id = "token-bucket-lease@2", initial = tokenBucket.initial, expiresAt = tokenBucket.expiresAt, step = function(policy, state, input, now)
   local look = tokenBucket.step(policy, state, {op = "take", cost = 0}, now)
   local cost = max(input.cost, min(input.most, look[1].remaining))

@@ -12,7 +12,8 @@ local LEAST_TOLERANCE = 1000
 local function isFarAhead(time, now, policy, span)
  return time - now > LEAST_TOLERANCE and time - now > span(policy)
 end
-local function inPlaceOf(given, fresh, result)
+local function stepAnew(step, policy, given, fresh, input, now)
+ local result = step(policy, fresh, input, now)
  return result[2] == fresh and ({result[1], given}) or result
 end
 local NEVER = -1
@@ -109,9 +110,5 @@ local function decided(policy, state, input, now)
  if input.op == "take" then return take(policy, state, input.cost, now) end
  return stay(policy, input.op == "refund" and refund(state, input.receipt) or initial(), now, 0)
 end
-return {id = "sliding-log@2", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now)
-  if not isFarAhead(newest(state), now, policy, span) then return decided(policy, state, input, now) end
-  local fresh = initial()
-  return inPlaceOf(state, fresh, decided(policy, fresh, input, now))
- end}`
+return {id = "sliding-log@2", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now) return isFarAhead(newest(state), now, policy, span) and stepAnew(decided, policy, state, initial(), input, now) or decided(policy, state, input, now) end}`
 }
