@@ -6,7 +6,7 @@
  * out at most once, so that a space with room pays nothing for calls that come and go.
  */
 import { pop, push, remove, type Timed } from "./heap.ts"
-import { BoundedCell, Ranked, type Settles } from "./memoryCell.ts"
+import { BoundedCell, type Ranked, type Settles } from "./memoryCell.ts"
 
 /** The references in a transaction's journal. It grows until all of it is cleared. */
 export type Touched = Pick<ReadonlyMap<unknown, unknown>, "has">
