@@ -92,8 +92,8 @@ const bugs: ReadonlyArray<Bug> = [
   {
     name: "the oldest key is evicted, however much it owes",
     file: "internal/memoryCandidates.ts",
-    from: "if (at <= first.at) return first.cell",
-    to: "return first.cell"
+    from: "if (at <= first.at) return first",
+    to: "return first"
   },
   {
     name: "a key is forgotten before its time",

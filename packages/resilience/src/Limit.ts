@@ -96,7 +96,7 @@ export interface Waiting {
   readonly maxQueued?: number | undefined
   /** How many keys may be remembered. Default: all that are not yet as good as new; those are forgotten by themselves. */
   readonly maxKeys?: number | undefined
-  /** What a new key above `maxKeys` meets. `"evict"` (default) forgets the key nearest to fresh, `"reject"` refuses the new one. */
+  /** What a new key above `maxKeys` meets. `"evict"` (default) forgets the key that would be repaid first, `"reject"` refuses the new one. */
   readonly overflow?: "evict" | "reject" | undefined
   /** When to forget a key whose state never ends by itself. A limit's always does, so this changes nothing there. */
   readonly idleTimeToLive?: Duration.Input | undefined

@@ -62,7 +62,10 @@ export interface Lease {
 export interface KeyBounds {
   /** `undefined`: as many as are not yet lawful to forget. */
   readonly maxKeys: number | undefined
-  /** `evict` forgets the key nearest to fresh, which forgives least; `reject` refuses new keys. */
+  /**
+   * What a new key above `maxKeys` meets. A key that is fresh goes for it in any case. Else `evict` forgets the key of the
+   * lowest rank (see `rank` of a kernel), which forgives least, and `reject` refuses the new one. A key in use never goes.
+   */
   readonly overflow: "evict" | "reject"
   /**
    * Milliseconds after its last use when a key may be forgotten whose state has no end of its own (an open circuit

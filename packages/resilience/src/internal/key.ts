@@ -23,12 +23,7 @@ const copyOf = (key: Exclude<Key, string>): Exclude<Key, string> => {
   }
 }
 
-/**
- * Reads a key once, when the call begins: what its owner does to a record afterwards changes nothing. Throws unless it
- * is a string, or a record of strings.
- */
-export const readKey = (key: Key): ReadKey => {
-  if (typeof key === "string") return key
+const readRecord = (key: Exclude<Key, string>): ReadKey => {
   if (typeof key !== "object" || key === null) return badKey("key", key)
   const copy = copyOf(key)
   for (const dimension in copy) {
@@ -36,6 +31,12 @@ export const readKey = (key: Key): ReadKey => {
   }
   return copy as ReadKey // the mark is in the type alone
 }
+
+/**
+ * Reads a key once, when the call begins: what its owner does to a record afterwards changes nothing. Throws unless it
+ * is a string, or a record of strings.
+ */
+export const readKey = (key: Key): ReadKey => (typeof key === "string" ? key : readRecord(key))
 
 /** The part of a key that a dimension names; without one a name for the whole key, which no other key has. */
 export const partOf = (key: ReadKey, dimension: string | undefined): string => {

@@ -83,16 +83,18 @@ export class Cell implements TxRef.TxRef<unknown> {
 // on the prototype: one string for all cells
 Object.defineProperty(Cell.prototype, txRefTypeId, { value: txRefTypeId })
 
-/** What a bounded table does with a cell that was written, taken into use or freed. */
+/** What a bounded table is told of its cells. */
 export interface Settles {
-  readonly settle: (cell: BoundedCell) => void
+  readonly written: (cell: BoundedCell) => void
+  readonly taken: (cell: BoundedCell) => void
+  /** It may still be in use by others. */
+  readonly freed: (cell: BoundedCell) => void
 }
 
-/** A cell in a heap. */
-export class Candidate implements Timed {
+/** The place of a cell among all by their ranks. */
+export class Ranked implements Timed {
   declare readonly cell: BoundedCell
   declare at: number
-  /** -1 while it is in no heap. */
   declare index: number
 
   constructor(cell: BoundedCell) {
@@ -102,22 +104,27 @@ export class Candidate implements Timed {
   }
 }
 
-/** The cell of a key that may have to go for another one: it says when it changes, and when it is free. */
-export class BoundedCell extends Cell {
+/**
+ * The cell of a key that may have to go for another one: it says when it changes, and when it is free. `at` and `index` are
+ * its place among all by their ends; an index of -1 says that it has none.
+ */
+export class BoundedCell extends Cell implements Timed {
   declare readonly key: string
   declare readonly candidates: Settles
   /** Whether the key is forgotten. */
   declare gone: boolean
-  declare readonly byEnd: Candidate
-  declare readonly byRank: Candidate | undefined
+  declare at: number
+  declare index: number
+  declare readonly ranked: Ranked | undefined
 
-  constructor(value: unknown, key: string, candidates: Settles, ranked: boolean) {
+  constructor(value: unknown, key: string, candidates: Settles, hasRank: boolean) {
     super(value)
     this.key = key
     this.candidates = candidates
     this.gone = false
-    this.byEnd = new Candidate(this)
-    this.byRank = ranked ? new Candidate(this) : undefined
+    this.at = 0
+    this.index = -1
+    this.ranked = hasRank ? new Ranked(this) : undefined
   }
 
   protected override noPending(): Map<unknown, () => void> {
@@ -126,12 +133,12 @@ export class BoundedCell extends Cell {
 
   override hold(): void {
     super.hold()
-    this.candidates.settle(this)
+    this.candidates.taken(this)
   }
 
   override release(): void {
     super.release()
-    this.candidates.settle(this)
+    this.candidates.freed(this)
   }
 }
 
@@ -146,18 +153,18 @@ class Pending extends Map<unknown, () => void> {
 
   override set(token: unknown, wake: () => void): this {
     super.set(token, wake)
-    this.cell.candidates.settle(this.cell)
+    this.cell.candidates.taken(this.cell)
     return this
   }
 
   override delete(token: unknown): boolean {
     const had = super.delete(token)
-    if (had) this.cell.candidates.settle(this.cell)
+    if (had) this.cell.candidates.freed(this.cell)
     return had
   }
 
   override clear(): void {
     super.clear()
-    this.cell.candidates.settle(this.cell)
+    this.cell.candidates.written(this.cell)
   }
 }

@@ -3,7 +3,7 @@
  *
  * Absent means initial: only a write makes a key, so a refusal leaves none behind and makes no other one go.
  *
- * A key is nothing but its state, until somebody needs more of it: a call that waits on it, a transaction, a bound.
+ * A key is nothing but its state, until more of it is needed: for a call that waits on it, a transaction, a bound.
  */
 import * as Fiber from "effect/Fiber"
 import type { AnySpace } from "../StoreModel.ts"
@@ -107,6 +107,7 @@ export class Table {
     const { rank } = kernel
     return new Candidates(
       keys.overflow === "evict",
+      () => this.size >= keys.maxKeys!, // `makeCandidates` is for a bounded space
       (cell) => this.forgettableAt(cell),
       rank === undefined ? undefined : (cell) => rank(policy, cell.value)
     )
@@ -120,13 +121,13 @@ export class Table {
     if (this.size === 1) this.only = cell
     this.onlyKey = key
     this.usedAt?.set(cell, -Infinity) // the use that makes the cell is noted next: its end then only grows
-    this.settle(cell)
+    this.written(cell)
     return cell
   }
 
   /** A cell was written, or is new. */
-  private settle(cell: Cell): void {
-    if (cell instanceof BoundedCell) this.candidates!.settle(cell) // only a bounded table has such cells
+  private written(cell: Cell): void {
+    if (cell instanceof BoundedCell) this.candidates!.written(cell) // only a bounded table has such cells
   }
 
   /** The key's cell, which from now on it has. */
@@ -177,7 +178,7 @@ export class Table {
     cell.value = next
     cell.changed()
     notify(cell)
-    this.settle(cell)
+    this.written(cell)
   }
 
   used(entry: unknown, now: number): void {
