@@ -320,6 +320,22 @@ describe("a row of several policies", () => {
     assert.isAtMost(table.row(log(10, 1)).expires_at!, table.now)
   })
 
+  it("ends at a whole millisecond that is not below 0, whatever a kernel says", () => {
+    for (const [end, ends] of [
+      [1_000_000.25, 1_000_001],
+      [-5, 0],
+      [-Infinity, 0],
+      [Infinity, null]
+    ]) {
+      const table = new Table()
+      const space = limitOf({ ...fixedWindow, expiresAt: () => end! }, { limit: 5, window: 1_000_000 })
+      table.put(space, JSON.stringify([[null, 1, 2, fixedWindow.initial({ limit: 5, window: 1 })]]))
+      table.ask(take(space))
+      assert.strictEqual(table.entries(space)[0]![2], ends!)
+      assert.isTrue(Exit.isSuccess(table.read(space)))
+    }
+  })
+
   it("is kept until the last of several states has ended for as long again as it lasted", () => {
     const table = new Table()
     const [short, long] = [log(10, 20_000), log(20, 100_000)]

@@ -52,7 +52,7 @@ const isSame = (a: unknown, b: unknown): boolean => {
  */
 const endOf = ({ kernel, keys, policy }: AnySpace, state: unknown, now: number): number | null => {
   const end = kernel.expiresAt(policy, state) ?? Math.ceil(now + 1.5 * keys.idleTimeToLive)
-  return end <= Number.MAX_SAFE_INTEGER ? Math.max(0, end) : null
+  return end <= Number.MAX_SAFE_INTEGER ? Math.max(0, Math.ceil(end)) : null
 }
 
 const entryOf = (space: AnySpace, state: unknown, at: number, now: number): PolicyEntry => ({
