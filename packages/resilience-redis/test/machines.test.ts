@@ -110,4 +110,34 @@ describe.skipIf(missing !== undefined)(`keys of many users${skipped}`, () => {
       assert.isFalse(crossings(nodes), "it is known now")
     })
   )
+
+  it.live("are cleared in eight trips on one server, and one by one where they lie apart", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      const store = yield* storeOf(yield* storeOn(server))
+      yield* eventually(
+        "it is known to be the only one",
+        Effect.map(tripsOf(server, store), (trips) => trips === 2)
+      )
+      const isCleared = (store: Store["Service"]) =>
+        Effect.gen(function* () {
+          const take = new Step(space, "ada", { op: "take", cost: 1 })
+          yield* store.commit([take])
+          assert.isFalse((yield* store.commit([take])).allowed)
+          yield* store.clear(space)
+          return (yield* store.commit([take])).allowed
+        })
+      const before = scriptsOf(server)
+      yield* store.clear(space)
+      assert.strictEqual(scriptsOf(server) - before, 1_024 / 128)
+      assert.isTrue(yield* isCleared(store))
+      const nodes = yield* startCluster
+      const client = connected(RedisCluster.layer({ rootNodes: [{ url: nodes[0]!.url }] }))
+      for (const sharded of [undefined, false]) {
+        const on = RedisStore.layer({ prefix: `cleared ${sharded}`, sharded }).pipe(Layer.provide(client))
+        const cluster = yield* storeOf(Layer.succeedContext(yield* Layer.build(on)))
+        assert.isTrue(yield* isCleared(cluster), `sharded: ${sharded}`)
+      }
+    })
+  )
 })

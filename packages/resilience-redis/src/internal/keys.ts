@@ -41,7 +41,8 @@ const serviceOf = (name: string): string => {
   return slash < 0 ? name : name.slice(0, slash)
 }
 
-interface Head {
+/** One tag of a space. */
+export interface Head {
   /** What all keys of the space in this tag begin with. */
   readonly space: string
   /** The key that says of every space in this tag what was cleared. */

@@ -14,6 +14,7 @@ import type { Compiled } from "./compiled.ts"
 import { type Exchange, exchange } from "./exchange.ts"
 import { Home } from "./home.ts"
 import { Kernels } from "./kernels.ts"
+import type { Head } from "./keys.ts"
 import { elapsed, Leases } from "./leases.ts"
 import { Machines } from "./machines.ts"
 import type { Errors } from "./message.ts"
@@ -34,9 +35,14 @@ export interface RedisStore {
 
 type Service = Redis.Redis["Service"]
 
+/** So many tags of a space are cleared in one trip. */
+const MOST_CLEARED = 128
+
+const liesApart = ({ cause }: Redis.RedisError): boolean => String(cause).includes("CROSSSLOT")
+
 /** Keys that lie on several machines are a mistake in a program, and no outage. */
 const failed = (error: Redis.RedisError): Effect.Effect<never, StoreError> =>
-  String(error.cause).includes("CROSSSLOT")
+  liesApart(error)
     ? Effect.die(
         new Error(
           "effect-resilience-redis: one call took keys of several slots of the cluster. Compose its policies as one service: " +
@@ -49,11 +55,11 @@ const failed = (error: Redis.RedisError): Effect.Effect<never, StoreError> =>
 const isForgotten = ({ cause }: Redis.RedisError): boolean => String(cause).includes("NOSCRIPT")
 
 /** A proxy may send a script to one server, and its use to another: what is not known there is sent once more. */
+const known = <A>(answer: Effect.Effect<A, Redis.RedisError>): Effect.Effect<A, Redis.RedisError> =>
+  Effect.catchIf(answer, isForgotten, () => answer)
+
 const asked = <A>(answer: Effect.Effect<A, Redis.RedisError>): Effect.Effect<A, StoreError> =>
-  Effect.catch(
-    Effect.catchIf(answer, isForgotten, () => answer),
-    failed
-  )
+  Effect.catch(known(answer), failed)
 
 const errors: Errors = {
   damaged: (cause) => new StoreError({ reason: "damaged", cause }),
@@ -82,7 +88,8 @@ export const make = (redis: Service, { clock, fork, kernels: more, prefix, shard
   }
 
   const ask: Exchange["ask"] = (effect) => asked(effect)
-  const batches = new Batches({ redis, ask, errors, kernels, machines: new Machines(sharded), fork })
+  const machines = new Machines(sharded)
+  const batches = new Batches({ redis, ask, errors, kernels, machines, fork })
 
   const inTwo = exchange({ redis, ask, errors })
   const nothing = Effect.map(asked(redis.send<readonly [string, string]>("TIME")), ([seconds, micros]) => ({
@@ -106,6 +113,20 @@ export const make = (redis: Service, { clock, fork, kernels: more, prefix, shard
   const any = (steps: ReadonlyArray<Step>): Effect.Effect<Committed<ReadonlyArray<Step>>, StoreError> => {
     if (steps.length === 0) return nothing
     return steps.some(isLeased) ? leases.commit(steps) : commit(steps)
+  }
+
+  /** Keys of several machines go one by one, and one server hears of many in a trip. */
+  const clearing = (heads: ReadonlyArray<Head>, size: number): Effect.Effect<void, StoreError> => {
+    const trips = Array.from({ length: Math.ceil(heads.length / size) }, (_, i) =>
+      heads.slice(i * size, (i + 1) * size)
+    )
+    const trip = (heads: ReadonlyArray<Head>): Effect.Effect<void, StoreError> =>
+      Effect.catch(known(redis.eval(clear)(heads)), (error) => {
+        if (heads.length === 1 || !liesApart(error)) return failed(error)
+        machines.found()
+        return clearing(heads, 1)
+      })
+    return Effect.forEach(trips, trip, { concurrency: 128, discard: true })
   }
 
   const store: Store["Service"] = {
@@ -134,14 +155,8 @@ export const make = (redis: Service, { clock, fork, kernels: more, prefix, shard
     clear: (space) =>
       Effect.suspend(() => {
         leases.clear(space)
-        return Effect.forEach(
-          homeOf(space).places.all(),
-          (place) => asked(redis.eval(clear)(place.cleared, place.space)),
-          {
-            concurrency: 128,
-            discard: true
-          }
-        )
+        const heads = homeOf(space).places.all()
+        return clearing(heads, machines.areSeveral ? 1 : MOST_CLEARED)
       })
   }
   return { store, close: leases.close }

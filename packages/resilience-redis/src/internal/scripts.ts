@@ -8,6 +8,7 @@
  */
 import * as Redis from "effect/persistence/Redis"
 import type { Compiled } from "./compiled.ts"
+import type { Head } from "./keys.ts"
 import { lateReader, lazyReader, LuaCodec, luaCodecLibrary } from "./luaCodec.ts"
 import { entriesInLua, otherTypeInLua } from "./luaEntries.ts"
 
@@ -215,20 +216,25 @@ return 1`
   }
 ).withReturnType<number>()
 
-/** Begins a new epoch of a space, in one tag. */
-export const clear = Redis.script((cleared: string, space: string) => [cleared, space], {
-  numberOfKeys: 1,
-  lua: `local held = redis.call("GET", KEYS[1]) or " "
-local name = " " .. ARGV[1] .. " "
-local _, last = string.find(held, name, 1, true)
-if last then
- local epoch = string.match(held, "^%d+", last + 1)
- held = string.sub(held, 1, last) .. string.format("%.17g", epoch + 1) .. string.sub(held, last + 1 + #epoch)
-else
- held = held .. ARGV[1] .. " 1 "
-end
-redis.call("SET", KEYS[1], held)`
-})
+/** Begins a new epoch of a space, in these tags of it. */
+export const clear = Redis.script(
+  (heads: ReadonlyArray<Head>) => [...heads.map(({ cleared }) => cleared), ...heads.map(({ space }) => space)],
+  {
+    numberOfKeys: (heads) => heads.length,
+    lua: `for i = 1, #KEYS do
+ local held = redis.call("GET", KEYS[i]) or " "
+ local name = " " .. ARGV[i] .. " "
+ local _, last = string.find(held, name, 1, true)
+ if last then
+  local epoch = string.match(held, "^%d+", last + 1)
+  held = string.sub(held, 1, last) .. string.format("%.17g", epoch + 1) .. string.sub(held, last + 1 + #epoch)
+ else
+  held = held .. ARGV[i] .. " 1 "
+ end
+ redis.call("SET", KEYS[i], held)
+end`
+  }
+)
 
 /** The epoch of a space, as `commit` reads it. */
 export const epochIn = (cleared: string | null, space: string): number => {
