@@ -158,12 +158,16 @@ describe.skipIf(missing !== undefined)(`entries of a value in Redis (ENTRIES_SEE
             const type = yield* redis.send<string>("TYPE", places[i]!)
             if (type !== "list") {
               const after = yield* redis.send<string | null>("GET", places[i]!)
-              const ends = yield* redis.send<number>("PEXPIRETIME", places[i]!)
-              if (ends === -2 && expected.value !== null) {
+              const from = yield* now
+              const left = yield* redis.send<number>("PTTL", places[i]!)
+              const to = yield* now
+              if (left === -2 && expected.value !== null) {
                 assert.isAtMost(expected.expires ?? Infinity, yield* now, `${what} is gone`)
               } else {
                 assert.strictEqual(after, expected.value, what)
-                if (after !== null) assert.strictEqual(ends, expected.expires ?? -1, what)
+                const ends = expected.expires
+                if (ends === undefined) assert.isBelow(left, 0, what)
+                else assert.isTrue(from + left - 2 <= ends && ends <= to + left + 2, `${what}: ends in ${left}`)
               }
             } else assert.isFalse(expected.isWritten, what)
             if (expected.damage !== undefined) seen.damaged++

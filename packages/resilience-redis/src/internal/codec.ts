@@ -105,18 +105,18 @@ const boolean: Codec = {
 }
 
 const string: Codec = {
-  write: (value, out) => out.push(`'${escape(value as string)}`), // as above
+  write: (value, out) => out.push(`'${escape(value as string)}`), // the shape was read off the type of what is given
   read: (words) => unescape(words.word(/^'[^, ]*$/).slice(1))
 }
 
 const word: Codec = {
-  write: (value, out) => out.push(value as string), // as above
+  write: (value, out) => out.push(value as string), // the shape was read off the type of what is given
   read: (words) => words.word()
 }
 
 const listOf = (element: Codec): Codec => ({
   write: (value, out) => {
-    const list = value as ReadonlyArray<unknown> // as above
+    const list = value as ReadonlyArray<unknown> // the shape was read off the type of what is given
     out.push(String(list.length))
     for (const one of list) element.write(one, out)
   },
@@ -131,7 +131,7 @@ const recordOf = (fields: ReadonlyArray<Field>): Codec => {
   const codecs = fields.map(([name, shape]) => ({ name, codec: codecOf(shape) }))
   return {
     write: (value, out) => {
-      const record = value as Record<string, unknown> // as above
+      const record = value as Record<string, unknown> // the shape was read off the type of what is given
       for (const { codec, name } of codecs) codec.write(record[name], out)
     },
     read: (words) => {
@@ -154,7 +154,7 @@ const choiceOf = (
   }
   return {
     write: (value, out) => {
-      const word = (value as Record<string, string>)[tag]! // as above
+      const word = (value as Record<string, string>)[tag]! // the shape was read off the type of what is given
       out.push(word)
       find(word).write(value, out)
     },

@@ -3,7 +3,7 @@
  * written if no key has changed meanwhile.
  *
  * The decision is of the moment when the states were read. Nobody has written them from then until the second script
- * looks, so it is as good as one of that later moment.
+ * looks, so it is also one of that later moment.
  */
 import * as Effect from "effect/Effect"
 import type * as Redis from "effect/persistence/Redis"
