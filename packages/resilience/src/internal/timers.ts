@@ -100,12 +100,14 @@ class Timers {
     this.awake()
     this.checks = false // the dispatcher of a check may have dropped it
     const now = nowAt(this.clock)
+    this.wakesAt = -Infinity // for what a callback starts, the sleep begins below
     let first = this.heap[0]
     while (first !== undefined && first.at <= now) {
       isolated(pop(this.heap).onTime)
       first = this.heap[0]
     }
-    if (first !== undefined && first.at < this.wakesAt) this.arm(first)
+    this.wakesAt = Infinity
+    if (first !== undefined) this.arm(first)
   }
 }
 
