@@ -44,8 +44,8 @@ const bugs: ReadonlyArray<Bug> = [
   {
     name: "the edge of a slice is off by one",
     file: "kernel/SlidingWindow.ts",
-    from: "k + age <= policy.slices",
-    to: "k + age < policy.slices"
+    from: "Math.min(policy.slices - age, ",
+    to: "Math.min(policy.slices - age - 1, "
   },
   {
     name: "a fixed window starts at its first call",

@@ -48,8 +48,9 @@ const countOf = (state: SlidingWindowState, k: number): number => state.counts[k
 
 /** The units that count when the newest slice seen is `age` slices old. */
 const totalAt = (policy: SlidingWindowPolicy, state: SlidingWindowState, age: number): number => {
+  const last = Math.min(policy.slices - age, state.counts.length - 1)
   let total = 0
-  for (let k = 0; k + age <= policy.slices; k++) total = total + countOf(state, k)
+  for (let k = 0; k <= last; k++) total = total + countOf(state, k)
   return total
 }
 
@@ -57,7 +58,8 @@ const totalAt = (policy: SlidingWindowPolicy, state: SlidingWindowState, age: nu
 const gone = (policy: SlidingWindowPolicy, slice: number): number => (slice + policy.slices + 1) * policy.slice
 
 const expiresAt = (policy: SlidingWindowPolicy, state: SlidingWindowState): number => {
-  for (let k = 0; k <= policy.slices; k++) {
+  const last = Math.min(policy.slices, state.counts.length - 1)
+  for (let k = 0; k <= last; k++) {
     if (countOf(state, k) > 0) return gone(policy, sliceOf(policy, state.start) - k)
   }
   return state.start

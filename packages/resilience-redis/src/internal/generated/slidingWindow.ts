@@ -34,10 +34,11 @@ local function countOf(state, k)
  return state.counts[k + 1] or 0
 end
 local function totalAt(policy, state, age)
+ local last = min(policy.slices - age, #state.counts - 1)
  local total = 0
  do
   local k = 0
-  while k + age <= policy.slices do
+  while k <= last do
    total = total + countOf(state, k)
    k = k + 1
   end
@@ -48,9 +49,10 @@ local function gone(policy, slice)
  return (slice + policy.slices + 1) * policy.slice
 end
 local function expiresAt(policy, state)
+ local last = min(policy.slices, #state.counts - 1)
  do
   local k = 0
-  while k <= policy.slices do
+  while k <= last do
    if countOf(state, k) > 0 then return gone(policy, sliceOf(policy, state.start) - k) end
    k = k + 1
   end
