@@ -23,12 +23,9 @@ export const span = (policy: BreakerPolicy): number => {
   return longest
 }
 
-/** The time of a window's newest outcome, 0 where it knows none. */
-const newest = (trip: Trip, window: Window): number => {
-  if (window.calls === 0) return 0
-  if (trip.kind === "consecutive") return window.head
-  return trip.calls > 0 ? 0 : window.head * trip.slice
-}
+/** The time of a window's newest outcome, 0 where it knows none: an empty window begins at 0, and one of calls has no slices. */
+const newest = (trip: Trip, window: Window): number =>
+  trip.kind === "consecutive" ? window.head : window.head * trip.slice
 
 /** The latest time of a circuit. A probe's deadline is a lease after it was let through. */
 const latest = (policy: BreakerPolicy, state: BreakerState): number => {

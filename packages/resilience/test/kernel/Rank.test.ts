@@ -125,5 +125,7 @@ describe("the rank of a circuit", () => {
     const one = (head: number) => breaker.rank!(only, failed(1, 0, head))
     assert.isBelow(one(10), one(11))
     assert.isBelow(one(late), one(late + 1))
+    const never = { ...policy, trips: [{ kind: "consecutive", failures: 5, within: 0 } as const] }
+    assert.isBelow(one(late), breaker.rank!(never, failed(1, 0)), "one that never forgets comes last")
   })
 })

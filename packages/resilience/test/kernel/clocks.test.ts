@@ -1,6 +1,7 @@
 /** States from a clock that was ahead: a server failed over to one whose clock is right, or set its own back. */
 import { assert, describe, it } from "@effect/vitest"
 import { breaker, type BreakerPolicy, type BreakerState, view } from "../../src/kernel/Breaker.ts"
+import { believed } from "../../src/kernel/BreakerClock.ts"
 import { fixedWindow } from "../../src/kernel/FixedWindow.ts"
 import { lease } from "../../src/kernel/Lease.ts"
 import type { LimiterKernel } from "../../src/kernel/Limiter.ts"
@@ -225,6 +226,18 @@ describe("a circuit", () => {
     assert.strictEqual(later.phase, "Closed")
     ;[, later] = report(since, later, "failure", NOW + 9)
     assert.strictEqual(later.phase, "Open")
+  })
+
+  it("that was closed or half-open an hour ahead began now, and one whose times are right is the very one", () => {
+    const policy = { ...defaults, trips: [consecutive(2, 5_000)] }
+    const [, closed] = breaker.step(policy, breaker.initial(policy), { op: "reset" }, NOW + HOUR)
+    assert.strictEqual(view(policy, closed, NOW).since, NOW)
+    assert.strictEqual(believed(policy, closed, NOW + HOUR), closed)
+    const open = failed(policy, 2, NOW)
+    const [, probing] = breaker.step(policy, open, { op: "admit", draw: 0 }, NOW + open.openFor + HOUR)
+    assert.strictEqual(probing.phase, "HalfOpen")
+    assert.strictEqual(view(policy, { ...probing, since: NOW + 2 * HOUR }, NOW).since, NOW)
+    assert.strictEqual(believed(policy, open, NOW), open)
   })
 
   it("that was closed an hour ahead still opens, and what was isolated stays so", () => {

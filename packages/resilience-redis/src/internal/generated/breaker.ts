@@ -190,9 +190,7 @@ local function span(policy)
  return longest
 end
 local function newest(trip, window)
- if window.calls == 0 then return 0 end
- if trip.kind == "consecutive" then return window.head end
- return trip.calls > 0 and 0 or window.head * trip.slice
+ return trip.kind == "consecutive" and window.head or window.head * trip.slice
 end
 local function latest(policy, state)
  local time = state.since
