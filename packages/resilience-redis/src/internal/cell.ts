@@ -61,16 +61,11 @@ export class Cell {
     const { at, policy, state } = this.others[source]!
     this.source = this.others[source]!
     this.place = source + 1
-    const left = home.readState(state)
     const { isLimit, kernel } = home
-    return adopted(
-      kernel,
-      isLimit,
-      home.policy,
-      kernel.adopt === undefined ? home.readPolicy(policy) : undefined,
-      left,
-      at
-    )
+    const from = kernel.adopt === undefined ? home.readPolicy(policy) : home.policy
+    const taken = adopted(kernel, isLimit, home.policy, from, home.readState(state, from), at)
+    if (taken === undefined) throw new Error("it is of a policy that no limit has")
+    return taken
   }
 
   /** The state that a reader is shown; `undefined` where the policy has none, and takes over none. */

@@ -1,13 +1,14 @@
 /**
  * What steps come to in Redis: which keys, and what is written there.
  */
+import { isStateOf, sorted } from "effect-resilience/kernel/StateShape"
 import type { AnySpace, Step } from "effect-resilience/Store"
 import { escape, LARGEST, unescape, Words, wordsOf } from "./codec.ts"
 import type { Coded } from "./kernels.ts"
 import { Places } from "./keys.ts"
 
 /** The one word of what is kept as JSON: of kernels that only this process knows. */
-const jsonWord = (value: unknown): string => escape(JSON.stringify(value))
+const jsonWord = (value: unknown): string => escape(JSON.stringify(value ?? null, sorted))
 
 /** What is known of a space before it is asked. */
 export class Home {
@@ -56,8 +57,16 @@ export class Home {
       .join("")
   }
 
-  /** Throws where they are not the words of a state. */
-  readState(words: string): unknown {
+  /** Throws where they are not the words of a state of this kernel, under this policy or under another one's. */
+  readState(words: string, policy = this.policy): unknown {
+    const state = this.stateIn(words)
+    if (this.coded === undefined && !isStateOf(this.kernel.id, this.kernel.initial(policy), state)) {
+      throw new Error("it has other fields than the kernel's initial state")
+    }
+    return state
+  }
+
+  private stateIn(words: string): unknown {
     const all = words === "" ? [] : words.split(" ")
     if (all.length > 0 && all.shift() !== "") throw new Error("it does not begin with a space")
     const { coded } = this

@@ -13,7 +13,7 @@ import type { Decision } from "effect-resilience/kernel/Kernel"
 import type { LimiterInput } from "effect-resilience/kernel/Limiter"
 import type { TokenBucketReceipt } from "effect-resilience/kernel/TokenBucket"
 import type { StoreError } from "effect-resilience/Rejection"
-import { type AnySpace, type Committed, Step } from "effect-resilience/Store"
+import { type AnySpace, type Committed, copyStep, Step } from "effect-resilience/Store"
 import { type Answer, Line, type Question, Spent } from "./leaseLine.ts"
 
 type Reply = Committed<ReadonlyArray<Step>>
@@ -140,10 +140,11 @@ export class Leases {
 
   /** The answer, and the server's time where it is known. */
   private ask(
-    { key, space }: Step,
+    step: Step,
     input: LimiterInput<unknown>,
     held: Array<Spent>
   ): Effect.Effect<readonly [Decision, number | undefined], StoreError> {
+    const { key, space } = step
     if (input.op === "take") {
       const bucket = this.bucketOf(space, key)
       return Effect.map(this.take(bucket, input.cost, held), (answer) => [answer, this.timeOf(bucket)] as const)
@@ -153,7 +154,7 @@ export class Leases {
       const receipts = input.receipt.line.giveBack(input.receipt, this.now())
       return Effect.as(this.returned(space, key, receipts), [NOT_ASKED, undefined] as const)
     }
-    return Effect.map(this.trips.commit([new Step(space, key, input)]), ({ answers: [answer], now }) => {
+    return Effect.map(this.trips.commit([copyStep(step, space, input)]), ({ answers: [answer], now }) => {
       known?.forget() // also what came during the trip
       return [answer!, now] as const
     })

@@ -51,7 +51,9 @@ local function entries()
   local from = entry.words == "-" and read(kind.ways[6], "", 1) or read(kind.ways[6], entry.words, 1)
   local function remaining(policy, state) return kernel.step(policy, state, LOOK, at)[1].remaining end
   local fresh = kernel.initial(policy)
-  local cost = math.min(remaining(from, kernel.initial(from)) - remaining(from, state), remaining(policy, fresh))
+  local capacity = remaining(from, kernel.initial(from))
+  if not (capacity >= 1 and capacity < LARGEST) then error() end
+  local cost = math.min(capacity - remaining(from, state), remaining(policy, fresh))
   return cost > 0 and kernel.step(policy, fresh, {op = "take", cost = cost, most = cost}, at)[2] or fresh
  end
  local function load(cell, value, mine)

@@ -221,15 +221,20 @@ export const clear = Redis.script(
   (heads: ReadonlyArray<Head>) => [...heads.map(({ cleared }) => cleared), ...heads.map(({ space }) => space)],
   {
     numberOfKeys: (heads) => heads.length,
-    lua: `for i = 1, #KEYS do
- local held = redis.call("GET", KEYS[i]) or " "
+    // a note that is no list of names and numbers says nothing: it is begun anew, in an epoch that no state has yet
+    lua: `${clock}for i = 1, #KEYS do
+ local held = redis.pcall("GET", KEYS[i]) or " "
+ local first = "1"
+ if type(held) ~= "string" or not string.find(held, "^ ") or not string.find(held, " $") then
+  held, first = " ", string.format("%.17g", now)
+ end
  local name = " " .. ARGV[i] .. " "
  local _, last = string.find(held, name, 1, true)
  if last then
   local epoch = string.match(held, "^%d+", last + 1)
   held = string.sub(held, 1, last) .. string.format("%.17g", epoch + 1) .. string.sub(held, last + 1 + #epoch)
  else
-  held = held .. ARGV[i] .. " 1 "
+  held = held .. ARGV[i] .. " " .. first .. " "
  end
  redis.call("SET", KEYS[i], held)
 end`

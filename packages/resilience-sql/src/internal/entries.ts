@@ -5,9 +5,9 @@
  * has none yet takes over what another one owed (`kernel/Adoption` of effect-resilience).
  */
 import { adopted } from "effect-resilience/kernel/Adoption"
+import { isStateOf, isWhole } from "effect-resilience/kernel/StateShape"
 import type { AnySpace } from "effect-resilience/Store"
 import { ascii } from "./names.ts"
-import { isStateOf, isWhole } from "./readable.ts"
 
 /** So many policies have a state in one row. */
 const MOST = 4
@@ -125,6 +125,7 @@ export const startIn = (entries: Entries, space: AnySpace, now: number, takesOve
   const from = takesOver && own === undefined ? entries.find((entry) => !hasEnded(entry, now)) : undefined
   if (from === undefined) return { own, from: undefined }
   const state = adopted(kernel, isLimit === true, policy, from.policy, from.state, from.at)
+  if (state === undefined) throw wrong(from.policy)
   return { own: entryOf(space, state, from.at, now), from }
 }
 

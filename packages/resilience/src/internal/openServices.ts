@@ -7,6 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { sorted } from "../kernel/StateShape.ts"
 import { InvalidPolicyError } from "../Rejection.ts"
 import type { AnySpace, Store } from "../StoreModel.ts"
 
@@ -23,7 +24,7 @@ const openIn = (store: Store["Service"]): Map<string, Open> => {
   return open
 }
 
-const policyOf = ({ kernel, policy }: AnySpace): string => `${kernel.id} ${JSON.stringify(policy)}`
+const policyOf = ({ kernel, policy }: AnySpace): string => `${kernel.id} ${JSON.stringify(policy, sorted)}`
 
 /** Notes the spaces of a service until the scope closes. Dies where one of them is open with another policy. */
 export const open = (

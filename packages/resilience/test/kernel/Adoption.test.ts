@@ -62,6 +62,20 @@ describe("a limit that takes over", () => {
     assert.deepStrictEqual(adopted(fixedWindow, false, to, from, spent, AT), fixedWindow.initial(to))
   })
 
+  it("begins with nothing where no limit has such a policy: what holds it was damaged", () => {
+    const to = { limit: 3, window: 60_000, burst: 3 }
+    const state = { at: AT, debt: 3, since: AT, refunded: 0 }
+    for (const from of [
+      { limit: 0, window: 0, burst: 0 },
+      { limit: 1, window: 1_000, burst: -1 },
+      { limit: 1, window: 1, burst: 2 ** 53 }
+    ]) {
+      assert.isUndefined(adopted(tokenBucket, true, to, from, state, AT))
+    }
+    const [, spent] = take(tokenBucket, { ...to, burst: 1 }, tokenBucket.initial(to), 1, AT)
+    assert.isDefined(adopted(tokenBucket, true, to, { ...to, burst: 1 }, spent, AT), "a bucket of one is a limit")
+  })
+
   it("does what its kernel says, where that says it", () => {
     const kernel: AnyKernel = { ...fixedWindow, adopt: (policy: unknown, state: unknown) => ({ policy, state }) }
     const state = { start: 0, used: 3 }

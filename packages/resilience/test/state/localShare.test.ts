@@ -260,4 +260,14 @@ describe("a share", () => {
       "accepted"
     )
   })
+
+  it("is refused where the limit has no such part, when the service is made and not in an outage", () => {
+    const rateLimiter = RateLimiter.tokenBucket({ limit: 86_400_000, window: "1 day", burst: 2 ** 50 })
+    const error = refusalOf(() => Resilience.make("id", { rateLimiter, store: { localShare: 0.37 } }))
+    assert.instanceOf(error, Rejection.InvalidPolicyError)
+    assert.strictEqual(
+      refusalOf(() => Resilience.make("id", { rateLimiter, store: { localShare: 0.5 } })),
+      "accepted"
+    )
+  })
 })

@@ -96,6 +96,7 @@ const shareable = (share: number, onError: string, limits: LimitGate | undefined
   if (onError !== "local") refuse('does nothing unless store.onError is "local"')
   for (const { spec } of limits?.members ?? []) {
     if (spec.scale === undefined) refuse(`needs a scale function for the kernel ${spec.kernel.id}`)
+    else spec.scale(spec.policy as never, share) // of this very policy: it throws where there is no such share
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Whether what was found in a row can be a kernel's state.
+ * Whether what a shared store found under a key can be a kernel's state.
  *
  * A kernel believes every state that it is given. One that something else wrote makes it throw, or count with what is no
  * number; so a state is first compared with the one that the kernel begins with, as far as that tells.
@@ -54,3 +54,9 @@ const isLike = (shape: unknown, value: unknown, strict: boolean): boolean => {
  */
 export const isStateOf = (kernelId: string, initial: unknown, state: unknown): boolean =>
   isLike(initial, state, ours.test(kernelId))
+
+const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1)
+
+/** For `JSON.stringify`: the fields of records in the order of their names, so that equal policies have one text. */
+export const sorted = (_name: string, value: unknown): unknown =>
+  isRecord(value) ? Object.fromEntries(Object.entries(value).toSorted(byName)) : value
