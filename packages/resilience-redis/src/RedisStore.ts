@@ -49,9 +49,10 @@
  * it wrote: the units used, as far as it can hold them, or a circuit's phase. Another algorithm has another key, and begins
  * anew. `reset`, `isolate` and `close` leave nothing of other policies.
  *
- * A value that this package did not write, or that was damaged, fails the calls of its key with `StoreError({ reason:
- * "damaged" })`, which `onError` is asked about as about an outage. All other keys are served. An admission never writes
- * over it; `reset` does.
+ * A value that this package did not write, or that was damaged, is `StoreError({ reason: "damaged" })` for the calls of its
+ * key, and `onError` is asked about it as about an outage: with the default no call fails, nothing is logged, and each process
+ * limits that key for itself. All other keys are served. No call writes over it; `reset(key)` of a limiter does, and `reset`,
+ * `isolate` and `close` of a circuit do. `reset` without a key leaves it as it is.
  *
  * Every state goes by itself when it may be forgotten. An open circuit and one that counts calls have no end, so they
  * stay, unless `idleTimeToLive` is set. `clear` (`reset` without a key) begins a new epoch, noted in one small key for
@@ -67,6 +68,9 @@
  *     ACL SETUSER shop on >secret ~shop:* +evalsha +script|load +time +mget +get +set +unlink +type +info
  *
  * Without `info` the store cannot find out that the server stands alone, and asks for one key in one trip (see `sharded`).
+ *
+ * On a Cluster the user needs `+cluster|slots +eval +asking` as well, on every machine. A user of the sentinels needs
+ * `&+switch-master +sentinel|get-master-addr-by-name +subscribe`.
  *
  * **Leases**
  *

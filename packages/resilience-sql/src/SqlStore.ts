@@ -19,7 +19,12 @@
  *
  * const Database = PgClient.layer({ url: Redacted.make("postgres://app@127.0.0.1:5432/app"), maxConnections: 4 })
  *
- * const MailLive = Mail.layerFromStore.pipe(Layer.provide(SqlStore.layer()), Layer.provide(Database))
+ * const StoreLive = SqlStore.layer().pipe(
+ *   Layer.provide(Layer.effectDiscard(SqlStore.migrate())), // first: the layer fails where the table is missing
+ *   Layer.provide(Database)
+ * )
+ *
+ * const MailLive = Mail.layerFromStore.pipe(Layer.provide(StoreLive))
  *
  * const program = Mail.resilient(Effect.log("sent"), "user:1").pipe(Effect.provide(MailLive))
  * ```
@@ -39,7 +44,9 @@
  *
  * A row that cannot be read, since something else wrote there, is a `StoreError` with the reason `"damaged"` for the calls
  * that look at it, and for nothing else: `policies.store` says what it means for them, other keys are served in the same
- * trips, and it is no outage. It is never overwritten by a call. `reset`, `isolate` and `close` of the key repair it.
+ * trips, and it is no outage. With the default `onError` no call fails and nothing is logged: each process limits that key for
+ * itself. No call overwrites it. `reset`, `isolate` and `close` of the key do; `reset` of a limiter without a key deletes all
+ * its rows, that one too.
  * Readable means: states have the fields that their kernel begins with, of the same types; of our own kernels those alone,
  * with whole numbers from 0 to 2^53, of a kernel of yours with any finite numbers and any more fields. A row whose
  * `expires_at` is over is absent, whatever is in it.
