@@ -29,7 +29,7 @@ const json = (file: string) => JSON.parse(readFileSync(file, "utf8"))
 const packages = [
   { folder: "resilience", node: false },
   { folder: "resilience-testing", node: true },
-  { folder: "resilience-redis", node: false },
+  { folder: "resilience-redis", node: true },
   { folder: "resilience-sql", node: true }
 ].map(({ folder, node }) => {
   const {
