@@ -6,7 +6,7 @@
 import type { BreakerPolicy, BreakerState, Probe, Trip, Window } from "./BreakerModel.ts"
 import { leaseOf } from "./BreakerModel.ts"
 import { EMPTY, replace } from "./BreakerWindow.ts"
-import { isFarAhead } from "./FarAhead.ts"
+import { isFarAhead, LEAST_TOLERANCE } from "./FarAhead.ts"
 
 /**
  * The longest that anything lasts which a circuit remembers: a trip policy's window, an opening.
@@ -23,20 +23,19 @@ export const span = (policy: BreakerPolicy): number => {
   return longest
 }
 
-/** The time of a window's newest outcome, 0 where it knows none: an empty window begins at 0, and one of calls has no slices. */
+/** The time of a window's newest outcome. An empty window begins at 0, and one of calls has no slices. */
 const newest = (trip: Trip, window: Window): number =>
   trip.kind === "consecutive" ? window.head : window.head * trip.slice
 
-/** The latest time of a circuit. A probe's deadline is a lease after it was let through. */
-const latest = (policy: BreakerPolicy, state: BreakerState): number => {
-  let time = state.since
+/** Whether some time of a circuit may be too far ahead: one comparison each, where the clocks agree. */
+const isSuspicious = (policy: BreakerPolicy, state: BreakerState, now: number): boolean => {
+  const limit = now + LEAST_TOLERANCE
   let i = 0
   for (const trip of policy.trips) {
-    time = Math.max(time, newest(trip, state.windows[i] ?? EMPTY))
+    if (newest(trip, state.windows[i] ?? EMPTY) > limit) return true
     i = i + 1
   }
-  const last = state.trial.probes[state.trial.probes.length - 1]
-  return last === undefined ? time : Math.max(time, last.deadline - leaseOf(policy, state))
+  return state.since > limit || state.trial.probes.length > 0
 }
 
 /**
@@ -47,7 +46,7 @@ const latest = (policy: BreakerPolicy, state: BreakerState): number => {
  * @since 0.1.0
  */
 export const believed = (policy: BreakerPolicy, state: BreakerState, now: number): BreakerState => {
-  if (!isFarAhead(latest(policy, state), now, policy, span)) return state
+  if (!isSuspicious(policy, state, now)) return state
   let windows = state.windows
   let i = 0
   for (const trip of policy.trips) {
@@ -59,13 +58,15 @@ export const believed = (policy: BreakerPolicy, state: BreakerState, now: number
   for (const probe of state.trial.probes) {
     if (!isFarAhead(probe.deadline - lease, now, policy, span)) probes.push(probe)
   }
+  const isLate = isFarAhead(state.since, now, policy, span)
+  if (!isLate && windows === state.windows && probes.length === state.trial.probes.length) return state
   const { failures, issued, successes } = state.trial
   const begun = state.phase === "Open" ? now - state.openFor : now // an opening that ends now
   return {
     phase: state.phase,
     generation: state.generation,
     ended: state.ended,
-    since: isFarAhead(state.since, now, policy, span) ? begun : state.since,
+    since: isLate ? begun : state.since,
     openFor: state.openFor,
     openings: state.openings,
     draw: state.draw,

@@ -192,18 +192,17 @@ end
 local function newest(trip, window)
  return trip.kind == "consecutive" and window.head or window.head * trip.slice
 end
-local function latest(policy, state)
- local time = state.since
+local function isSuspicious(policy, state, now)
+ local limit = now + LEAST_TOLERANCE
  local i = 0
  for ____, trip in ipairs(policy.trips) do
-  time = max(time, newest(trip, state.windows[i + 1] or EMPTY))
+  if newest(trip, state.windows[i + 1] or EMPTY) > limit then return true end
   i = i + 1
  end
- local last = state.trial.probes[#state.trial.probes]
- return last == nil and time or max(time, last.deadline - leaseOf(policy, state))
+ return state.since > limit or #state.trial.probes > 0
 end
 local function believed(policy, state, now)
- if not isFarAhead(latest(policy, state), now, policy, span) then return state end
+ if not isSuspicious(policy, state, now) then return state end
  local windows = state.windows
  local i = 0
  for ____, trip in ipairs(policy.trips) do
@@ -215,12 +214,14 @@ local function believed(policy, state, now)
  for ____, probe in ipairs(state.trial.probes) do
   if not isFarAhead(probe.deadline - lease, now, policy, span) then probes[#probes + 1] = probe end
  end
+ local isLate = isFarAhead(state.since, now, policy, span)
+ if not isLate and windows == state.windows and #probes == #state.trial.probes then return state end
  local ____state_trial_5 = state.trial
  local failures = ____state_trial_5.failures
  local issued = ____state_trial_5.issued
  local successes = ____state_trial_5.successes
  local begun = state.phase == "Open" and now - state.openFor or now
- return {phase = state.phase, generation = state.generation, ended = state.ended, since = isFarAhead(state.since, now, policy, span) and begun or state.since, openFor = state.openFor, openings = state.openings, draw = state.draw, windows = windows, trial = {issued = issued, successes = successes, failures = failures, probes = probes}}
+ return {phase = state.phase, generation = state.generation, ended = state.ended, since = isLate and begun or state.since, openFor = state.openFor, openings = state.openings, draw = state.draw, windows = windows, trial = {issued = issued, successes = successes, failures = failures, probes = probes}}
 end
 local DRAWS = 1073741824
 local NO_TRIAL = {issued = 0, successes = 0, failures = 0, probes = {}}
