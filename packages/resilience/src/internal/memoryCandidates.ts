@@ -102,7 +102,7 @@ export class Candidates implements Settles {
   private leave(cell: BoundedCell): void {
     this.aside.delete(cell)
     this.byEnd.leave(cell)
-    if (cell.ranked !== undefined) this.byRank!.leave(cell.ranked) // as above
+    if (cell.ranked !== undefined) this.byRank!.leave(cell.ranked) // only that heap ranks cells
   }
 
   /** The free cell to go first: one that is fresh at `now`; else, where new keys make known ones go, that of the lowest rank. */
