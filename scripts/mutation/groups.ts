@@ -26,18 +26,7 @@ export const groups = {
         "storeLaws",
         "races"
       ),
-      ...state(
-        "heap",
-        "timers",
-        "isolated",
-        "key",
-        "memory",
-        "maxKeys",
-        "maxKeysFlood",
-        "keysInUse",
-        "forgetting",
-        "cell"
-      )
+      ...state("heap", "timers", "isolated", "key", "memory", "maxKeys", "maxKeysFlood", "forgetting", "cell")
     ]
   },
   executor: {
