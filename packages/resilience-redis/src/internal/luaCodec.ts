@@ -84,7 +84,7 @@ export const luaCodecLibrary = (lua: string): string =>
     .join("")
 
 /**
- * Which numbers are read. `whole`: decimal whole numbers up to 2^53. `finite`: any that is finite. `trusted`: from this very
+ * Which numbers are read. `whole`: decimal whole numbers up to 2^53. `finite`: every finite number. `trusted`: from this very
  * process, so they are not checked.
  */
 export type Numbers = "whole" | "finite" | "trusted"

@@ -8,7 +8,7 @@ export const later = (dispatcher: SchedulerDispatcher, turns: number, task: () =
   dispatcher.scheduleTask(() => (turns === 0 ? task() : later(dispatcher, turns - 1, task)), 0)
 
 /**
- * What a caller's callback throws reaches the process (`uncaughtException`), and no other call: not those that are told
+ * What a caller's callback throws reaches the process (`uncaughtException`), and no other call: not those whose answers come
  * after it, and not those that are sent by the same task.
  */
 export const isolated = (callback: () => void): void => {

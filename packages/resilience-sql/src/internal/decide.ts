@@ -145,7 +145,7 @@ export class Draft {
     const replaces = isCommand && (row.damage !== undefined || row.entries.some((entry) => entry !== own))
     if (!replaces && (Object.is(after, before) || (own === undefined && isRefund(step)))) return false
     const entry = writtenBy(space, after, now)
-    // as good as new, and no row to say otherwise
+    // the state is over already, and there is no row that it would replace
     if (!replaces && row.entries.length === 0 && !row.changed && entry.ends !== null && entry.ends <= now) return false
     row.write(isCommand ? [entry] : written(row.entries, entry, now))
     return true

@@ -275,7 +275,7 @@ const circuits = draft(
     mustEqual(yield* phases, ["Closed", "Closed"], `the phases after ${failures - 1} failures in a row`)
     yield* report(one, permits[0], "failure")
     mustEqual(yield* phases, ["Open", "Closed"], `the phases after ${failures} failures in a row of the first's calls`)
-    // who wrote last was the first: a third policy finds it open, for no longer than its own openings last
+    // the first policy wrote last: a third one finds the circuit open, for no longer than its own openings last
     const third = lab.space(breaker, circuit(failures, shorter * AGES), "circuit")
     const found = yield* admit(third)
     mustEqual(found.phase, "Open", "what a new policy finds")
@@ -284,7 +284,7 @@ const circuits = draft(
       found.retryAfter > 0 && found.retryAfter <= longest,
       () => `a new policy is refused for ${found.retryAfter} ms, and its openings last ${longest} ms`
     )
-    // what is told by hand goes for all
+    // an operator's step applies to every policy of the key
     for (const [op, phase] of [
       ["isolate", "Isolated"],
       ["close", "Closed"]
