@@ -22,7 +22,7 @@ import type * as Duration from "effect/Duration"
 import type { Schedule } from "effect/Schedule"
 import { between, MAX_EXACT, millis } from "./internal/validate.ts"
 import { InvalidPolicyError } from "./Rejection.ts"
-import * as RetrySchedule from "./RetrySchedule.ts"
+import * as RetrySchedule from "./retry/RetrySchedule.ts"
 
 /**
  * How much of a delay is left to chance: `none` of it, `full` (anything from 0 to all of it) or the second half

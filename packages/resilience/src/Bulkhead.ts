@@ -20,10 +20,11 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import { memory } from "./internal/memoryStore.ts"
-import { run } from "./internal/pipeline/Call.ts"
-import { bare, type Pipeline } from "./internal/pipeline/Pipeline.ts"
-import { SlotGate } from "./internal/SlotGate.ts"
+import { run } from "./engine/Call.ts"
+import { assemble } from "./engine/assemble.ts"
+import { SlotGate } from "./bulkhead/SlotGate.ts"
 import { count, waiting } from "./internal/validate.ts"
+import type { PolicyService } from "./Policy.ts"
 import type { BulkheadFull } from "./Rejection.ts"
 
 /**
@@ -71,7 +72,7 @@ export interface Inspection {
  * @category models
  * @since 0.1.0
  */
-export interface BulkheadService {
+export interface BulkheadService extends PolicyService {
   readonly inspect: Effect.Effect<Inspection>
   /** Runs an effect in a slot. The key only names the call, in the error and in events. */
   readonly execute: {
@@ -99,7 +100,7 @@ export class Bulkhead extends Context.Service<Bulkhead, BulkheadService>()("effe
 export const make = (policy: Policy, id = "effect-resilience/Bulkhead"): Effect.Effect<BulkheadService> =>
   Effect.sync(() => {
     const gate = policy.open()
-    const pipeline: Pipeline = { ...bare(id, memory), slots: gate }
+    const pipeline = assemble(id, [gate], memory)
     const execute = <A, E, R>(self: Effect.Effect<A, E, R>, key: string = id): Effect.Effect<A, E | BulkheadFull, R> =>
       run(pipeline, self, key, { cost: 1, maxWait: undefined, classify: undefined }) as Effect.Effect<
         A,
@@ -107,9 +108,11 @@ export const make = (policy: Policy, id = "effect-resilience/Bulkhead"): Effect.
         R
       > // nothing else can refuse here
     return {
-      inspect: Effect.sync(() => gate.inspect()),
+      inspect: gate.inspect(),
       execute: dual((args) => Effect.isEffect(args[0]), execute),
-      gate
+      gate,
+      members: [gate],
+      store: undefined
     }
   })
 

@@ -29,17 +29,17 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Option from "effect/Option"
 import * as Backoff from "./Backoff.ts"
-import * as circuit from "./internal/circuitService.ts"
-import type { CircuitBreakerService } from "./internal/circuitService.ts"
-import { CircuitGate, type CircuitSpec } from "./internal/CircuitGate.ts"
+import * as circuit from "./circuitBreaker/service.ts"
+import type { CircuitBreakerService } from "./circuitBreaker/service.ts"
+import { CircuitGate, type CircuitSpec } from "./circuitBreaker/CircuitGate.ts"
 import { callback, count, millis } from "./internal/validate.ts"
 import { InvalidPolicyError } from "./Rejection.ts"
 import type { Store } from "./StoreModel.ts"
-import { type TripPolicy, tripsOf } from "./Trip.ts"
+import { type TripPolicy, tripsOf } from "./circuitBreaker/Trip.ts"
 
-export * from "./Trip.ts"
-export type { Inspection } from "./internal/circuitInspection.ts"
-export type { CircuitBreakerService, ExecuteOptions } from "./internal/circuitService.ts"
+export * from "./circuitBreaker/Trip.ts"
+export type { Inspection } from "./circuitBreaker/inspection.ts"
+export type { CircuitBreakerService, ExecuteOptions } from "./circuitBreaker/service.ts"
 
 const TypeId = "~effect-resilience/CircuitBreaker"
 
@@ -183,7 +183,7 @@ export const policy: {
     [TypeId]: { _By: (by: never) => by },
     _tag: "CircuitBreaker",
     lease,
-    open: (service, store, timeouts) => new CircuitGate(circuit.leased(spec, timeouts), service, store)
+    open: ({ longest, service, store }) => new CircuitGate(circuit.leased(spec, longest), service, store)
   }
 }
 

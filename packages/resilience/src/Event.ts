@@ -33,11 +33,12 @@ export interface Rejected extends Base {
   readonly rejection: Rejection
 }
 
-/** A call began to wait in the queue of a limit or of the bulkhead. */
+/** A call began to wait in the queue of a policy. */
 export interface Queued extends Base {
   readonly _tag: "Queued"
-  readonly policy: "rateLimiter" | "bulkhead"
-  /** The name of the limit; `"bulkhead"` there. */
+  /** The kind of the policy: `"rateLimiter"`, `"bulkhead"`, or one of your own. */
+  readonly policy: string
+  /** The name of the limit; for others the kind again. */
   readonly limit: string
 }
 

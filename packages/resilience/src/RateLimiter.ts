@@ -44,9 +44,9 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as limiter from "./internal/limiterService.ts"
-import type { RateLimiterService } from "./internal/limiterService.ts"
-import type { ErrorOf, KeyOf, Policy } from "./Limit.ts"
+import * as limiter from "./rateLimiter/service.ts"
+import type { RateLimiterService } from "./rateLimiter/service.ts"
+import type { ErrorOf, KeyOf, Policy } from "./rateLimiter/Limit.ts"
 import type { Store } from "./StoreModel.ts"
 
 export {
@@ -61,10 +61,10 @@ export {
   type Limit,
   type Policy,
   type Unlimited
-} from "./Limit.ts"
-export * from "./LimitKinds.ts"
-export type { Peek } from "./internal/peek.ts"
-export type { AcquireOptions, CostOptions, RateLimiterService } from "./internal/limiterService.ts"
+} from "./rateLimiter/Limit.ts"
+export * from "./rateLimiter/kinds.ts"
+export type { Peek } from "./rateLimiter/peek.ts"
+export type { AcquireOptions, CostOptions, RateLimiterService } from "./rateLimiter/service.ts"
 
 /**
  * The default rate limiter of an application. Where there are several, make named ones with `Service`.

@@ -40,19 +40,20 @@ import type * as Scope from "effect/Scope"
 import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type { Key } from "./internal/key.ts"
-import { guarded } from "./internal/guardedStore.ts"
+import { guarded } from "./remote/guard.ts"
 import * as openServices from "./internal/openServices.ts"
-import { compose, type Composed, composeServices, fromPolicies, type Inspection } from "./internal/pipeline/compose.ts"
-import { costOf } from "./internal/limiterService.ts"
+import { compose, type Composed, composeServices, fromPolicies, type Inspection } from "./resilience/compose.ts"
+import { costOf } from "./rateLimiter/service.ts"
 import { memory } from "./internal/memoryStore.ts"
 import type { Outcome } from "./Outcome.ts"
 import type { ErrorOf, KeyOf, Known, Policies, Raised, RetriedBy } from "./Policies.ts"
+import type { PolicyService } from "./Policy.ts"
 import type * as RateLimiter from "./RateLimiter.ts"
 import type { StoreError } from "./Rejection.ts"
 import type * as Retry from "./Retry.ts"
 import { Store } from "./StoreModel.ts"
 
-export type { Inspection } from "./internal/pipeline/compose.ts"
+export type { Inspection } from "./resilience/compose.ts"
 
 /**
  * What one call may say for itself.
@@ -243,12 +244,6 @@ export const layerFromStore = <const P extends Policies>(
   policies: P & Known<P>
 ): Layer.Layer<Resilience, never, Store> =>
   Layer.effect(Resilience, Effect.map(inStore(defaultId, policies), asDefault))
-
-type PolicyService =
-  | RateLimiter.RateLimiterService<never>
-  | CircuitBreaker.CircuitBreakerService
-  | Bulkhead.BulkheadService
-  | Retry.RetryService<never, Retry.OnExhausted>
 
 // oxlint-disable-next-line typescript/no-explicit-any -- any tag: `PolicyTag` checks its service
 type Tag = Context.Key<any, any>

@@ -34,11 +34,12 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import { memory } from "./internal/memoryStore.ts"
-import { run as runCall } from "./internal/pipeline/Call.ts"
-import { bare } from "./internal/pipeline/Pipeline.ts"
-import type { Failure, OnExhausted, Policy } from "./RetryPolicy.ts"
+import { run as runCall } from "./engine/Call.ts"
+import { assemble } from "./engine/assemble.ts"
+import type { PolicyService } from "./Policy.ts"
+import type { Failure, OnExhausted, Policy } from "./retry/RetryPolicy.ts"
 
-export * from "./RetryPolicy.ts"
+export * from "./retry/RetryPolicy.ts"
 
 const defaultId = "effect-resilience/Retry"
 
@@ -50,7 +51,7 @@ const run = <A, E extends PE, R, PE, Exhausted extends OnExhausted>(
   key: string
 ): Effect.Effect<A, Failure<E, Exhausted>, R> =>
   // the loop asks the policy about E only, and nothing else in this pipeline can fail
-  runCall({ ...bare(service, memory), retry: policy as Policy<unknown, Exhausted> }, self, key, {
+  runCall(assemble(service, [policy.open()], memory), self, key, {
     cost: 1,
     maxWait: undefined,
     classify: undefined
@@ -103,7 +104,7 @@ export interface Execute<E, Exhausted extends OnExhausted, Requires = never> {
  * @category models
  * @since 0.1.0
  */
-export interface RetryService<E, Exhausted extends OnExhausted> {
+export interface RetryService<E, Exhausted extends OnExhausted> extends PolicyService {
   readonly policy: Policy<E, Exhausted>
   readonly execute: Execute<E, Exhausted>
 }
@@ -126,6 +127,8 @@ const service = <E, Exhausted extends OnExhausted>(
   policy: Policy<E, Exhausted>
 ): RetryService<E, Exhausted> => ({
   policy,
+  members: [policy.open()],
+  store: undefined,
   execute: executeWith<E, Exhausted, never>(id, (self, key) => run(self, policy, id, key))
 })
 

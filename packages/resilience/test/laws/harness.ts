@@ -4,16 +4,18 @@
 import { Cause, Context, Effect, Exit } from "effect"
 import { World } from "effect-resilience-testing/World"
 import { EventSink, type Sink } from "../../src/Event.ts"
-import type { CircuitGate } from "../../src/internal/CircuitGate.ts"
+import { CircuitGate } from "../../src/circuitBreaker/CircuitGate.ts"
 import { type Key, readKey } from "../../src/internal/key.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
-import { run } from "../../src/internal/pipeline/Call.ts"
-import { guarded } from "../../src/internal/guardedStore.ts"
-import { compose, type Composed, fromPolicies } from "../../src/internal/pipeline/compose.ts"
+import { run } from "../../src/engine/Call.ts"
+import { guarded } from "../../src/remote/guard.ts"
+import { compose, fromPolicies } from "../../src/resilience/compose.ts"
 import { breaker, type BreakerInput, view } from "../../src/kernel/Breaker.ts"
+import { LimitGate } from "../../src/rateLimiter/LimitGate.ts"
+import { SlotGate } from "../../src/bulkhead/SlotGate.ts"
 import type { Policies } from "../../src/Policies.ts"
 import type { Inspection } from "../../src/Resilience.ts"
-import type { StoreError } from "../../src/Rejection.ts"
+import type { Rejection, RetryExhausted, StoreError, TimeoutExceeded } from "../../src/Rejection.ts"
 import { Step, type Store } from "../../src/Store.ts"
 
 export type StoreService = Store["Service"]
@@ -111,12 +113,33 @@ export class Body {
   }
 }
 
+/** A service, with its members by their names. */
+const parts = (policies: Policies, store: StoreService) => {
+  const parts = fromPolicies("laws", policies)
+  const composed = compose(parts, guarded(store, "laws", parts.store))
+  const { members } = composed.pipeline
+  const circuit = members.find((member) => member instanceof CircuitGate)
+  const limits = members.find((member) => member instanceof LimitGate)
+  const gate = members.find((member) => member instanceof SlotGate)
+  const slots = gate && {
+    spec: gate.spec,
+    queue: gate.queue,
+    get running() {
+      return gate.running
+    },
+    inspect: () => gate.look(),
+    take: () => gate.take(),
+    release: () => gate.release()
+  }
+  return { ...composed, pipeline: { ...composed.pipeline, circuit, limits, slots } }
+}
+
 /** A service of the given policies in a world of its own. */
 export class Stage {
   readonly world: World
   readonly counted = new CountedStore()
   readonly store: StoreService
-  readonly service: Composed
+  readonly service: ReturnType<typeof parts>
   readonly body = new Body()
   readonly key: Key
 
@@ -135,8 +158,7 @@ export class Stage {
     })
     this.key = options.key ?? "key"
     this.store = options.store?.(this.counted.store) ?? this.counted.store
-    const parts = fromPolicies("laws", policies)
-    this.service = compose(parts, guarded(this.store, "laws", parts.store))
+    this.service = parts(policies, this.store)
   }
 
   call<A, E>(
@@ -144,7 +166,10 @@ export class Stage {
     options: { readonly cost?: number; readonly key?: Key; readonly maxWait?: number } = {}
   ) {
     const { cost = 1, key = this.key, maxWait } = options
-    return run(this.service.pipeline, self, key, { cost, maxWait, classify: undefined })
+    return run(this.service.pipeline, self, key, { cost, maxWait, classify: undefined }) as Effect.Effect<
+      A,
+      E | Rejection | TimeoutExceeded | RetryExhausted<unknown>
+    >
   }
 
   /** The states of the key, as the store holds them. */

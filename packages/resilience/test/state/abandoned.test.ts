@@ -1,6 +1,6 @@
 /** What is given back of an answer that nobody waits for any more, step by step. */
 import { assert, describe, it } from "@effect/vitest"
-import { resets, takes, undoing } from "../../src/internal/abandoned.ts"
+import { resets, takes, undoing } from "../../src/remote/abandoned.ts"
 import type { Decision } from "../../src/kernel/Kernel.ts"
 import { type AnySpace, Step } from "../../src/Store.ts"
 

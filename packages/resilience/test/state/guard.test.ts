@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { guarded } from "../../src/internal/guardedStore.ts"
+import { guarded } from "../../src/remote/guard.ts"
 import { fixedWindow } from "../../src/kernel/FixedWindow.ts"
 import { StoreError } from "../../src/Rejection.ts"
 import { type AnySpace, Step, type Store } from "../../src/Store.ts"

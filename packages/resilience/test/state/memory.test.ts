@@ -4,7 +4,7 @@ import { type Duration, Effect, Exit, Fiber, Logger, References, TxRef } from "e
 import { TestClock } from "effect/testing"
 import { World } from "effect-resilience-testing/World"
 import { RateLimiter, Rejection } from "../../src/index.ts"
-import { guarded } from "../../src/internal/guardedStore.ts"
+import { guarded } from "../../src/remote/guard.ts"
 import { Cell } from "../../src/internal/memoryCell.ts"
 import { Table } from "../../src/internal/memoryTable.ts"
 import { fixedWindow } from "../../src/kernel/FixedWindow.ts"

@@ -2,6 +2,7 @@
  * A circuit breaker's part in an admission: the permit it hands out, and what becomes of it.
  */
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type { CircuitState, Sink } from "../Event.ts"
@@ -21,11 +22,12 @@ import { NEVER } from "../kernel/Limiter.ts"
 import type { Outcome } from "../Outcome.ts"
 import { CircuitOpen, type StoreError } from "../Rejection.ts"
 import { type KeyBounds, type Space, Step } from "../StoreModel.ts"
-import { type Inspection, inspectionOf } from "./circuitInspection.ts"
-import { emit, sinkOf } from "./events.ts"
-import { partOf, type ReadKey } from "./key.ts"
-import type { Guarded, Local } from "./storeView.ts"
-import { nowOf } from "./time.ts"
+import { emit, sinkOf } from "../internal/events.ts"
+import { partOf, type ReadKey } from "../internal/key.ts"
+import type { Guarded, Local } from "../Policy.ts"
+import { nowOf } from "../internal/time.ts"
+import { type Call, type Member, type Refusal, Stage, type Ticket } from "../Policy.ts"
+import { type Inspection, inspectionOf } from "./inspection.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 const NONE: ReadonlyArray<never> = []
@@ -50,8 +52,9 @@ interface Noted {
   held: Step<CircuitSpace> | undefined
 }
 
-export class CircuitGate {
-  readonly kind = "circuit"
+export class CircuitGate implements Member {
+  readonly kind = "circuitBreaker"
+  readonly stage = Stage.circuit
   readonly service: string
   readonly spec: CircuitSpec
   readonly space: CircuitSpace & { spread: boolean }
@@ -87,8 +90,8 @@ export class CircuitGate {
     return by === "" || by === "key" ? by : `.${by}`
   }
 
-  spread(spread: boolean): void {
-    this.space.spread = spread
+  get spaces(): ReadonlyArray<CircuitGate["space"]> {
+    return [this.space]
   }
 
   /** The circuit's key in the store. */
@@ -103,21 +106,25 @@ export class CircuitGate {
   }
 
   /** No probe's lease is shorter. */
-  get leastLease(): number {
+  get lease(): number {
     return this.spec.policy.lease > 0 ? this.spec.policy.lease : LEAST_LEASE
   }
 
-  hintOf(error: unknown): number | undefined {
-    return this.spec.hintOf?.(error)
+  get hint(): Member["hint"] {
+    return this.spec.hintOf
   }
 
   draw(fiber: AnyFiber): number {
     return this.jittered ? Math.floor(fiber.getRef(Random.Random).nextDoubleUnsafe() * 2 ** 30) : 0
   }
 
-  pass(key: ReadKey, fiber: AnyFiber): CircuitPass {
+  enter(call: Call): CircuitPass {
+    return this.pass(call.key, call.fiber, call)
+  }
+
+  pass(key: ReadKey, fiber: AnyFiber, call?: Call): CircuitPass {
     const input = this.jittered ? ({ op: "admit", draw: this.draw(fiber) } as const) : this.admit
-    return new CircuitPass(this, this.keyOf(key), input, fiber)
+    return new CircuitPass(this, this.keyOf(key), input, call)
   }
 
   /**
@@ -139,7 +146,7 @@ export class CircuitGate {
       return last
     }
     const duration = isTimed ? now - pass.startedAt : 0 // nobody asks for it
-    const draw = this.draw(pass.fiber)
+    const draw = this.draw(pass.call!.fiber) // what is reported was admitted, for a call
     return (this.last = { op: "record", generation, probe, outcome, duration, slowFed, retryAfter, draw })
   }
 
@@ -298,9 +305,10 @@ export class CircuitGate {
 }
 
 /** One call's permit, from the question to the report: its step in the store, asked and then told. */
-export class CircuitPass extends Step<CircuitSpace> {
+export class CircuitPass extends Step<CircuitSpace> implements Ticket {
   declare readonly gate: CircuitGate
-  declare fiber: AnyFiber
+  declare readonly call: Call | undefined
+  declare steps: ReadonlyArray<Step>
   declare generation: number
   declare probe: number
   declare startedAt: number
@@ -310,10 +318,11 @@ export class CircuitPass extends Step<CircuitSpace> {
   declare private moved: boolean
   private unwatch: (() => void) | undefined = undefined
 
-  constructor(gate: CircuitGate, key: string, input: BreakerInput, fiber: AnyFiber) {
+  constructor(gate: CircuitGate, key: string, input: BreakerInput, call: Call | undefined) {
     super(gate.space, key, input)
     this.gate = gate
-    this.fiber = fiber
+    this.call = call
+    this.steps = NONE
     this.generation = 0
     this.probe = 0
     this.startedAt = 0
@@ -321,15 +330,34 @@ export class CircuitPass extends Step<CircuitSpace> {
     this.moved = false
   }
 
-  admitted(now: number, sink: Sink | undefined): void {
+  /** A circuit of this process that lets everybody through has answered with its state, and need not be asked. */
+  check(now: number): boolean {
     const { gate } = this
+    const isRemote = gate.store.sync === undefined
+    if (!isRemote) gate.feedSync(this.key, now, this.call!.sink, this.call!.fiber)
+    this.steps = isRemote || !gate.welcomes(this, now) ? [this] : NONE
+    return true
+  }
+
+  before(now: number): Effect.Effect<void> | undefined {
+    const { fiber, sink } = this.call!
+    return this.gate.feed(this.key, now, sink, fiber)
+  }
+
+  get single(): boolean {
+    return this.probe !== 0
+  }
+
+  admitted(now: number): void {
+    const { gate } = this
+    const { fiber, sink } = this.call!
     const [answer] = this.result! // whoever calls this has read it
     this.generation = answer.generation
     this.probe = answer.probe
     this.startedAt = now
     gate.store.sync?.hold(this, now)
     gate.started(this)
-    gate.observe(this.key, answer, sink, this.fiber)
+    gate.observe(this.key, answer, sink, fiber)
     if (gate.store.sync === undefined) {
       const onMove = () => {
         this.moved = true
@@ -338,26 +366,46 @@ export class CircuitPass extends Step<CircuitSpace> {
     }
   }
 
-  refusal(answer: BreakerDecision): CircuitOpen {
-    return new CircuitOpen({
+  refusal(_now: number, asked: boolean): Refusal | undefined {
+    const answer = asked ? this.result?.[0] : undefined
+    if (answer?.allowed !== false) return undefined
+    const error = new CircuitOpen({
       key: this.gate.labelOf(this.key),
       state: answer.phase as Exclude<CircuitState, "Closed">, // a closed circuit refuses nobody
       retryAfterMillis: answer.retryAfter === NEVER ? undefined : answer.retryAfter
     })
+    return { error }
+  }
+
+  watch(onMove: () => void): () => void {
+    return this.gate.watch(this, onMove, nowOf(this.call!.fiber))
   }
 
   /** Whether the circuit has left the generation that admitted the call. */
-  left(now: number, sink: Sink | undefined): boolean {
+  left(now: number): boolean {
     const { gate } = this
     const sync = gate.store.sync
     if (sync === undefined) return this.moved
-    gate.feedSync(this.key, now, sink, this.fiber)
+    gate.feedSync(this.key, now, this.call!.sink, this.call!.fiber)
     const state = sync.read(gate.space, this.key)
     return view(gate.spec.policy, state ?? breaker.initial(gate.spec.policy), now).generation !== this.generation
   }
 
-  /** Reports the outcome. Called once, and only if the call was admitted. */
-  record(outcome: Outcome, retryAfter: number, sink: Sink | undefined): Effect.Effect<void> | undefined {
+  /** Reports the outcome. Where the user's `retryAfter` throws, the call says nothing about the dependency. */
+  record(outcome: Outcome, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
+    if (outcome !== "failure" && outcome !== "throttled") return this.report(outcome, 0)
+    let hint: number
+    try {
+      hint = this.call!.hintOf(exit)
+    } catch (defect) {
+      const reported = this.report("ignored", 0)
+      return reported === undefined ? Effect.die(defect) : Effect.andThen(reported, Effect.die(defect))
+    }
+    return this.report(outcome, hint)
+  }
+
+  private report(outcome: Outcome, retryAfter: number): Effect.Effect<void> | undefined {
+    const { fiber, sink } = this.call!
     const { gate } = this
     const { store } = gate
     const { sync } = store
@@ -366,17 +414,17 @@ export class CircuitPass extends Step<CircuitSpace> {
       sync.release(this)
       return undefined
     }
-    const now = nowOf(this.fiber)
+    const now = nowOf(fiber)
     // a call that was told "not now" is not counted as slow by its own report: how long it took says nothing
     if (outcome === "throttled") gate.ended(this)
-    const fed = gate.feed(this.key, now, sink, this.fiber)
+    const fed = gate.feed(this.key, now, sink, fiber)
     gate.ended(this)
     this.input = gate.recordOf(this, outcome, now, retryAfter)
     if (store.sync === undefined) {
       const sent = gate.send(store, this, sink, () => this.unwatch!())
       return fed === undefined ? sent : Effect.andThen(fed, sent)
     }
-    gate.tell(this, now, sink, this.fiber)
+    gate.tell(this, now, sink, fiber)
     store.sync.release(this)
     return undefined
   }

@@ -4,7 +4,7 @@
 import type { BreakerDecision, BreakerInput } from "../kernel/Breaker.ts"
 import type { LimiterDecision, LimiterInput } from "../kernel/Limiter.ts"
 import { Step } from "../StoreModel.ts"
-import type { Reply } from "./storeView.ts"
+import type { Reply } from "../Policy.ts"
 
 /** What the kernels of services are asked. */
 type Asked = LimiterInput<unknown> | BreakerInput

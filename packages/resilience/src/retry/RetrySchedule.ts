@@ -10,8 +10,8 @@ import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import { MAX_EXACT } from "./internal/validate.ts"
-import type { Driver } from "./internal/driver.ts"
+import { MAX_EXACT } from "../internal/validate.ts"
+import type { Driver } from "./driver.ts"
 
 /**
  * A schedule from a function of delays: `attempt` counts from 1, `u` is a draw of Effect's `Random`, `previous` is the

@@ -7,8 +7,8 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import { nowOf } from "./time.ts"
-import { startTimer } from "./timers.ts"
+import { nowOf } from "../internal/time.ts"
+import { startTimer } from "../internal/timers.ts"
 
 let arrivals = 0
 
@@ -17,9 +17,9 @@ export class Waiter {
   readonly order = ++arrivals
   readonly fiber: Fiber.Fiber<unknown, unknown>
   readonly arrivedAt: number
-  readonly cost: number
-  /** Which keys it waits for. */
-  readonly set: string
+  /** What a limit says of it: how much it waits for, and for which keys. */
+  cost = 1
+  set = ""
   /** When it must be asked for the last time. */
   deadline = Infinity
   queue: WaitQueue | undefined
@@ -28,11 +28,9 @@ export class Waiter {
   private resume: (() => void) | undefined
   private woken = false
 
-  constructor(fiber: Fiber.Fiber<unknown, unknown>, arrivedAt: number, cost: number, set: string) {
+  constructor(fiber: Fiber.Fiber<unknown, unknown>, arrivedAt: number) {
     this.fiber = fiber
     this.arrivedAt = arrivedAt
-    this.cost = cost
-    this.set = set
   }
 
   /** Suspends until the next wake. A wake that came first is not lost. */

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
-import { startTimer } from "../timers.ts"
+import { startTimer } from "../internal/timers.ts"
 
 /**
  * Runs the effect in a fiber of its own, so that it can be interrupted without the call, and fails with `onTimeout`
@@ -17,13 +17,11 @@ export const withTimer = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
   parent: Fiber.Fiber<unknown, unknown>,
   millis: number,
-  onBegin: () => void,
   onTimeout: () => E2
 ): Effect.Effect<A, E | E2, R> =>
   // forked inside the callback, in the same step that registers its cancellation: no interruption fits between
   Effect.callback<A, E | E2>((resume) => {
     if (millis <= 0) return resume(Effect.fail(onTimeout()))
-    onBegin()
     // the parent's fiber has all of R, or it could not run this
     const child = Effect.runForkWith(parent.context)(self as Effect.Effect<A, E>, dispatchedBy(parent))
     const done = child.pollUnsafe()

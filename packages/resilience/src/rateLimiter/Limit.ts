@@ -4,10 +4,10 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import { LimitGate, type LimitSpec } from "./internal/LimitGate.ts"
-import type { OpenLimits } from "./internal/limiterService.ts"
-import { count, millis, such, waiting } from "./internal/validate.ts"
-import { InvalidPolicyError, type RateLimitExceeded } from "./Rejection.ts"
+import { LimitGate, type LimitSpec } from "./LimitGate.ts"
+import type { OpenLimits } from "./service.ts"
+import { count, millis, such, waiting } from "../internal/validate.ts"
+import { InvalidPolicyError, type RateLimitExceeded } from "../Rejection.ts"
 
 const TypeId = "~effect-resilience/RateLimiter"
 
@@ -141,7 +141,7 @@ export const specOf = (
 
 const opens =
   (specs: ReadonlyArray<LimitSpec>): OpenLimits =>
-  (service, store) =>
+  ({ service, store }) =>
     new LimitGate(specs, service, store)
 const respecified = (spec: LimitSpec) => ({ spec, open: opens([spec]) })
 

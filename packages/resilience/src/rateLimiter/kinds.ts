@@ -4,14 +4,14 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import { callback, count, MAX_EXACT, millis, such } from "./internal/validate.ts"
-import { fixedWindow as fixedWindowKernel } from "./kernel/FixedWindow.ts"
-import type { LimiterKernel } from "./kernel/Limiter.ts"
-import { slidingLog as slidingLogKernel } from "./kernel/SlidingLog.ts"
-import { slidingWindow as slidingWindowKernel } from "./kernel/SlidingWindow.ts"
-import { type TokenBucketPolicy, tokenBucket as tokenBucketKernel } from "./kernel/TokenBucket.ts"
+import { callback, count, MAX_EXACT, millis, such } from "../internal/validate.ts"
+import { fixedWindow as fixedWindowKernel } from "../kernel/FixedWindow.ts"
+import type { LimiterKernel } from "../kernel/Limiter.ts"
+import { slidingLog as slidingLogKernel } from "../kernel/SlidingLog.ts"
+import { slidingWindow as slidingWindowKernel } from "../kernel/SlidingWindow.ts"
+import { type TokenBucketPolicy, tokenBucket as tokenBucketKernel } from "../kernel/TokenBucket.ts"
 import { type Limit, makeLimit, specOf, type Waiting } from "./Limit.ts"
-import { InvalidPolicyError } from "./Rejection.ts"
+import { InvalidPolicyError } from "../Rejection.ts"
 
 /** @category models @since 0.1.0 */
 export interface Rate extends Waiting {

@@ -4,10 +4,10 @@
 import * as Effect from "effect/Effect"
 import { type LimiterDecision, NEVER } from "../kernel/Limiter.ts"
 import type { StoreError } from "../Rejection.ts"
-import { policyIn } from "./guardedStore.ts"
-import type { ReadKey } from "./key.ts"
+import { policyIn } from "../remote/guard.ts"
+import type { ReadKey } from "../internal/key.ts"
 import type { Space, Store } from "../StoreModel.ts"
-import { count } from "./validate.ts"
+import { count } from "../internal/validate.ts"
 
 /**
  * A key as a limiter sees it now. A snapshot: nothing is taken, and nothing held.

@@ -9,15 +9,16 @@ import type { Outcome } from "../Outcome.ts"
 import { type CircuitOpen, InvalidPolicyError, type StoreError } from "../Rejection.ts"
 import { Command, Store } from "../StoreModel.ts"
 import type { CircuitGate, CircuitSpec } from "./CircuitGate.ts"
-import type { Inspection } from "./circuitInspection.ts"
-import { sinkOf } from "./events.ts"
-import { guarded } from "./guardedStore.ts"
-import { type Key, readKey } from "./key.ts"
-import { memory } from "./memoryStore.ts"
-import * as openServices from "./openServices.ts"
-import { run } from "./pipeline/Call.ts"
-import { bare, type Classify, type Pipeline } from "./pipeline/Pipeline.ts"
-import type { Guarded, Local } from "./storeView.ts"
+import type { Inspection } from "./inspection.ts"
+import { sinkOf } from "../internal/events.ts"
+import { guarded } from "../remote/guard.ts"
+import { type Key, readKey } from "../internal/key.ts"
+import { memory } from "../internal/memoryStore.ts"
+import * as openServices from "../internal/openServices.ts"
+import { run } from "../engine/Call.ts"
+import { assemble } from "../engine/assemble.ts"
+import type { Classify } from "../engine/Pipeline.ts"
+import { type Env, type Guarded, type Local, type Longest, type PolicyService, unbounded } from "../Policy.ts"
 
 /** @category models @since 0.1.0 */
 export interface ExecuteOptions<in A = unknown, in E = unknown> {
@@ -32,7 +33,7 @@ export interface ExecuteOptions<in A = unknown, in E = unknown> {
  * @category models
  * @since 0.1.0
  */
-export interface CircuitBreakerService {
+export interface CircuitBreakerService extends PolicyService {
   readonly state: (key?: Key) => Effect.Effect<Inspection>
   /**
    * Refuses everything, until `close` or `reset`. This and the next two fail where a shared store did not do it: it is away,
@@ -59,24 +60,15 @@ export interface CircuitBreakerService {
   readonly gate: CircuitGate
 }
 
-/** Makes a policy's gate on a store. `timeouts` are those of the calls that it guards. */
-export type OpenCircuit = (service: string, store: Local | Guarded, timeouts: Timeouts) => CircuitGate
-
-/** Milliseconds, `Infinity` for none. */
-export interface Timeouts {
-  readonly timeout: number
-  readonly attemptTimeout: number
-}
-
-const untimed: Timeouts = { timeout: Infinity, attemptTimeout: Infinity }
+/** Makes a policy's gate on a store. */
+export type OpenCircuit = (env: Env) => CircuitGate
 
 /** A probe must be able to end before its lease does. */
-export const leased = (spec: CircuitSpec, { attemptTimeout, timeout }: Timeouts): CircuitSpec => {
-  const longest = Math.min(timeout, attemptTimeout)
+export const leased = (spec: CircuitSpec, { attempt, call }: Longest): CircuitSpec => {
+  const longest = Math.min(call, attempt)
   if (longest === Infinity) return spec
   const { lease } = spec.policy
-  if (lease === 0)
-    return { ...spec, policy: { ...spec.policy, lease: timeout === Infinity ? attemptTimeout : timeout } }
+  if (lease === 0) return { ...spec, policy: { ...spec.policy, lease: call === Infinity ? attempt : call } }
   if (lease >= longest) return spec
   throw new InvalidPolicyError({
     module: "CircuitBreaker.policy",
@@ -87,8 +79,8 @@ export const leased = (spec: CircuitSpec, { attemptTimeout, timeout }: Timeouts)
 }
 
 const build = (id: string, open: OpenCircuit, store: Local | Guarded): CircuitBreakerService => {
-  const gate = open(id, store, untimed)
-  const pipeline: Pipeline = { ...bare(id, store), circuit: gate }
+  const gate = open({ service: id, label: "circuitBreaker", store, longest: unbounded })
+  const pipeline = assemble(id, [gate], store)
 
   const command =
     (op: "isolate" | "close" | "reset") =>
@@ -122,7 +114,9 @@ const build = (id: string, open: OpenCircuit, store: Local | Guarded): CircuitBr
     close: command("close"),
     reset: command("reset"),
     execute: dual((args) => Effect.isEffect(args[0]), execute),
-    gate
+    gate,
+    members: [gate],
+    store
   }
 }
 

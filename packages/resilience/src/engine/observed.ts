@@ -1,16 +1,15 @@
 /**
- * What a sink is told of an attempt.
+ * What a sink hears of an attempt.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import type { Event, Sink } from "../../Event.ts"
-import { TimeoutExceeded } from "../../Rejection.ts"
-import { errorOf } from "../errorOf.ts"
-import { emit } from "../events.ts"
-import { nowOf } from "../time.ts"
-import type { Caller } from "./Admission.ts"
+import type { Event, Sink } from "../Event.ts"
+import { errorOf } from "../internal/errorOf.ts"
+import { emit } from "../internal/events.ts"
+import { nowOf } from "../internal/time.ts"
+import type { Call } from "../Policy.ts"
+import { TimeoutExceeded } from "../Rejection.ts"
 
 type Ended = Extract<Event, { readonly _tag: "AttemptEnded" }>
 
@@ -22,25 +21,20 @@ const resultOf = (exit: Exit.Exit<unknown, unknown>): Ended["result"] => {
 
 export const attemptEnded = (
   sink: Sink,
-  call: Caller,
+  { fiber, name: key, service }: Call,
   attempt: number,
   exit: Exit.Exit<unknown, unknown>,
-  duration: number,
-  fiber: Fiber.Fiber<unknown, unknown>
-): void => {
-  const { name: key, pipeline } = call
-  emit(sink, { _tag: "AttemptEnded", service: pipeline.id, key, attempt, result: resultOf(exit), duration }, fiber)
-}
+  duration: number
+): void => emit(sink, { _tag: "AttemptEnded", service, key, attempt, result: resultOf(exit), duration }, fiber)
 
 export const observed = <A, E, R>(
   self: Effect.Effect<A, E, R>,
-  call: Caller,
+  call: Call,
   attempt: number,
   begunAt: number,
-  fiber: Fiber.Fiber<unknown, unknown>,
   sink: Sink
 ): Effect.Effect<A, E, R> =>
   Effect.onExitPrimitive(self, (exit) => {
-    attemptEnded(sink, call, attempt, exit, nowOf(fiber) - begunAt, fiber)
+    attemptEnded(sink, call, attempt, exit, nowOf(call.fiber) - begunAt)
     return undefined
   })

@@ -8,23 +8,23 @@ import { dual } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import type { RateLimitExceeded, StoreError } from "../Rejection.ts"
 import { Command, Store } from "../StoreModel.ts"
-import { ambientOf } from "./ambient.ts"
-import { heard } from "./answers.ts"
-import { emit, sinkOf } from "./events.ts"
-import { guarded } from "./guardedStore.ts"
-import { type Key, nameOf, type ReadKey, readKey } from "./key.ts"
+import { ambientOf } from "../internal/ambient.ts"
+import { heard } from "../internal/answers.ts"
+import { emit, sinkOf } from "../internal/events.ts"
+import { guarded } from "../remote/guard.ts"
+import { type Key, nameOf, type ReadKey, readKey } from "../internal/key.ts"
 import type { LimitEntry, LimitGate } from "./LimitGate.ts"
 import type { Peek } from "./peek.ts"
-import { memory } from "./memoryStore.ts"
-import * as openServices from "./openServices.ts"
-import { run } from "./pipeline/Call.ts"
-import { bare, type Pipeline } from "./pipeline/Pipeline.ts"
-import type { Guarded, Local } from "./storeView.ts"
-import { nowAt, nowOf } from "./time.ts"
-import { inTransaction, maybeInTransaction } from "./transaction.ts"
-import { count, maxWaitOf } from "./validate.ts"
+import { memory } from "../internal/memoryStore.ts"
+import * as openServices from "../internal/openServices.ts"
+import { run } from "../engine/Call.ts"
+import { assemble } from "../engine/assemble.ts"
+import { type Env, type Guarded, type Local, type PolicyService, unbounded } from "../Policy.ts"
+import { nowAt, nowOf } from "../internal/time.ts"
+import { inTransaction, maybeInTransaction } from "../internal/transaction.ts"
+import { count, maxWaitOf } from "../internal/validate.ts"
 
-export type { Key } from "./key.ts"
+export type { Key } from "../internal/key.ts"
 
 /** @category models @since 0.1.0 */
 export interface CostOptions {
@@ -44,7 +44,7 @@ export interface AcquireOptions extends CostOptions {
  * @category models
  * @since 0.1.0
  */
-export interface RateLimiterService<in Key, out Error = RateLimitExceeded> {
+export interface RateLimiterService<in Key, out Error = RateLimitExceeded> extends PolicyService {
   /** Takes `cost` if there is room, and says whether there was. Never waits, never fails. */
   readonly allow: (key: Key, options?: CostOptions) => Effect.Effect<boolean>
   /** Takes `cost`, waiting up to `maxWait` for room. Inside `Effect.tx` it does not wait. */
@@ -67,14 +67,14 @@ export interface RateLimiterService<in Key, out Error = RateLimitExceeded> {
 export const costOf = (module: string, cost: number | undefined): number =>
   cost === undefined ? 1 : count(module, "cost", cost)
 /** Makes a policy's gate on a store: a policy carries its own, so that what is not used is not bundled. */
-export type OpenLimits = (service: string, store: Store["Service"]) => LimitGate
+export type OpenLimits = (env: Env) => LimitGate
 
 const YES = Effect.succeed(true)
 const NO = Effect.succeed(false)
 
 const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimiterService<Key, RateLimitExceeded> => {
-  const limits = open(id, store)
-  const pipeline: Pipeline = { ...bare(id, store), limits }
+  const limits = open({ service: id, label: "rateLimiter", store, longest: unbounded })
+  const pipeline = assemble(id, [limits], store)
 
   /** One decision without a wait. It joins the transaction that it stands in, and its events follow the commit. */
   const decide = (
@@ -85,7 +85,7 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
     const now = nowOf(fiber)
     const blocked = entry.blocked(undefined)
     const judge = (allowed: boolean): RateLimitExceeded | undefined =>
-      allowed ? undefined : entry.assess(now, now, now, undefined)?.rejection
+      allowed ? undefined : entry.refusal(now, true)?.error
     const tell = (rejection: RateLimitExceeded | undefined, fiber: Fiber.Fiber<unknown, unknown>) => {
       const sink = sinkOf(fiber)
       if (sink === undefined) return
@@ -185,10 +185,12 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
   return {
     allow,
     acquire,
-    peek: (key) => Effect.orDie(Effect.suspend(() => limits.peek(readKey(key)))), // a guarded store that falls back does not fail
+    peek: (key) => Effect.orDie(Effect.suspend(() => limits.inspect(readKey(key)))), // a guarded store that falls back does not fail
     reset,
     execute: dual((args) => Effect.isEffect(args[0]), execute),
-    gate: limits
+    gate: limits,
+    members: [limits],
+    store
   }
 }
 

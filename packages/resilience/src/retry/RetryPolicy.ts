@@ -7,13 +7,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Option } from "effect/Option"
 import type { Schedule } from "effect/Schedule"
-import * as Backoff from "./Backoff.ts"
-import { callback, countOrInfinity, MAX_EXACT, millis, such } from "./internal/validate.ts"
-import { InvalidPolicyError, isRejection, type Rejection, type RetryExhausted, TimeoutExceeded } from "./Rejection.ts"
+import * as Backoff from "../Backoff.ts"
+import { callback, countOrInfinity, MAX_EXACT, millis, such } from "../internal/validate.ts"
+import { InvalidPolicyError, isRejection, type Rejection, type RetryExhausted, TimeoutExceeded } from "../Rejection.ts"
 import * as RetrySchedule from "./RetrySchedule.ts"
-import type { Driver } from "./internal/driver.ts"
+import type { Member } from "../Policy.ts"
+import type { Driver } from "./driver.ts"
+import { loop } from "./loop.ts"
 
-export type { Driver } from "./internal/driver.ts"
+export type { Driver } from "./driver.ts"
 
 /**
  * What a call fails with when no attempt is left: its `last` error, typed as it was, or all of them in one
@@ -55,6 +57,8 @@ export interface Policy<in E, out Exhausted extends OnExhausted> {
   readonly hintOf: (error: E) => number
   /** Afresh for each call. */
   readonly driver: () => Driver<E>
+  /** @internal */
+  readonly open: () => Member
 }
 
 /**
@@ -111,7 +115,7 @@ const build = <E, Exhausted extends OnExhausted>(
     const hint = told?._tag === "Some" ? Duration.toMillis(Duration.fromInputUnsafe(told.value)) : (ownHint(error) ?? 0)
     return Math.min(MAX_EXACT, Math.max(0, Math.ceil(hint)))
   }
-  return {
+  const policy: Omit<Policy<E, Exhausted>, "open"> = {
     maxAttempts,
     onExhausted,
     retries: (error) =>
@@ -133,6 +137,9 @@ const build = <E, Exhausted extends OnExhausted>(
       }
     }
   }
+  // `resilient` takes only effects whose errors the policy knows
+  const member = loop(policy as Omit<Policy<unknown, Exhausted>, "open">, hintOf as (error: unknown) => number)
+  return { ...policy, open: () => member }
 }
 
 /**

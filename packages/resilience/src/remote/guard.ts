@@ -7,11 +7,12 @@ import type * as Fiber from "effect/Fiber"
 import { StoreError } from "../Rejection.ts"
 import { type AnySpace, type Committed, copyStep, type Step, type Store } from "../StoreModel.ts"
 import { resets, takes, undoing } from "./abandoned.ts"
-import { emit, sinkOf } from "./events.ts"
-import { isolated } from "./isolated.ts"
-import * as memoryStore from "./memoryStore.ts"
-import type { Guarded, Local, Reply } from "./storeView.ts"
-import { startTimer } from "./timers.ts"
+import { emit, sinkOf } from "../internal/events.ts"
+import { isolated } from "../internal/isolated.ts"
+import * as memoryStore from "../internal/memoryStore.ts"
+import type { Guarded, Local, Reply } from "../Policy.ts"
+import { startTimer } from "../internal/timers.ts"
+import { admit } from "./admit.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -138,6 +139,7 @@ class Guard {
     const { store } = this.remote
     const guarded: Guarded = {
       sync: undefined,
+      admit,
       commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps) =>
         this.commit(service, steps) as Effect.Effect<Committed<Steps>, StoreError>, // the answers are those of the steps
       begin: (steps, fiber, resume) => {

@@ -4,9 +4,9 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import { between, count, millis, such } from "./internal/validate.ts"
-import type { Trip as KernelTrip } from "./kernel/Breaker.ts"
-import { InvalidPolicyError } from "./Rejection.ts"
+import { between, count, millis, such } from "../internal/validate.ts"
+import type { Trip as KernelTrip } from "../kernel/Breaker.ts"
+import { InvalidPolicyError } from "../Rejection.ts"
 
 const TypeId = "~effect-resilience/TripPolicy"
 

@@ -1,0 +1,227 @@
+/**
+ * What a policy is to the engine, and all that is needed to write one.
+ *
+ * A `Policy` is a plain value. Opened for a service, it becomes a `Member`: something that takes part in the one admission
+ * (`enter`), or a layer around the call or around each attempt (`around`). The engine knows members by their stage only:
+ *
+ *     10 timeout                                          around the call
+ *     30 shed   40 circuit   45 throttle   50 limit   60 slots     one admission of all tickets
+ *     70 retry                                            the loop, which asks the admission for each attempt what it lacks
+ *     80 hedge  90 timer  95 chaos                        around an attempt
+ *
+ * @since 0.1.0
+ */
+import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { Sink } from "./Event.ts"
+import type { ReadKey } from "./internal/key.ts"
+import type { Outcome } from "./Outcome.ts"
+import type { StoreError } from "./Rejection.ts"
+import type { AnySpace, Committed, Step, Store, SyncStore } from "./StoreModel.ts"
+import type { Waiter } from "./waiting/WaitQueue.ts"
+
+/**
+ * The stages of the library's own policies: a member of a lower stage stands further out.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const Stage = {
+  timeout: 10,
+  shed: 30,
+  circuit: 40,
+  throttle: 45,
+  limit: 50,
+  slots: 60,
+  retry: 70,
+  hedge: 80,
+  timer: 90,
+  chaos: 95
+} as const
+
+/** What a store answers to a commit. @category models @since 0.1.0 */
+export type Reply = Committed<ReadonlyArray<Step>>
+
+/** A store in this process, as services and calls see it: it cannot fail. @category models @since 0.1.0 */
+export type Local = Store["Service"] & { readonly sync: SyncStore }
+
+/** A remote store with a guard before it, which brings what an admission on it needs. @category models @since 0.1.0 */
+export type Guarded = Store["Service"] & {
+  readonly sync: undefined
+  readonly begin: NonNullable<Store["Service"]["begin"]>
+  /** Asks for an attempt. `free`: nothing in this process stands against it. */
+  readonly admit: (attempt: Attempt, free: boolean, now: number) => ReturnType<Run>
+}
+
+/** Where a policy is opened. @category models @since 0.1.0 */
+export interface Env {
+  /** The id of the service. */
+  readonly service: string
+  /** The policy's name in it. */
+  readonly label: string
+  readonly store: Local | Guarded
+  /** Milliseconds that one call, and one attempt, may last by the timeouts of the service; `Infinity` without one. */
+  readonly longest: Longest
+}
+
+/** @category models @since 0.1.0 */
+export interface Longest {
+  readonly call: number
+  readonly attempt: number
+}
+
+/** No timeout. @category constants @since 0.1.0 */
+export const unbounded: Longest = { call: Infinity, attempt: Infinity }
+
+/** One run of the wrapped effect, and what was admitted for it. A call is its own first attempt. @category models @since 0.1.0 */
+export interface Attempt {
+  readonly call: Call
+  /** Counts from 1. */
+  readonly n: number
+  /** Counts from 1 among the hedges of one attempt; 0 for the attempt itself. */
+  readonly hedge: number
+  /** Whether it was let through. It stays true when the attempt ends. */
+  readonly admitted: boolean
+  /** Whether the effect began. */
+  readonly started: boolean
+}
+
+/** A call on its way. @category models @since 0.1.0 */
+export interface Call extends Attempt {
+  readonly service: string
+  readonly key: ReadKey
+  /** The key in words, for errors and events. */
+  readonly name: string
+  readonly cost: number
+  /** In place of the `maxWait` of a limit, where the call brings its own. */
+  readonly maxWait: number | undefined
+  readonly sink: Sink | undefined
+  /** The call's fiber. Where the reply of a store comes after the call has left: the fiber that carries it. */
+  readonly fiber: Fiber.Fiber<unknown, unknown>
+  /** When the admission that is asked for was asked for first. */
+  readonly arrivedAt: number
+  /** The call in a queue; `undefined` where it has not waited. */
+  readonly waiter: Waiter | undefined
+  /** When the whole call must have ended. A timeout sets it. */
+  deadline: number
+  /** Milliseconds, for the errors of the timeouts. */
+  timeoutMillis: number
+  attemptMillis: number
+  /** The last timeout that the engine raised for this call. */
+  readonly timeout: unknown
+  /** How many attempts began. */
+  readonly attempts: number
+  /** Whether the timeout of the whole call has passed. */
+  readonly timedOut: boolean
+  /** Whether what admitted the call is over: then no further attempt begins. */
+  readonly left: (now: number) => boolean
+  /** Whether what admitted the call lets it make one attempt only. */
+  readonly single: boolean
+  /** Calls back when what admitted the call may be over; `undefined` where nothing can end it. */
+  readonly watch: ((onMove: () => void) => () => void) | undefined
+  /** Milliseconds that an exit asks to be left alone for: the first member that reads one from it answers. */
+  readonly hintOf: (exit: Exit.Exit<unknown, unknown>) => number
+  /** Runs a function of the user. What it throws ends the call, and is not held against the dependency. */
+  readonly ask: <A>(f: () => A) => A
+  /** The same for an effect of the user. */
+  readonly guard: <A>(self: Effect.Effect<A>) => Effect.Effect<A>
+  /** Creates the engine's timeout error, and notes that it is the call's own. */
+  readonly timeoutOf: (wholeCall: boolean) => unknown
+  /** Whether the tickets of the call were asked for this attempt. */
+  readonly isMain: (attempt: Attempt) => boolean
+  /** A further attempt, which is not admitted yet. */
+  readonly further: (n: number, hedge: number) => Attempt
+  /** Ends an attempt that failed: what was taken for it alone is released, and where each attempt is admitted, recorded. */
+  readonly endAttempt: (attempt: Attempt, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> | undefined
+  /** Notes that `error` is how the call reports `exit`, the exit of an attempt: its outcome is that of the exit. */
+  readonly reports: (error: unknown, exit: Exit.Exit<unknown, unknown>) => void
+}
+
+/** What runs an attempt. @category models @since 0.1.0 */
+// oxlint-disable-next-line typescript/no-explicit-any -- the engine runs every effect; a service's types say which
+export type Run = (attempt: Attempt, now: number) => Effect.Effect<any, any, any>
+
+/** A policy in use, in one service. @category models @since 0.1.0 */
+export interface Member {
+  /** What it is called in events and in an inspection. */
+  readonly kind: string
+  /** Its place in the one order. */
+  readonly stage: number
+  /**
+   * `"attempt"`: admitted anew for each further attempt and hedge, and ended with it. `"call"` (default): admitted once, and
+   * ended with the call.
+   */
+  readonly scope?: "call" | "attempt" | undefined
+  /** Takes part in the admission. */
+  readonly enter?: ((call: Call, now: number) => Ticket) | undefined
+  /** A layer. Composed once for a service, not for each call. */
+  readonly around?: ((next: Run) => Run) | undefined
+  /** Milliseconds that an error asks to be left alone for; `undefined` where it does not say. */
+  readonly hint?: ((error: unknown) => number | undefined) | undefined
+  /** Milliseconds that one call (below stage 70) or one attempt (from there on) lasts at most. */
+  readonly longest?: number | undefined
+  /** Which part of the key it looks at: `""` for none, `"key"` for all of it, `.name` for a dimension, `undefined` for several. */
+  readonly by?: string | undefined
+  /** Where its state lives. */
+  readonly spaces?: ReadonlyArray<AnySpace & { spread?: boolean | undefined }> | undefined
+  readonly inspect?: ((key: ReadKey) => Effect.Effect<unknown, StoreError>) | undefined
+  /** Milliseconds that a ticket of it may take at least: no timeout may be longer. */
+  readonly lease?: number | undefined
+}
+
+/** A service that keeps the state of one policy, as others compose it. @category models @since 0.1.0 */
+export interface PolicyService {
+  readonly members: ReadonlyArray<Member>
+  /** `undefined` where it keeps nothing in a store. */
+  readonly store: Store["Service"] | undefined
+}
+
+/**
+ * A member's part in one admission. `record` and `release` are called once for each admission, also where the call is
+ * interrupted.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Ticket {
+  /** What is asked of the store, in one commit with the steps of all other members. None where the member decides by itself. */
+  readonly steps: ReadonlyArray<Step>
+  /**
+   * Whether nothing in this process stands against it. Takes nothing. Where one member says no, a store in this process is
+   * asked all the same, and keeps nothing, so that the refusal knows every name and time; a remote one is not asked.
+   */
+  check(now: number): boolean
+  /** What a remote store has to hear before it is asked. */
+  before?(now: number): Effect.Effect<void> | undefined
+  /** Takes what is local: before the trip to a remote store, so that no other call takes it meanwhile. */
+  reserve?(): void
+  /** Undoes `reserve`, where the answer is no, or does not come in time. */
+  unreserve?(): void
+  /** Why not; `undefined` where it is not this member that refuses. `asked` false: the steps were not put to the store. */
+  refusal(now: number, asked: boolean): Refusal | undefined
+  admitted(now: number): void
+  /** The outcome is known. */
+  record?(outcome: Outcome, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined
+  /** The body has ended. `started` false: it never began, and what was spent is refunded. */
+  release?(started: boolean): Effect.Effect<void> | undefined
+  /** Whether this admission is for one attempt only: a probe. */
+  readonly single?: boolean
+  /** Whether what the ticket was given for is over. */
+  left?(now: number): boolean
+  /** Calls back when it may be over. */
+  watch?(onMove: () => void): () => void
+}
+
+/** Why a member refused. @category models @since 0.1.0 */
+export interface Refusal {
+  readonly error: unknown
+  /** When the member may let the call through; absent where that is unknown, and then before every known time. */
+  readonly retryAt?: number | undefined
+  /** Until when the call may wait. Absent where the refusal is not about time: then no deadline goes before it. */
+  readonly until?: number | undefined
+  /** Enters the member's queue, as the engine chose this one to wait in. Absent where the call may not wait. */
+  readonly wait?: ((waiter: Waiter) => void) | undefined
+  /** The queue's name, for `Queued`. */
+  readonly queue?: string | undefined
+}

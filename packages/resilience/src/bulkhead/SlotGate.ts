@@ -1,0 +1,94 @@
+/**
+ * A bulkhead's part in an admission: slots of this process, and a queue for those who may wait for one.
+ */
+import * as Effect from "effect/Effect"
+import { type Call, type Member, type Refusal, Stage, type Ticket } from "../Policy.ts"
+import { BulkheadFull } from "../Rejection.ts"
+import type { Step } from "../StoreModel.ts"
+import { type Waiter, WaitQueue } from "../waiting/WaitQueue.ts"
+
+export interface SlotSpec {
+  readonly maxConcurrent: number
+  readonly maxQueued: number
+  readonly maxWait: number
+}
+
+const NOTHING: ReadonlyArray<Step> = []
+
+/** One slot: asked for, taken, released. */
+class Slot implements Ticket {
+  readonly steps = NOTHING
+  declare private readonly gate: SlotGate
+  declare private readonly call: Call
+
+  constructor(gate: SlotGate, call: Call) {
+    this.gate = gate
+    this.call = call
+  }
+
+  check(): boolean {
+    return !this.gate.blocked(this.call.waiter)
+  }
+
+  reserve(): void {
+    this.gate.take()
+  }
+
+  unreserve(): void {
+    this.gate.release()
+  }
+
+  admitted(): void {}
+
+  release(): undefined {
+    this.gate.release()
+  }
+
+  refusal(now: number): Refusal | undefined {
+    const { call, gate } = this
+    if (!gate.blocked(call.waiter)) return undefined
+    const { maxQueued, maxWait } = gate.spec
+    const until = Math.min(call.arrivedAt + maxWait, call.deadline)
+    const error = (reason: BulkheadFull["reason"]) => new BulkheadFull({ key: call.name, reason })
+    if (maxWait === 0) return { error: error("full"), until }
+    if (call.waiter === undefined && gate.queue.size >= maxQueued) return { error: error("queue-full"), until }
+    if (now >= until) return { error: error("wait-too-long"), until }
+    return { error: error("full"), until, wait: (waiter) => gate.queue.stand(waiter, Infinity) }
+  }
+}
+
+export class SlotGate implements Member {
+  readonly kind = "bulkhead"
+  readonly stage = Stage.slots
+  readonly scope = "attempt"
+  readonly spec: SlotSpec
+  readonly queue = new WaitQueue(() => {})
+  running = 0
+
+  constructor(spec: SlotSpec) {
+    this.spec = spec
+  }
+
+  enter(call: Call): Ticket {
+    return new Slot(this, call)
+  }
+
+  look(): { readonly running: number; readonly queued: number; readonly free: number } {
+    return { running: this.running, queued: this.queue.size, free: Math.max(0, this.spec.maxConcurrent - this.running) }
+  }
+
+  readonly inspect = () => Effect.sync(() => this.look())
+
+  blocked(waiter: Waiter | undefined): boolean {
+    return this.running >= this.spec.maxConcurrent || this.queue.hasOlderThan(waiter)
+  }
+
+  take(): void {
+    this.running++
+  }
+
+  release(): void {
+    this.running--
+    this.queue.wakeHead()
+  }
+}

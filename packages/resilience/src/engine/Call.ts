@@ -1,0 +1,438 @@
+/**
+ * One call through the members of a service:
+ *
+ *     layers around the call -> loop -> one admission -> layers around the attempt -> the effect
+ *
+ * The finalizer of the call is on the stack before anything is taken, and all that is taken is noted on the attempt in the
+ * same synchronous step. So wherever the fiber is interrupted, `finish` finds what there is to give back.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { Sink } from "../Event.ts"
+import { errorOf } from "../internal/errorOf.ts"
+import { emit, sinkOf } from "../internal/events.ts"
+import { type Key, nameOf, type ReadKey, readKey } from "../internal/key.ts"
+import { nowOf } from "../internal/time.ts"
+import { maybeInTransaction, outsideTransactions } from "../internal/transaction.ts"
+import { fromExit, type Outcome } from "../Outcome.ts"
+import type * as Policy from "../Policy.ts"
+import type { Attempt, Member, Run, Ticket } from "../Policy.ts"
+import { isRejection, TimeoutExceeded } from "../Rejection.ts"
+import { Waiter } from "../waiting/WaitQueue.ts"
+import { admit } from "./admit.ts"
+import { begin, beginsNext } from "./begin.ts"
+import { attemptEnded, observed } from "./observed.ts"
+import type { CallOptions, Pipeline } from "./Pipeline.ts"
+
+type AnyExit = Exit.Exit<unknown, unknown>
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+type Ended = Effect.Effect<void> | undefined
+
+const NO_TICKETS: ReadonlyArray<Ticket> = []
+const NO_MEMBERS: ReadonlyArray<Member> = []
+
+/** Which tickets of an attempt are open: those of its own, and those of the call. */
+const OWN = 1
+const CALLS = 2
+
+const both = (first: Ended, second: Ended): Ended =>
+  first === undefined ? second : second === undefined ? first : Effect.andThen(first, second)
+
+/** Runs one call. What its members may add to the errors of the effect, a service's types say. */
+export const run = <A, E, R>(
+  pipeline: Pipeline,
+  self: Effect.Effect<A, E, R>,
+  key: Key,
+  options: CallOptions
+): Effect.Effect<A, unknown, R> =>
+  Effect.withFiber((fiber) => {
+    const call = new WholeCall(pipeline, self, key, options, fiber)
+    const run = Effect.onExitPrimitive(pipeline.run(call, call.startedAt), (exit) => call.finish(exit))
+    return maybeInTransaction(fiber) ? outsideTransactions(run) : run
+  })
+
+/** One run of the effect, and the tickets that were taken for it. */
+export class CallAttempt implements Attempt {
+  declare readonly call: WholeCall
+  declare readonly n: number
+  declare readonly hedge: number
+  declare gates: ReadonlyArray<Member>
+  declare tickets: ReadonlyArray<Ticket>
+  declare admitted: boolean
+  declare started: boolean
+  /** The call has left: a reply that comes now is given back. */
+  declare over: boolean
+  declare private reserved: boolean
+  declare private open: number
+
+  constructor(call: WholeCall | undefined, n: number, hedge: number) {
+    this.call = call ?? (this as unknown as WholeCall) // a call is its own first attempt
+    this.n = n
+    this.hedge = hedge
+    this.gates = NO_MEMBERS
+    this.tickets = NO_TICKETS
+    this.admitted = this.started = this.over = this.reserved = false
+    this.open = 0
+  }
+
+  /** The effect itself, and to know for sure that it began. */
+  static readonly begin: Run = (attempt) => {
+    const { call } = attempt as CallAttempt
+    return begin(call.self, () => {
+      ;(attempt as CallAttempt).started = true
+    })
+  }
+
+  enter(gates: ReadonlyArray<Member>, now: number): void {
+    const tickets = new Array<Ticket>(gates.length) // one that grows is copied, and larger
+    for (let i = 0; i < gates.length; i++) tickets[i] = gates[i]!.enter!(this.call, now)
+    this.gates = gates
+    this.tickets = tickets
+  }
+
+  reserve(): void {
+    const { tickets } = this
+    this.reserved = true
+    for (let i = 0; i < tickets.length; i++) tickets[i]!.reserve?.()
+  }
+
+  unreserve(): void {
+    if (!this.reserved) return
+    this.reserved = false
+    for (const ticket of this.tickets) ticket.unreserve?.()
+  }
+
+  /** All is taken. */
+  note(now: number): void {
+    const { call, tickets } = this
+    if (!this.reserved) this.reserve()
+    this.reserved = false
+    this.admitted = true
+    this.open = call.pipeline.perAttempt ? OWN : OWN | CALLS
+    for (let i = 0; i < tickets.length; i++) tickets[i]!.admitted(now)
+    call.leave(true)
+  }
+
+  take(now: number): void {
+    const { call } = this
+    const waited = call.waiter === undefined ? 0 : now - call.arrivedAt
+    this.note(now)
+    const { fiber, service, sink } = call
+    if (sink !== undefined) emit(sink, { _tag: "Admitted", service, key: call.name, attempt: this.n, waited }, fiber)
+  }
+
+  /** Whether a ticket, or the outcome of an admission without any, is still to be recorded. */
+  get isOpen(): boolean {
+    return this.open !== 0
+  }
+
+  /**
+   * Ends the tickets that are still open, `"own"` those of the attempt alone: records the outcome, and gives back what was
+   * taken. A member that throws keeps no other from it. Does nothing the second time.
+   */
+  end(which: "own" | "all", exit: AnyExit, started: boolean, outcome?: Outcome): Ended {
+    if (!this.admitted) this.unreserve()
+    const due = this.open & (which === "own" ? OWN : OWN | CALLS)
+    if (due === 0) return undefined
+    this.open &= ~due
+    const { gates, tickets } = this
+    const { perAttempt } = this.call.pipeline
+    let ended: Ended
+    let thrown: { readonly defect: unknown } | undefined
+    let known = outcome
+    for (let i = 0; i < tickets.length; i++) {
+      const part = perAttempt || gates[i]!.scope === "attempt" ? OWN : CALLS
+      if ((part & due) === 0) continue
+      const ticket = tickets[i]!
+      try {
+        if (ticket.record !== undefined) {
+          known ??= this.call.outcomeOf(exit, started)
+          ended = both(ended, ticket.record(known, exit))
+        }
+        if (ticket.release !== undefined) ended = both(ended, ticket.release(started))
+      } catch (defect) {
+        thrown ??= { defect }
+      }
+    }
+    return thrown === undefined ? ended : both(ended, Effect.die(thrown.defect))
+  }
+}
+
+/** A call. It is its own first attempt. */
+export class WholeCall extends CallAttempt implements Policy.Call {
+  declare readonly pipeline: Pipeline
+  declare readonly self: Effect.Effect<unknown, unknown, unknown>
+  declare readonly key: ReadKey
+  declare readonly startedAt: number
+  declare readonly sink: Sink | undefined
+  declare fiber: AnyFiber
+  declare arrivedAt: number
+  declare waiter: Waiter | undefined
+  declare deadline: number
+  declare timeoutMillis: number
+  declare attemptMillis: number
+  declare timeout: TimeoutExceeded | undefined
+  declare timedOut: boolean
+  /** The attempt with the tickets of the call, and the attempt that is under way. */
+  declare main: CallAttempt
+  declare last: CallAttempt
+  /** How many attempts began. */
+  declare attempts: number
+  /** The first attempt is nothing but the effect itself, and its end is still to be seen: by the loop, or at the call's end. */
+  declare unseen: boolean
+  declare begunAt: number
+  declare private readonly options: CallOptions
+  /** Computed lazily: serialising a record key is slow, and only errors and events need it. */
+  declare private named: string | undefined
+  declare private unwatch: (() => void) | undefined
+  /** A function of the user threw: the call says nothing about the dependency. */
+  declare private broken: boolean
+  declare private reported: { readonly error: unknown; readonly exit: AnyExit } | undefined
+  declare private outcome: Outcome | undefined
+
+  constructor(
+    pipeline: Pipeline,
+    self: Effect.Effect<unknown, unknown, unknown>,
+    key: Key,
+    options: CallOptions,
+    fiber: AnyFiber
+  ) {
+    super(undefined, 1, 0)
+    this.pipeline = pipeline
+    this.self = self
+    this.key = readKey(key)
+    this.options = options
+    this.fiber = fiber
+    this.sink = sinkOf(fiber)
+    this.startedAt = pipeline.timed || this.sink !== undefined ? nowOf(fiber) : 0
+    this.arrivedAt = 0
+    this.waiter = undefined
+    this.deadline = this.timeoutMillis = this.attemptMillis = Infinity
+    this.timeout = undefined
+    this.timedOut = false
+    this.main = this.last = this
+    this.attempts = 0
+    this.unseen = false
+    this.begunAt = 0
+    this.named = undefined
+    this.unwatch = undefined
+    this.broken = false
+    this.reported = undefined
+    this.outcome = undefined
+  }
+
+  get service(): string {
+    return this.pipeline.id
+  }
+
+  get name(): string {
+    return (this.named ??= nameOf(this.key))
+  }
+
+  get cost(): number {
+    return this.options.cost
+  }
+
+  get maxWait(): number | undefined {
+    return this.options.maxWait
+  }
+
+  get single(): boolean {
+    const { admitted, tickets } = this.main
+    return admitted && tickets.some(({ single }) => single === true)
+  }
+
+  left(now: number): boolean {
+    const { admitted, tickets } = this.main
+    if (!admitted) return false
+    for (let i = 0; i < tickets.length; i++) if (tickets[i]!.left?.(now) === true) return true
+    return false
+  }
+
+  get watch(): ((onMove: () => void) => () => void) | undefined {
+    const { admitted, tickets } = this.main
+    const watched = admitted ? tickets.filter(({ watch }) => watch !== undefined) : NO_TICKETS
+    return watched.length === 0 ? undefined : (onMove) => watchAll(watched, onMove)
+  }
+
+  /** Into a queue. From its first wait on, the call wakes when what it asks for, or what it has, moves, too. */
+  wait(): Waiter {
+    if (this.waiter === undefined) {
+      const waiter = (this.waiter = new Waiter(this.fiber, this.arrivedAt))
+      const watched = this.main.tickets.filter(({ watch }) => watch !== undefined)
+      if (watched.length > 0) this.unwatch = watchAll(watched, () => waiter.wake())
+    }
+    return this.waiter
+  }
+
+  leave(admitted: boolean): void {
+    if (this.waiter === undefined) return
+    this.waiter.leave(admitted)
+    this.waiter = undefined
+    this.unwatch?.()
+    this.unwatch = undefined
+  }
+
+  timeoutOf(wholeCall: boolean): TimeoutExceeded {
+    if (wholeCall) this.timedOut = true
+    this.timeout = new TimeoutExceeded({
+      key: this.name,
+      scope: wholeCall ? "call" : "attempt",
+      timeoutMillis: wholeCall ? this.timeoutMillis : this.attemptMillis
+    })
+    return this.timeout
+  }
+
+  ask<B>(f: () => B): B {
+    try {
+      return f()
+    } catch (defect) {
+      this.broken = true
+      throw defect
+    }
+  }
+
+  guard<B>(self: Effect.Effect<B>): Effect.Effect<B> {
+    return Effect.onExitPrimitive(self, (exit) => void (this.broken ||= exit._tag === "Failure"))
+  }
+
+  hintOf(exit: AnyExit): number {
+    const error = exit._tag === "Failure" ? errorOf(exit.cause) : undefined
+    if (error === undefined) return 0
+    return this.ask(() => {
+      for (const hint of this.pipeline.hints) {
+        const millis = hint(error)
+        if (millis !== undefined) return millis
+      }
+      return 0
+    })
+  }
+
+  isMain(attempt: Attempt): boolean {
+    return attempt === this.main
+  }
+
+  further(n: number, hedge: number): CallAttempt {
+    return new CallAttempt(this, n, hedge)
+  }
+
+  reports(error: unknown, exit: AnyExit): void {
+    this.reported = { error, exit }
+  }
+
+  /** A plain attempt has ended. */
+  private see(exit: AnyExit): void {
+    this.unseen = false
+    if (this.sink !== undefined) attemptEnded(this.sink, this, 1, exit, nowOf(this.fiber) - this.begunAt)
+  }
+
+  endAttempt(attempt: Attempt, exit: AnyExit): Ended {
+    if (this.unseen) this.see(exit)
+    return this.record(attempt as CallAttempt, "own", exit) // the engine makes all attempts
+  }
+
+  outcomeOf(exit: AnyExit, started: boolean): Outcome {
+    if (this.broken || !started) return "ignored"
+    if (exit._tag === "Failure") {
+      if (Cause.hasInterruptsOnly(exit.cause)) return "ignored"
+      const error = errorOf(exit.cause)
+      if (error !== undefined && error === this.timeout) return "failure"
+      if (isRejection(error)) return fromExit(exit)
+      if (error !== undefined && error === this.reported?.error) return this.outcomeOf(this.reported.exit, started)
+    }
+    const classify = this.options.classify ?? this.pipeline.classify
+    return classify === undefined ? fromExit(exit) : this.ask(() => classify(exit))
+  }
+
+  /** Records what became of an attempt, once. Where its tickets are those of the call, the outcome is the call's. */
+  private record(attempt: CallAttempt, which: "own" | "all", exit: AnyExit): Ended {
+    const { isOpen, started } = attempt
+    if (!isOpen || attempt !== this.main || (which === "own" && !this.pipeline.perAttempt)) {
+      return attempt.end(which, exit, started)
+    }
+    try {
+      this.outcome = this.outcomeOf(exit, started)
+    } catch (defect) {
+      return both(attempt.end(which, exit, started, "ignored"), Effect.die(defect))
+    }
+    return attempt.end(which, exit, started, this.outcome)
+  }
+
+  /** The end of the call, however it came. */
+  finish(exit: AnyExit): Ended {
+    if (this.unseen) this.see(exit)
+    const { fiber, last, main, pipeline, sink } = this
+    main.over = last.over = true
+    this.leave(false)
+    const own = last === main ? undefined : this.record(last, "all", exit)
+    const ended = both(own, this.record(main, "all", exit))
+    if (sink !== undefined) {
+      emit(
+        sink,
+        {
+          _tag: "CallEnded",
+          service: pipeline.id,
+          key: this.name,
+          outcome: this.broken ? "ignored" : (this.outcome ?? "ignored"),
+          attempts: this.attempts,
+          duration: nowOf(fiber) - this.startedAt,
+          timedOut: this.timedOut,
+          rejected: this.attempts === 0 && exit._tag === "Failure" && isRejection(errorOf(exit.cause))
+        },
+        fiber
+      )
+    }
+    return ended
+  }
+}
+
+const watchAll = (tickets: ReadonlyArray<Ticket>, onMove: () => void): (() => void) => {
+  const unwatches = tickets.map((ticket) => ticket.watch!(onMove)) // of those that have one
+  return () => {
+    for (const unwatch of unwatches) unwatch()
+  }
+}
+
+/** Asks for what an attempt lacks: all tickets of the call, or those that each attempt needs. */
+export const enter = (attempt: CallAttempt, now: number): ReturnType<Run> => {
+  const { call } = attempt
+  const { again, gates, perAttempt, inside } = call.pipeline
+  call.last = attempt
+  if (call.main.admitted && !perAttempt) {
+    if (again.length === 0) {
+      attempt.admitted = true // by the admission of the call
+      return inside(attempt, now)
+    }
+    attempt.enter(again, now)
+  } else {
+    call.main = attempt
+    attempt.enter(gates, now)
+  }
+  call.arrivedAt = now
+  return admit(attempt, now)
+}
+
+/** One run of the effect, and what a sink hears of it. A hedge asks for its tickets here. */
+export const attemptRun =
+  (timed: Run): Run =>
+  (given, now) => {
+    const attempt = given as CallAttempt // the engine makes all attempts
+    const { call, n } = attempt
+    call.attempts = Math.max(call.attempts, n)
+    const run = timed(attempt, now)
+    return call.sink === undefined ? run : observed(run, call, n, now, call.sink)
+  }
+
+/** Nothing stands around an attempt: the first is the effect itself, where it begins with the fiber's next operation. */
+export const bareRun =
+  (run: Run): Run =>
+  (attempt, now) => {
+    const call = attempt.call as WholeCall // as above
+    if (attempt !== call || !beginsNext(call.fiber)) return run(attempt, now)
+    call.attempts = 1
+    call.started = call.unseen = true
+    call.begunAt = now
+    return call.self
+  }

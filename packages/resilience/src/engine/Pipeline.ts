@@ -1,0 +1,41 @@
+/**
+ * What a call goes through.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type { Guarded, Local } from "../Policy.ts"
+import type { Outcome } from "../Outcome.ts"
+import type { Attempt, Member, Run } from "../Policy.ts"
+
+export type Classify = (exit: Exit.Exit<unknown, unknown>) => Outcome
+
+/** Asks for the tickets of an attempt, and goes on with it once they are admitted. */
+// oxlint-disable-next-line typescript/no-explicit-any -- as `Run`
+export type Admit = (attempt: Attempt, now: number) => Effect.Effect<any, any, any>
+
+/** The members of a service, put in order. `assemble` makes it. */
+export interface Pipeline {
+  readonly id: string
+  readonly store: Local | Guarded
+  readonly members: ReadonlyArray<Member>
+  /** Those that take part in the admission, and those of them that are asked again for each further attempt. */
+  readonly gates: ReadonlyArray<Member>
+  readonly again: ReadonlyArray<Member>
+  /** Whether each attempt is admitted and recorded, and not the call. */
+  readonly perAttempt: boolean
+  readonly classify: Classify | undefined
+  /** Those that read from an error how long it asks to be left alone for. */
+  readonly hints: ReadonlyArray<NonNullable<Member["hint"]>>
+  /** The whole call. */
+  readonly run: Run
+  /** An attempt that is admitted. */
+  readonly inside: Run
+  /** Whether a layer stands around the call, which wants to know the time. */
+  readonly timed: boolean
+}
+
+export interface CallOptions {
+  readonly cost: number
+  readonly maxWait: number | undefined
+  readonly classify: Classify | undefined
+}

@@ -1,0 +1,53 @@
+/**
+ * From members to a pipeline: each in its place, whatever the order in which they were given.
+ */
+import * as Effect from "effect/Effect"
+import { nowOf } from "../internal/time.ts"
+import type { Guarded, Local } from "../Policy.ts"
+import { type Member, type Run, Stage } from "../Policy.ts"
+import { attemptRun, bareRun, CallAttempt, enter } from "./Call.ts"
+import type { Classify, Pipeline } from "./Pipeline.ts"
+
+export interface AssembleOptions {
+  readonly perAttempt?: boolean | undefined
+  readonly classify?: Classify | undefined
+}
+
+/** The members of some stages as layers around a run. */
+const around = (members: ReadonlyArray<Member>, from: number, to: number, inside: Run): Run =>
+  members.reduceRight(
+    (next, member) =>
+      member.around !== undefined && member.stage >= from && member.stage < to ? member.around(next) : next,
+    inside
+  )
+
+/** Between a hedge and the timer: what is observed as one attempt. */
+const OBSERVED = Stage.hedge + 5
+
+export const assemble = (
+  id: string,
+  given: ReadonlyArray<Member>,
+  store: Local | Guarded,
+  { classify, perAttempt = false }: AssembleOptions = {}
+): Pipeline => {
+  const members = [...new Set(given)].sort((a, b) => a.stage - b.stage)
+  const gates = members.filter(({ enter }) => enter !== undefined)
+  const isInside = ({ around, stage }: Member) => around !== undefined && stage > Stage.retry
+  const attempt = attemptRun(around(members, OBSERVED, Infinity, CallAttempt.begin))
+  return {
+    id,
+    store,
+    members,
+    gates,
+    again: perAttempt ? gates : gates.filter(({ scope }) => scope === "attempt"),
+    perAttempt,
+    classify,
+    hints: members.flatMap(({ hint }) => (hint === undefined ? [] : [hint])),
+    timed: members.some(({ around, stage }) => around !== undefined && stage < Stage.retry),
+    // the admission is asked in the same step in which the first attempt may begin
+    run: around(members, 0, Stage.retry + 1, (attempt) =>
+      Effect.suspend(() => enter(attempt as CallAttempt, nowOf(attempt.call.fiber)))
+    ),
+    inside: members.some(isInside) ? around(members, Stage.retry + 1, OBSERVED, attempt) : bareRun(attempt)
+  }
+}
