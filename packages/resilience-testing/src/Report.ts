@@ -28,7 +28,6 @@
  * @since 0.1.0
  */
 import type { CircuitState } from "effect-resilience/Event"
-import type { Rejection } from "effect-resilience/Rejection"
 import type { Outage } from "./Dependency.ts"
 import { draw } from "./internal/chart.ts"
 import { page } from "./internal/page.ts"
@@ -83,8 +82,8 @@ export interface Second extends Endings {
   readonly attempts: number
   /** Of these, those that were not the first of their call. */
   readonly retries: number
-  /** Refused admissions, by the error's tag. */
-  readonly rejections: { readonly [Tag in Rejection["_tag"]]: number }
+  /** Refused admissions, by the error's tag: each tag that occurs in the run, in every second. */
+  readonly rejections: { readonly [tag: string]: number }
   /** How long the calls took that ended in this second and were not refused; `undefined` if there was none. */
   readonly latency: Percentiles | undefined
   /** Calls on their way, at the end of the second. */

@@ -38,7 +38,7 @@ export interface Policy {
   readonly maxQueued: number
   readonly maxWait: number
   /** @internal */
-  readonly open: () => SlotGate
+  readonly open: (service: string) => SlotGate
 }
 
 /**
@@ -55,7 +55,7 @@ export const policy = (options: {
 }): Policy => {
   const module = "Bulkhead.policy"
   const spec = { maxConcurrent: count(module, "maxConcurrent", options.maxConcurrent), ...waiting(module, options) }
-  return { ...spec, _tag: "Bulkhead", open: () => new SlotGate(spec) }
+  return { ...spec, _tag: "Bulkhead", open: (service) => new SlotGate(spec, service) }
 }
 
 /** @category models @since 0.1.0 */
@@ -98,7 +98,7 @@ export class Bulkhead extends Context.Service<Bulkhead, BulkheadService>()("effe
  */
 export const make = (policy: Policy, id = "effect-resilience/Bulkhead"): Effect.Effect<BulkheadService> =>
   Effect.sync(() => {
-    const gate = policy.open()
+    const gate = policy.open(id)
     const pipeline: Pipeline = { ...bare(id, memory), slots: gate }
     const execute = <A, E, R>(self: Effect.Effect<A, E, R>, key: string = id): Effect.Effect<A, E | BulkheadFull, R> =>
       run(pipeline, self, key, { cost: 1, maxWait: undefined, classify: undefined }) as Effect.Effect<

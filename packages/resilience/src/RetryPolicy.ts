@@ -81,8 +81,7 @@ export interface Options<in E, out Exhausted extends OnExhausted> {
 
 const isOnExhausted = (u: unknown): u is OnExhausted => u === "last" || u === "wrap"
 
-const ownHint = (error: unknown): number | undefined =>
-  isRejection(error) && "retryAfterMillis" in error ? error.retryAfterMillis : undefined
+const ownHint = (error: unknown): number | undefined => (isRejection(error) ? error.retryAfterMillis : undefined)
 
 const build = <E, Exhausted extends OnExhausted>(
   module: string,

@@ -340,6 +340,7 @@ export class CircuitPass extends Step<CircuitSpace> {
 
   refusal(answer: BreakerDecision): CircuitOpen {
     return new CircuitOpen({
+      service: this.gate.service,
       key: this.gate.labelOf(this.key),
       state: answer.phase as Exclude<CircuitState, "Closed">, // a closed circuit refuses nobody
       retryAfterMillis: answer.retryAfter === NEVER ? undefined : answer.retryAfter

@@ -319,12 +319,9 @@ export class LimitEntry {
     for (const one of refused) {
       if ((one.retryAfterMillis ?? Infinity) > (longest.retryAfterMillis ?? Infinity)) longest = one
     }
-    return new RateLimitExceeded({
-      key: nameOf(this.key),
-      reason: longest.reason,
-      retryAfterMillis: longest.retryAfterMillis,
-      limits: refused
-    })
+    const { reason, retryAfterMillis } = longest
+    const key = nameOf(this.key)
+    return new RateLimitExceeded({ service: this.gate.service, key, reason, retryAfterMillis, limits: refused })
   }
 
   /** The steps that give back what an admission took. */
@@ -353,10 +350,12 @@ export class LimitGate {
   /** What most calls ask, made once. */
   readonly takeOne = { op: "take", cost: 1 } as const
   readonly store: Store["Service"]
+  readonly service: string
   /** What is taken together. */
   private readonly together: ReadonlyArray<Member>
   constructor(specs: ReadonlyArray<LimitSpec>, service: string, store: Store["Service"]) {
     this.store = store
+    this.service = service
     this.members = specs.map((spec) => new Member(spec, service, store))
     this.together = this.members.filter(({ spec }) => spec.lease === undefined)
     const [first] = this.together

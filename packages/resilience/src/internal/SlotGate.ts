@@ -17,11 +17,13 @@ export type SlotRefusal =
 export class SlotGate {
   readonly kind = "slots"
   readonly spec: SlotSpec
+  readonly service: string
   readonly queue = new WaitQueue(() => {})
   running = 0
 
-  constructor(spec: SlotSpec) {
+  constructor(spec: SlotSpec, service: string) {
     this.spec = spec
+    this.service = service
   }
 
   inspect(): { readonly running: number; readonly queued: number; readonly free: number } {
@@ -53,7 +55,7 @@ export class SlotGate {
     const deadline = Math.min(arrivedAt + maxWait, callDeadline)
     const rejects = (reason: BulkheadFull["reason"]): SlotRefusal => ({
       _tag: "Rejected",
-      rejection: new BulkheadFull({ key, reason })
+      rejection: new BulkheadFull({ service: this.service, key, reason })
     })
     if (maxWait === 0) return rejects("full")
     if (waiter === undefined && this.queue.size >= maxQueued) return rejects("queue-full")

@@ -267,7 +267,9 @@ export class Admission {
   /** The call ends, and with it all that this has begun. */
   private tooLate(): Effect.Effect<never, TimeoutExceeded> {
     const { name: key, pipeline } = this.call
-    return Effect.fail(new TimeoutExceeded({ key, scope: "call", timeoutMillis: pipeline.timeout }))
+    return Effect.fail(
+      new TimeoutExceeded({ service: pipeline.id, key, scope: "call", timeoutMillis: pipeline.timeout })
+    )
   }
 
   private reject(rejection: Rejection): Effect.Effect<never, Rejection> {

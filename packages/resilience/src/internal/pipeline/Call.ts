@@ -186,7 +186,7 @@ class Call<A, E, R> implements Caller {
     n: number,
     whole: boolean
   ): Effect.Effect<A, E | PipelineError, R> {
-    if (error._tag === "TimeoutExceeded") {
+    if (error instanceof TimeoutExceeded) {
       this.timedOut = true
       this.timeout = error
       return Effect.fail(error)
@@ -230,6 +230,7 @@ class Call<A, E, R> implements Caller {
     if (wholeCall) this.timedOut = true
     const { attemptTimeout, timeout } = this.pipeline
     this.timeout = new TimeoutExceeded({
+      service: this.pipeline.id,
       key: this.name,
       scope: wholeCall ? "call" : "attempt",
       timeoutMillis: wholeCall ? timeout : attemptTimeout
@@ -263,7 +264,9 @@ class Call<A, E, R> implements Caller {
 
   private exhausted(exit: Exit.Exit<never, E | PipelineError>): Effect.Effect<never, E | PipelineError> {
     const { attempts, errors, name: key } = this
-    return errors === undefined ? exit : Effect.fail(new RetryExhausted({ key, attempts, errors }))
+    return errors === undefined
+      ? exit
+      : Effect.fail(new RetryExhausted({ service: this.pipeline.id, key, attempts, errors }))
   }
 
   /** Waits for the next attempt, unless there is none. */

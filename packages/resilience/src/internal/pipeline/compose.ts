@@ -135,7 +135,7 @@ export const compose = ({ id, policies, rest }: Parts, store: Local | Guarded): 
     circuit.spread(false)
     limits.spread(false)
   }
-  return composed({ id, store, circuit, limits, slots: bulkhead?.open(), ...rest })
+  return composed({ id, store, circuit, limits, slots: bulkhead?.open(id), ...rest })
 }
 
 type AnyService =
