@@ -23,7 +23,7 @@ import { memory } from "./internal/memoryStore.ts"
 import { run } from "./internal/pipeline/Call.ts"
 import { bare, type Pipeline } from "./internal/pipeline/Pipeline.ts"
 import { SlotGate } from "./internal/SlotGate.ts"
-import { count, waiting } from "./internal/validate.ts"
+import { count, waiting } from "./Validate.ts"
 import type { BulkheadFull } from "./Rejection.ts"
 
 /**

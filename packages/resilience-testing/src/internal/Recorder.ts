@@ -3,7 +3,7 @@
  */
 import type { Event } from "effect-resilience/Event"
 import type { Inspection } from "effect-resilience/Resilience"
-import type { Endings, KeyTotals, Run, Second, Totals } from "../Report.ts"
+import type { Endings, KeyTotals, Run, Second, Totals } from "./findings.ts"
 import { Histogram, ofTimes } from "./percentiles.ts"
 import type { Upstream } from "./Upstream.ts"
 

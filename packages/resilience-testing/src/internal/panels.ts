@@ -2,7 +2,7 @@
  * What the picture shows: one panel for each question, from what was asked for to what held it back.
  */
 import type { CircuitState } from "effect-resilience/Event"
-import type { Report, Run } from "../Report.ts"
+import type { Report, Run } from "./findings.ts"
 import { type Point, least, median, most, rate, stretches } from "./bins.ts"
 
 export interface Line {

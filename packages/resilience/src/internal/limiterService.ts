@@ -22,7 +22,7 @@ import { bare, type Pipeline } from "./pipeline/Pipeline.ts"
 import type { Guarded, Local } from "./storeView.ts"
 import { nowAt, nowOf } from "./time.ts"
 import { inTransaction, maybeInTransaction } from "./transaction.ts"
-import { count, maxWaitOf } from "./validate.ts"
+import { count, maxWaitOf } from "../Validate.ts"
 
 export type { Key } from "./key.ts"
 

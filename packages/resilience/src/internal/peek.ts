@@ -7,7 +7,7 @@ import type { StoreError } from "../Rejection.ts"
 import { policyIn } from "./guardedStore.ts"
 import type { ReadKey } from "./key.ts"
 import type { Space, Store } from "../StoreModel.ts"
-import { count } from "./validate.ts"
+import { count } from "../Validate.ts"
 
 /**
  * A key as a limiter sees it now. A snapshot: nothing is taken, and nothing held.

@@ -15,7 +15,7 @@ import { type Key, readKey } from "../key.ts"
 import type { LimitGate } from "../LimitGate.ts"
 import { memory } from "../memoryStore.ts"
 import type { Guarded, Local } from "../storeView.ts"
-import { between, callback, millis, such } from "../validate.ts"
+import { between, callback, millis, such } from "../../Validate.ts"
 import { run } from "./Call.ts"
 import { bare, type Classify, type Pipeline, type PipelineError } from "./Pipeline.ts"
 
