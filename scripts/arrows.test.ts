@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { check } from "./arrows.ts"
+import { arrows, check } from "./arrows.ts"
 
 /** A small core in which every arrow is right. Each test below breaks one thing in it. */
 const sound: Readonly<Record<string, string>> = {
@@ -7,15 +7,16 @@ const sound: Readonly<Record<string, string>> = {
   "kernel/TokenBucket.ts": `import type { Kernel } from "./Kernel.ts"\nexport const kernel: Kernel = {}`,
   "Rejection.ts": `import * as Data from "effect/Data"\nexport const rejection = Data`,
   "Event.ts": `import type { rejection } from "./Rejection.ts"\nexport type Event = typeof rejection`,
-  "Store.ts": `import type { Kernel } from "./kernel/Kernel.ts"\nexport const store: Kernel = {}`,
-  "MemoryStore.ts": `import * as TxRef from "effect/TxRef"\nimport { store } from "./Store.ts"\nexport const memory = [TxRef, store]`,
+  "StoreModel.ts": `import type { Kernel } from "./kernel/Kernel.ts"\nexport const model: Kernel = {}`,
+  "internal/memoryStore.ts": `import * as TxRef from "effect/TxRef"\nimport { model } from "../StoreModel.ts"\nexport const memory = [TxRef, model]`,
+  "Store.ts": `import { memory } from "./internal/memoryStore.ts"\nexport * from "./StoreModel.ts"\nexport const store = memory`,
   "internal/validate.ts": `import { rejection } from "./../Rejection.ts"\nexport const validate = rejection`,
   "internal/schedule.ts": `import * as Schedule from "effect/Schedule"\nexport const bridge = Schedule`,
   "internal/LimitGate.ts": `import { validate } from "./validate.ts"\nexport const gate = validate`,
   "Backoff.ts": `export { bridge } from "./internal/schedule.ts"\nexport const backoff = 1`,
   "Retry.ts": `import { backoff } from "./Backoff.ts"\nexport const retry = backoff`,
   "CircuitBreaker.ts": `import { backoff } from "./Backoff.ts"\nexport const breaker = backoff`,
-  "RateLimiter.ts": `import { gate } from "./internal/LimitGate.ts"\nimport { kernel } from "./kernel/TokenBucket.ts"\nimport { memory } from "./MemoryStore.ts"\nexport const limiter = [gate, kernel, memory]`,
+  "RateLimiter.ts": `import { gate } from "./internal/LimitGate.ts"\nimport { kernel } from "./kernel/TokenBucket.ts"\nimport { memory } from "./internal/memoryStore.ts"\nexport const limiter = [gate, kernel, memory]`,
   "Bulkhead.ts": `import { call } from "./internal/pipeline/Call.ts"\nexport const bulkhead = call`,
   "internal/pipeline/Call.ts": `import type { retry } from "../../Retry.ts"\nexport const call: typeof retry = 1`,
   "internal/pipeline/compose.ts": `import { limiter } from "../../RateLimiter.ts"\nexport const compose = limiter`,
@@ -31,6 +32,14 @@ const broken = (file: string, text: string) =>
   )
 
 const cases: ReadonlyArray<readonly [name: string, file: string, text: string, violation: string]> = [
+  [
+    "a value that imports a shared file's type",
+    "Rejection.ts",
+    `import type { a } from "./internal/driver.ts"`,
+    "arrow"
+  ],
+  ["the store's model that imports a store's type", "StoreModel.ts", `import type { a } from "./Store.ts"`, "arrow"],
+  ["the memory store that imports the store's layer", "internal/memoryStore.ts", `import "../Store.ts"`, "arrow"],
   ["a kernel that imports the store", "kernel/Kernel.ts", `import "../Store.ts"`, "arrow"],
   [
     "a kernel that imports a type of effect",
@@ -96,13 +105,28 @@ describe("arrows", () => {
     assert.deepStrictEqual(broken("Event.ts", `import type * as Stream from "effect/Stream"`), [])
   })
 
-  it("refuses a cycle of values, naming its path, and allows one of types", () => {
+  it("refuses a circle of files, naming its path, of values and of types", () => {
     const values = { "internal/a.ts": `import "./b.ts"`, "internal/b.ts": `\nexport * from "./a.ts"` }
     assert.deepStrictEqual(check("resilience", values), [
       { file: "internal/b.ts", line: 2, rule: "cycle", message: "internal/a.ts -> internal/b.ts -> internal/a.ts" }
     ])
-    const types = { "internal/a.ts": `import type { b } from "./b.ts"`, "internal/b.ts": `import "./a.ts"` }
-    assert.deepStrictEqual(check("resilience", types), [])
+    const types = {
+      "internal/a.ts": `import type { b } from "./b.ts"`,
+      "internal/b.ts": `export type A = import("./c.ts").A`,
+      "internal/c.ts": `export type { A } from "./a.ts"`
+    }
+    const path = "internal/a.ts -> internal/b.ts -> internal/c.ts -> internal/a.ts"
+    for (const name of ["resilience", "resilience-testing"]) {
+      assert.deepStrictEqual(check(name, types), [{ file: "internal/c.ts", line: 1, rule: "cycle", message: path }])
+    }
+  })
+
+  it("no two places stand above each other, so that every arrow goes down", () => {
+    const above = (place: string, path: ReadonlyArray<string>): void => {
+      assert.notInclude(path, place, [...path, place].join(" -> "))
+      for (const below of arrows[place] ?? []) if (below !== place) above(below, [...path, place])
+    }
+    for (const place of Object.keys(arrows)) above(place, [])
   })
 
   it("refuses a second file that imports Schedule", () => {

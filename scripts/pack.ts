@@ -4,7 +4,7 @@
  * Their tarballs are installed into an empty project beside effect and TypeScript; there README's first snippet must
  * compile under `strict` with plain NodeNext resolution, run, and print what README says, and so must a program that
  * runs the laws of a store. A package must hold no test, and import nothing but its own files and what its
- * `package.json` names. pnpm packs, since it writes versions for `workspace:`.
+ * `package.json` names. Each module that `exports` names must load, and no other file of `dist`. pnpm packs, since it writes versions for `workspace:`.
  */
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -97,6 +97,24 @@ const counts = packages.map(({ imports, name, node }) => {
   return files.length
 })
 if (problems.length > 0) fail(problems.map((problem) => `pack: ${problem}`))
+
+// What can be imported: each module that `exports` names, and no other.
+const imported = packages.flatMap(({ name }) => {
+  const installed = join(temporary, "node_modules", name)
+  const named = Object.keys(json(join(installed, "package.json")).exports).filter((path) => !path.endsWith(".json"))
+  const all = globSync("**/*.js", { cwd: join(installed, "dist") }).map((file) => `./${file.slice(0, -".js".length)}`)
+  return [...new Set([...named, ...all])].map((path) => ({ path: posix.join(name, path), open: named.includes(path) }))
+})
+writeFileSync(
+  join(temporary, "imports.mjs"),
+  `for (const { open, path } of ${JSON.stringify(imported)}) {
+  const ending = await import(path).then(() => "loads", ({ code, message }) => code ?? message)
+  if (ending !== (open ? "loads" : "ERR_PACKAGE_PATH_NOT_EXPORTED")) console.log(path, ending)
+}
+`
+)
+const wrong = must("importing", process.execPath, ["imports.mjs"], temporary).trimEnd()
+if (wrong !== "") fail(["pack: what exports names must load, and nothing else:", wrong])
 
 // A program that runs laws.
 writeFileSync(

@@ -83,11 +83,11 @@ export const drive = <E, R, R2>(contender: Contender<E, R>, watch: (run: Run) =>
     return run
   }).pipe(Effect.scoped)
 
-const refusals: Record<Rejection.Rejection["_tag"], string> = {
-  RateLimitExceeded: "rate limit",
-  CircuitOpen: "circuit open",
-  BulkheadFull: "bulkhead full",
-  StoreError: "store"
+/** Of the policies that the demo uses; another one goes by its own name. */
+const refusals: Readonly<Record<string, string>> = {
+  rateLimiter: "rate limit",
+  circuitBreaker: "circuit open",
+  bulkhead: "bulkhead full"
 }
 
 /** Reads what became of a call from how it ended. */
@@ -96,6 +96,6 @@ const verdict = (exit: Exit.Exit<unknown, unknown>): Pick<Call, "state" | "reaso
   if (Cause.hasDies(exit.cause)) return { state: "failed", reason: `bug: ${Cause.pretty(exit.cause)}` }
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
   if (error === undefined) return { state: "failed", reason: "still waiting when the run ended" }
-  if (Rejection.isRejection(error)) return { state: "refused", reason: refusals[error._tag] }
+  if (Rejection.isRejection(error)) return { state: "refused", reason: refusals[error.policy] ?? error.policy }
   return { state: "failed", reason: "" }
 }

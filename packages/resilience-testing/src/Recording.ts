@@ -4,10 +4,12 @@
  * @since 0.1.0
  */
 import * as recordings from "./internal/recordings.ts"
-import { CALLER, make } from "./internal/traffic.ts"
+import type { LogEntry } from "./internal/recordings.ts"
+import { type Arrival, CALLER, make, type Traffic } from "./internal/traffic.ts"
 import { number, refuse, such } from "./internal/validate.ts"
 import { digits } from "./internal/words.ts"
-import type { Arrival, Traffic } from "./Traffic.ts"
+
+export type { LogEntry } from "./internal/recordings.ts"
 
 /**
  * Calls that once took place: at these times, in milliseconds, in any order. The earliest is the beginning.
@@ -68,21 +70,6 @@ export const fromCsv = (
 ): Traffic => {
   const calls = recordings.csv(text, options, CALLER)
   return replay(`${digits(calls.length)} calls from a CSV`, calls)
-}
-
-/**
- * A line of an access log.
- *
- * @category models
- * @since 0.1.0
- */
-export interface LogEntry {
-  readonly host: string
-  /** `-` where nobody was logged in. */
-  readonly user: string
-  /** As it was sent, for example `GET /users/1 HTTP/1.1`. */
-  readonly request: string
-  readonly status: number
 }
 
 /**

@@ -23,43 +23,15 @@
  */
 import type * as Duration from "effect/Duration"
 import { dual } from "effect/Function"
-import type * as Pipeable from "effect/Pipeable"
 import { isKeys, type Key, type Keys } from "./Keys.ts"
-import { CALLER, make, TypeId } from "./internal/traffic.ts"
-import { type Draw, type Streams, within } from "./internal/streams.ts"
+import { type Arrival, CALLER, make, type Traffic, TypeId } from "./internal/traffic.ts"
+import { type Draw, within } from "./internal/streams.ts"
 import { count, madeBy, millis, number, refuse, such } from "./internal/validate.ts"
 import { digits, time } from "./internal/words.ts"
 
 export * from "./Keys.ts"
 export * from "./Recording.ts"
-
-/**
- * One call: when, and whose.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Arrival<out K extends Key = string> {
-  /** Milliseconds since the beginning. */
-  readonly at: number
-  readonly key: K
-}
-
-/**
- * When calls arrive, and whose they are.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Traffic<out K extends Key = string> extends Pipeable.Pipeable {
-  readonly [TypeId]: { readonly _Key: (_: never) => K }
-  /** In words. A picture says it. */
-  readonly description: string
-  /** Milliseconds; `Infinity` for traffic that never ends. */
-  readonly length: number
-  /** @internal The next arrival each time, never earlier than the one before, and always before `length`. */
-  readonly begin: (streams: Streams) => () => Arrival<K> | undefined
-}
+export type { Arrival, Traffic } from "./internal/traffic.ts"
 
 /**
  * Whether a value is a traffic.

@@ -362,8 +362,8 @@ describe(`any scenario (seed ${seed})`, () => {
             timedOut: each.timedOut,
             refused: each.refused,
             gaveUp: each.gaveUp,
-            circuitOpen: each.rejections.CircuitOpen,
-            rateLimitExceeded: each.rejections.RateLimitExceeded,
+            circuitOpen: each.rejections.CircuitOpen ?? 0,
+            rateLimitExceeded: each.rejections.RateLimitExceeded ?? 0,
             slowest: each.latency?.max
           }))
         assert.deepStrictEqual(seen(report.with), recount(plan, policies))

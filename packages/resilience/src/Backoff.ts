@@ -20,7 +20,7 @@
  */
 import type * as Duration from "effect/Duration"
 import type { Schedule } from "effect/Schedule"
-import { between, MAX_EXACT, millis } from "./internal/validate.ts"
+import { between, MAX_EXACT, millis } from "./Validate.ts"
 import { InvalidPolicyError } from "./Rejection.ts"
 import * as RetrySchedule from "./retry/RetrySchedule.ts"
 

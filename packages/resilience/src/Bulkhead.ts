@@ -20,11 +20,11 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import { memory } from "./internal/memoryStore.ts"
-import { run } from "./engine/Call.ts"
+import { run } from "./engine/run.ts"
 import { assemble } from "./engine/assemble.ts"
 import { SlotGate } from "./bulkhead/SlotGate.ts"
-import { count, waiting } from "./internal/validate.ts"
-import type { PolicyService } from "./Policy.ts"
+import { count, waiting } from "./Validate.ts"
+import { type Env, type PolicyService, unbounded } from "./Policy.ts"
 import type { BulkheadFull } from "./Rejection.ts"
 
 /**
@@ -39,7 +39,7 @@ export interface Policy {
   readonly maxQueued: number
   readonly maxWait: number
   /** @internal */
-  readonly open: () => SlotGate
+  readonly open: (env: Env) => SlotGate
 }
 
 /**
@@ -56,7 +56,7 @@ export const policy = (options: {
 }): Policy => {
   const module = "Bulkhead.policy"
   const spec = { maxConcurrent: count(module, "maxConcurrent", options.maxConcurrent), ...waiting(module, options) }
-  return { ...spec, _tag: "Bulkhead", open: () => new SlotGate(spec) }
+  return { ...spec, _tag: "Bulkhead", open: ({ service }) => new SlotGate(spec, service) }
 }
 
 /** @category models @since 0.1.0 */
@@ -99,7 +99,7 @@ export class Bulkhead extends Context.Service<Bulkhead, BulkheadService>()("effe
  */
 export const make = (policy: Policy, id = "effect-resilience/Bulkhead"): Effect.Effect<BulkheadService> =>
   Effect.sync(() => {
-    const gate = policy.open()
+    const gate = policy.open({ service: id, label: "bulkhead", store: memory, longest: unbounded })
     const pipeline = assemble(id, [gate], memory)
     const execute = <A, E, R>(self: Effect.Effect<A, E, R>, key: string = id): Effect.Effect<A, E | BulkheadFull, R> =>
       run(pipeline, self, key, { cost: 1, maxWait: undefined, classify: undefined }) as Effect.Effect<

@@ -17,7 +17,7 @@ import type * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Event from "./Event.ts"
-import { count } from "./internal/validate.ts"
+import { count } from "./Validate.ts"
 
 /**
  * Stands where a subscriber lost `count` events, because it was slower than they came.

@@ -79,8 +79,8 @@ export interface Attempt {
   readonly call: Call
   /** Counts from 1. */
   readonly n: number
-  /** Counts from 1 among the hedges of one attempt; 0 for the attempt itself. */
-  readonly hedge: number
+  /** Counts the attempts that run beside this number's first one, as hedges do; 0 for the first. */
+  readonly beside: number
   /** Whether it was let through. It stays true when the attempt ends. */
   readonly admitted: boolean
   /** Whether the effect began. */
@@ -131,7 +131,7 @@ export interface Call extends Attempt {
   /** Whether the tickets of the call were asked for this attempt. */
   readonly isMain: (attempt: Attempt) => boolean
   /** A further attempt, which is not admitted yet. */
-  readonly further: (n: number, hedge: number) => Attempt
+  readonly further: (n: number, beside: number) => Attempt
   /** Ends an attempt that failed: what was taken for it alone is released, and where each attempt is admitted, recorded. */
   readonly endAttempt: (attempt: Attempt, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> | undefined
   /** Notes that `error` is how the call reports `exit`, the exit of an attempt: its outcome is that of the exit. */

@@ -1,9 +1,10 @@
 /**
  * The errors of this library.
  *
- * Rejections (`RateLimitExceeded`, `CircuitOpen`, `BulkheadFull`, `StoreError`) are raised before the wrapped effect ran:
- * nothing was spent, and no circuit counts them. `TimeoutExceeded` is a failure of the call. `RetryExhausted` wraps the
- * errors of a call that was tried several times, where that was asked for.
+ * A `Rejection` (`RateLimitExceeded`, `CircuitOpen`, `BulkheadFull`, `StoreError`, or one of your own policy) is raised
+ * before the wrapped effect ran: nothing was spent, and no circuit counts it. `TimeoutExceeded` is a failure of the call.
+ * `RetryExhausted` wraps the errors of a call that was tried several times, where that was asked for. Each says in
+ * `service` which service raised it.
  *
  * All of them are `instanceof Error` and can be yielded in `Effect.gen`. None captures a stack: a refusal is a normal
  * answer under load, and the stack would be nine tenths of its price.
@@ -47,6 +48,13 @@ const StacklessError = (() => {
 
 abstract class Base extends StacklessError {
   abstract readonly _tag: string
+  // fields of a base class that are declared, and not defined: defining them makes an error four times as dear
+  /** The id of the service that raised it; `""` on an error that no service made. */
+  declare readonly service: string
+  constructor(service: string | undefined) {
+    super()
+    this.service = service ?? ""
+  }
   override get name(): string {
     return this._tag
   }
@@ -55,17 +63,81 @@ abstract class Base extends StacklessError {
   }
 }
 
-/** Raised before the effect ran. */
-abstract class Refusal extends Base {
+const after = (millis: number | undefined): string => (millis === undefined ? "" : `; may try again after ${millis} ms`)
+
+/** What all rejections are made of. @category models @since 0.1.0 */
+export interface RejectionOptions {
+  /** The id of the service. Absent where there is none, as for an error that a test makes. */
+  readonly service?: string | undefined
+  readonly key: string
+  readonly retryAfterMillis?: number | undefined
+}
+
+/**
+ * The base of all errors that are raised before the wrapped effect ran. `isRejection` finds them.
+ *
+ * No circuit counts one, no retry repeats one unless its policy says so, and metrics and reports read its fields: there
+ * is no list of kinds. So the error of a policy of your own is one as soon as it extends this class. Like ours, it
+ * captures no stack. To tell rejections apart, use `catchTag`, `instanceof`, or `policy`.
+ *
+ * **Gotchas**
+ *
+ * `message` is a getter, so override it as one.
+ *
+ * **Example** (The error of a policy of your own)
+ *
+ * ```ts
+ * import { Rejection } from "effect-resilience"
+ *
+ * class OverBudget extends Rejection.Rejection {
+ *   readonly _tag = "OverBudget"
+ *   readonly policy = "dailyBudget"
+ *   readonly reason = "spent"
+ *   readonly cents: number
+ *   constructor(options: Rejection.RejectionOptions & { readonly cents: number }) {
+ *     super(options)
+ *     this.cents = options.cents
+ *   }
+ *   override get message() {
+ *     return `${this.key} has spent ${this.cents} cents today`
+ *   }
+ * }
+ *
+ * const error = new OverBudget({ service: "app/Search", key: "acme", cents: 500, retryAfterMillis: 3_600_000 })
+ * console.log(Rejection.isRejection(error), error.message)
+ * ```
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export abstract class Rejection extends Base {
+  /** The kind of policy that refused: bounded, and so a metric's label. */
+  abstract readonly policy: string
+  /** Why, in a closed set of words: a metric's label as well. */
+  abstract readonly reason: string
+  /** Whose call was refused, or which circuit refused it. */
+  declare readonly key: string
+  /** Milliseconds; `undefined` where the time is not known, or no wait helps. */
+  declare readonly retryAfterMillis: number | undefined
+  constructor(options: RejectionOptions) {
+    super(options.service)
+    this.key = options.key
+    this.retryAfterMillis = options.retryAfterMillis
+  }
   get [TypeId](): typeof TypeId {
     return TypeId
   }
+  /** How long until the same call could pass; `undefined` where that is not known, or it never can. */
+  get retryAfter(): Duration.Duration | undefined {
+    return this.retryAfterMillis === undefined ? undefined : Duration.millis(this.retryAfterMillis)
+  }
+  override get message(): string {
+    return `${this.policy} refused ${this.key} (${this.reason})${after(this.retryAfterMillis)}`
+  }
+  override toJSON(): unknown {
+    return { ...this, policy: this.policy, reason: this.reason, message: this.message }
+  }
 }
-
-const duration = (millis: number | undefined): Duration.Duration | undefined =>
-  millis === undefined ? undefined : Duration.millis(millis)
-
-const after = (millis: number | undefined): string => (millis === undefined ? "" : `; may try again after ${millis} ms`)
 
 /**
  * One limit that refused.
@@ -105,27 +177,23 @@ export type RateLimitReason = "limit" | "queue-full" | "wait-too-long" | "cost-e
  * @category errors
  * @since 0.1.0
  */
-export class RateLimitExceeded extends Refusal {
+export class RateLimitExceeded extends Rejection {
   readonly _tag = "RateLimitExceeded"
-  readonly key: string
   readonly reason: RateLimitReason
-  readonly retryAfterMillis: number | undefined
   readonly limits: ReadonlyArray<RefusedLimit>
   constructor(options: {
+    readonly service?: string | undefined
     readonly key: string
     readonly reason: RateLimitReason
     readonly retryAfterMillis: number | undefined
     readonly limits: ReadonlyArray<RefusedLimit>
   }) {
-    super()
-    this.key = options.key
+    super(options)
     this.reason = options.reason
-    this.retryAfterMillis = options.retryAfterMillis
     this.limits = options.limits
   }
-  /** How long until the same call could pass; `undefined` when it never can. */
-  get retryAfter(): Duration.Duration | undefined {
-    return duration(this.retryAfterMillis)
+  get policy(): "rateLimiter" {
+    return "rateLimiter"
   }
   override get message(): string {
     return `Rate limit exceeded for ${this.key} (${this.reason})${after(this.retryAfterMillis)}`
@@ -141,23 +209,24 @@ export class RateLimitExceeded extends Refusal {
  * @category errors
  * @since 0.1.0
  */
-export class CircuitOpen extends Refusal {
+export class CircuitOpen extends Rejection {
   readonly _tag = "CircuitOpen"
-  readonly key: string
   readonly state: "Open" | "HalfOpen" | "Isolated"
-  readonly retryAfterMillis: number | undefined
   constructor(options: {
+    readonly service?: string | undefined
     readonly key: string
     readonly state: "Open" | "HalfOpen" | "Isolated"
     readonly retryAfterMillis: number | undefined
   }) {
-    super()
-    this.key = options.key
+    super(options)
     this.state = options.state
-    this.retryAfterMillis = options.retryAfterMillis
   }
-  get retryAfter(): Duration.Duration | undefined {
-    return duration(this.retryAfterMillis)
+  get policy(): "circuitBreaker" {
+    return "circuitBreaker"
+  }
+  /** Its `state`. */
+  get reason(): "Open" | "HalfOpen" | "Isolated" {
+    return this.state
   }
   override get message(): string {
     return `Circuit ${this.key} is ${this.state}${after(this.retryAfterMillis)}`
@@ -171,14 +240,19 @@ export class CircuitOpen extends Refusal {
  * @category errors
  * @since 0.1.0
  */
-export class BulkheadFull extends Refusal {
+export class BulkheadFull extends Rejection {
   readonly _tag = "BulkheadFull"
-  readonly key: string
   readonly reason: "full" | "queue-full" | "wait-too-long"
-  constructor(options: { readonly key: string; readonly reason: "full" | "queue-full" | "wait-too-long" }) {
-    super()
-    this.key = options.key
+  constructor(options: {
+    readonly service?: string | undefined
+    readonly key: string
+    readonly reason: "full" | "queue-full" | "wait-too-long"
+  }) {
+    super(options)
     this.reason = options.reason
+  }
+  get policy(): "bulkhead" {
+    return "bulkhead"
   }
   override get message(): string {
     return `Bulkhead refused ${this.key} (${this.reason})`
@@ -192,17 +266,28 @@ export class BulkheadFull extends Refusal {
  * Calls fail with it only where `store.onError` is `"fail"`; `reset`, `isolate` and `close` always do, since they must not
  * say that something was done which was not.
  *
+ * `key` is the key that the store was asked for; the service's id where the question was about several, or about all. A
+ * store itself knows no service and leaves both empty: the service that asked it fills them in.
+ *
  * @category errors
  * @since 0.1.0
  */
-export class StoreError extends Refusal {
+export class StoreError extends Rejection {
   readonly _tag = "StoreError"
   readonly reason: "unavailable" | "deadline" | "damaged"
   override readonly cause: unknown
-  constructor(options: { readonly reason: "unavailable" | "deadline" | "damaged"; readonly cause?: unknown }) {
-    super()
+  constructor(options: {
+    readonly service?: string | undefined
+    readonly key?: string | undefined
+    readonly reason: "unavailable" | "deadline" | "damaged"
+    readonly cause?: unknown
+  }) {
+    super({ service: options.service, key: options.key ?? "", retryAfterMillis: undefined })
     this.reason = options.reason
     this.cause = options.cause
+  }
+  get policy(): "store" {
+    return "store"
   }
   override get message(): string {
     if (this.reason === "deadline") return "The store did not answer before its deadline"
@@ -222,8 +307,13 @@ export class TimeoutExceeded extends Base {
   readonly key: string
   readonly scope: "call" | "attempt"
   readonly timeoutMillis: number
-  constructor(options: { readonly key: string; readonly scope: "call" | "attempt"; readonly timeoutMillis: number }) {
-    super()
+  constructor(options: {
+    readonly service?: string | undefined
+    readonly key: string
+    readonly scope: "call" | "attempt"
+    readonly timeoutMillis: number
+  }) {
+    super(options.service)
     this.key = options.key
     this.scope = options.scope
     this.timeoutMillis = options.timeoutMillis
@@ -245,8 +335,13 @@ export class RetryExhausted<E> extends Base {
   readonly attempts: number
   /** Oldest first. Of more than 100, the first and the last 99. */
   readonly errors: ReadonlyArray<E>
-  constructor(options: { readonly key: string; readonly attempts: number; readonly errors: ReadonlyArray<E> }) {
-    super()
+  constructor(options: {
+    readonly service?: string | undefined
+    readonly key: string
+    readonly attempts: number
+    readonly errors: ReadonlyArray<E>
+  }) {
+    super(options.service)
     this.key = options.key
     this.attempts = options.attempts
     this.errors = options.errors
@@ -296,15 +391,7 @@ const show = (value: unknown): string => {
 }
 
 /**
- * An error of ours, raised before the wrapped effect ran.
- *
- * @category models
- * @since 0.1.0
- */
-export type Rejection = RateLimitExceeded | CircuitOpen | BulkheadFull | StoreError
-
-/**
- * Whether a value is a rejection, of this pipeline or of one inside it.
+ * Whether a value is a `Rejection`, of this pipeline or of one inside it.
  *
  * @category guards
  * @since 0.1.0

@@ -40,7 +40,6 @@ import type * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
 import type * as Tracer from "effect/Tracer"
 import * as Event from "./Event.ts"
-import type { Rejection } from "./Rejection.ts"
 
 /**
  * What `layer` turns events into. All are on unless they are `false`.
@@ -171,7 +170,7 @@ const makeMetrics = (): Event.Sink => {
         if (event.waited > 0) wait(service).updateUnsafe(event.waited, context)
         return
       case "Rejected": {
-        const [policy, reason] = refusal(event.rejection)
+        const { policy, reason } = event.rejection
         return rejections(service, policy, reason).updateUnsafe(1, context)
       }
       case "Queued":
@@ -200,19 +199,6 @@ const makeMetrics = (): Event.Sink => {
 const ending = (event: Event.CallEnded): string =>
   event.rejected ? "rejected" : event.timedOut ? "timeout" : event.outcome
 
-const refusal = (rejection: Rejection): readonly [policy: string, reason: string] => {
-  switch (rejection._tag) {
-    case "RateLimitExceeded":
-      return ["rateLimiter", rejection.reason]
-    case "CircuitOpen":
-      return ["circuitBreaker", rejection.state]
-    case "BulkheadFull":
-      return ["bulkhead", rejection.reason]
-    case "StoreError":
-      return ["store", rejection.reason]
-  }
-}
-
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 const toSpan: Event.Sink = (event, fiber) => {
@@ -229,12 +215,9 @@ const toSpan: Event.Sink = (event, fiber) => {
     }
     case "Rejected": {
       describe(span, event)
-      const [policy, reason] = refusal(event.rejection)
+      const { policy, reason, retryAfterMillis } = event.rejection
       const detail: Record<string, unknown> = { service, attempt: event.attempt, policy, reason }
-      const { rejection } = event
-      if ("retryAfterMillis" in rejection && rejection.retryAfterMillis !== undefined) {
-        detail["retry_after_ms"] = rejection.retryAfterMillis
-      }
+      if (retryAfterMillis !== undefined) detail["retry_after_ms"] = retryAfterMillis
       return note(span, fiber, "rejected", detail)
     }
     case "Queued":

@@ -7,7 +7,7 @@
  */
 import type * as Duration from "effect/Duration"
 import { withTimer } from "./engine/withTimer.ts"
-import { millis } from "./internal/validate.ts"
+import { millis } from "./Validate.ts"
 import { type Call, type Member, type Run, Stage } from "./Policy.ts"
 
 /** One timer around each attempt, under the nearest of all ends: a service has it once, however many timeouts ask for it. */

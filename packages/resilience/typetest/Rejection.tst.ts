@@ -1,7 +1,7 @@
 import { Effect } from "effect"
-import { RateLimitExceeded, type Rejection } from "../src/Rejection.ts"
+import { type BulkheadFull, type CircuitOpen, RateLimitExceeded, type StoreError } from "../src/Rejection.ts"
 
-declare const call: Effect.Effect<string, Rejection>
+declare const call: Effect.Effect<string, RateLimitExceeded | CircuitOpen | BulkheadFull | StoreError>
 
 const caught = Effect.catchTag(call, "RateLimitExceeded", (error) => Effect.succeed(error.retryAfterMillis))
 // => Effect.Effect<string | number | undefined, BulkheadFull | CircuitOpen | StoreError, never>

@@ -2,9 +2,8 @@
  * Counts what happens in a run, second by second. No object outlives its call.
  */
 import type { Event } from "effect-resilience/Event"
-import type { Rejection } from "effect-resilience/Rejection"
 import type { Inspection } from "effect-resilience/Resilience"
-import type { Endings, KeyTotals, Run, Second, Totals } from "../Report.ts"
+import type { Endings, KeyTotals, Run, Second, Totals } from "./findings.ts"
 import { Histogram, ofTimes } from "./percentiles.ts"
 import type { Upstream } from "./Upstream.ts"
 
@@ -35,25 +34,18 @@ const zeros = (): Record<Counted, number> => ({
   gaveUp: 0
 })
 
-const noRejections = (): Record<Rejection["_tag"], number> => ({
-  RateLimitExceeded: 0,
-  CircuitOpen: 0,
-  BulkheadFull: 0,
-  StoreError: 0
-})
-
 interface KeyCount {
   offered: number
   succeeded: number
   refused: number
 }
 
-const reasonOf = (rejection: Rejection): string =>
-  `${rejection._tag} ${rejection._tag === "CircuitOpen" ? rejection.state : rejection.reason}`
-
 export class Recorder {
   readonly now = zeros()
-  private rejected = noRejections()
+  /** Of this second, by tag. */
+  private rejected: Record<string, number> = {}
+  /** Every tag that occurred so far, with a zero. */
+  private readonly unrejected: Record<string, number> = {}
   private readonly times: Array<number> = []
   private readonly sum = zeros()
   private readonly allTimes = new Histogram()
@@ -72,9 +64,11 @@ export class Recorder {
         if (event.waited > 0) this.waited(event.waited)
         return
       case "Rejected": {
-        this.rejected[event.rejection._tag]++
-        const reason = reasonOf(event.rejection)
-        this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + 1)
+        const { _tag, reason } = event.rejection
+        this.unrejected[_tag] = 0
+        this.rejected[_tag] = (this.rejected[_tag] ?? 0) + 1
+        const tagged = `${_tag} ${reason}`
+        this.reasons.set(tagged, (this.reasons.get(tagged) ?? 0) + 1)
         return
       }
       case "CircuitTransition":
@@ -132,7 +126,7 @@ export class Recorder {
       this.sum[name] += this.now[name]
       this.now[name] = 0
     }
-    this.rejected = noRejections()
+    this.rejected = {}
     this.times.length = 0
   }
 
@@ -157,7 +151,10 @@ export class Recorder {
         keys: this.keys.size
       },
       keys: busiest(this.keys),
-      seconds: this.seconds
+      seconds: this.seconds.map((second) => ({
+        ...second,
+        rejections: { ...this.unrejected, ...second.rejections }
+      }))
     }
   }
 }

@@ -1,7 +1,7 @@
 /**
  * From seconds to points that fit into a picture: some seconds make a bin.
  */
-import type { Run, Second } from "../Report.ts"
+import type { Run, Second } from "./findings.ts"
 
 /** A point of a line: seconds, and a value if there is one. */
 export type Point = readonly [at: number, value: number | null]

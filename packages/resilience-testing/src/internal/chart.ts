@@ -6,7 +6,7 @@ import { GraphicComponent, GridComponent, MarkAreaComponent } from "echarts/comp
 import * as echarts from "echarts/core"
 import { SVGRenderer } from "echarts/renderers"
 import type { EChartsOption } from "echarts"
-import type { Report } from "../Report.ts"
+import type { Report } from "./findings.ts"
 import { binWidth } from "./bins.ts"
 import { namesOf, type Panel, panelsOf } from "./panels.ts"
 import { FONT, INK, PALE, type Shape, legend, lineHeight, text, widthOf, wrapped } from "./shapes.ts"

@@ -2,7 +2,7 @@
 import * as assert from "node:assert/strict"
 import { LEAST_TOLERANCE } from "effect-resilience/kernel/FarAhead"
 import type { LimiterKernel } from "effect-resilience/kernel/Limiter"
-import type { LimiterSpecimen } from "../KernelLaws.ts"
+import type { LimiterSpecimen } from "./limiterSpecimen.ts"
 import { alike, Key, play, words } from "./limiterKey.ts"
 import { type Given, read } from "./limiterTraffic.ts"
 

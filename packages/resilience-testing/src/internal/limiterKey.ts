@@ -5,7 +5,7 @@
  */
 import * as assert from "node:assert/strict"
 import { type LimiterDecision, NEVER } from "effect-resilience/kernel/Limiter"
-import type { Admission, LimiterSpecimen } from "../KernelLaws.ts"
+import type { Admission, LimiterSpecimen } from "./limiterSpecimen.ts"
 import { type Dice, type Event, freeze, read } from "./limiterTraffic.ts"
 
 export type Answer<Receipt> = LimiterDecision<Receipt>

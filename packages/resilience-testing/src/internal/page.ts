@@ -1,7 +1,7 @@
 /**
  * A report as a page that needs nothing from elsewhere.
  */
-import type { Report } from "../Report.ts"
+import type { Report } from "./findings.ts"
 import { draw, type Size } from "./chart.ts"
 import { totalsOf } from "./table.ts"
 import { digits } from "./words.ts"

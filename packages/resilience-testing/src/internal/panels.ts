@@ -2,7 +2,7 @@
  * What the picture shows: one panel for each question, from what was asked for to what held it back.
  */
 import type { CircuitState } from "effect-resilience/Event"
-import type { Report, Run } from "../Report.ts"
+import type { Report, Run } from "./findings.ts"
 import { type Point, least, median, most, rate, stretches } from "./bins.ts"
 
 export interface Line {
@@ -37,12 +37,8 @@ const WITH = "#0072b2"
 const WITHOUT = "#d55e00"
 const OFFERED = "#dddddd"
 
-const rejections = [
-  { tag: "CircuitOpen", name: "circuit open", color: "#332288" },
-  { tag: "RateLimitExceeded", name: "rate limit exceeded", color: "#e69f00" },
-  { tag: "BulkheadFull", name: "bulkhead full", color: "#56b4e9" },
-  { tag: "StoreError", name: "store error", color: "#882255" }
-] as const
+/** For kinds of refusal, in the order in which they occur. */
+const REFUSED = ["#332288", "#e69f00", "#56b4e9", "#882255", "#117733", "#999999"]
 
 const states: Record<CircuitState, string> = {
   Closed: "#dfe7ec",
@@ -105,15 +101,17 @@ const inLine: Draw = (report, width) => {
   return none ? undefined : panel("Requests in line at the dependency", lines)
 }
 
+/** `RateLimitExceeded` as "rate limit exceeded". */
+const inWords = (tag: string): string => tag.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).trim()
+
 const refused: Draw = (report, width) => {
-  const lines = rejections
-    .filter(({ tag }) => report.with.seconds.some((second) => second.rejections[tag] > 0))
-    .map(({ color, name, tag }): Line => ({
-      kind: "stack",
-      name,
-      color,
-      points: rate(report.with, width, (second) => second.rejections[tag])
-    }))
+  const tags = Object.keys(report.with.seconds[0]?.rejections ?? {}) // every second has all of them
+  const lines = tags.map((tag, i): Line => ({
+    kind: "stack",
+    name: inWords(tag),
+    color: REFUSED[i % REFUSED.length]!,
+    points: rate(report.with, width, (second) => second.rejections[tag] ?? 0)
+  }))
   return lines.length === 0 ? undefined : panel("Refused by the policies, per second", lines)
 }
 

@@ -1,7 +1,7 @@
 /**
  * Exact percentiles, by nearest rank.
  */
-import type { Percentiles } from "../Report.ts"
+import type { Percentiles } from "./findings.ts"
 
 const rank = (count: number, share: number): number => Math.max(1, Math.ceil(count * share))
 

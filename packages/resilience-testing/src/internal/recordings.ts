@@ -6,9 +6,23 @@ import * as Effect from "effect/Effect"
 import { Csv } from "effect/encoding"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { LogEntry } from "../Recording.ts"
-import type { Arrival } from "../Traffic.ts"
+import type { Arrival } from "./traffic.ts"
 import { refuse, such } from "./validate.ts"
+
+/**
+ * A line of an access log.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LogEntry {
+  readonly host: string
+  /** `-` where nobody was logged in. */
+  readonly user: string
+  /** As it was sent, for example `GET /users/1 HTTP/1.1`. */
+  readonly request: string
+  readonly status: number
+}
 
 interface CsvOptions {
   readonly time: string

@@ -1,7 +1,7 @@
 /**
  * The totals of both runs, as rows of words.
  */
-import type { Report, Run } from "../Report.ts"
+import type { Report, Run } from "./findings.ts"
 import { namesOf } from "./panels.ts"
 import { digits, percent, time } from "./words.ts"
 

@@ -2,11 +2,9 @@
  * Validation at the edge, in the words of effect-resilience: every refusal names module and field.
  */
 import * as Duration from "effect/Duration"
-import { InvalidPolicyError } from "effect-resilience/Rejection"
+import { refuse } from "effect-resilience/Validate"
 
-export const refuse = (module: string, parameter: string, value: unknown, reason: string): never => {
-  throw new InvalidPolicyError({ module, parameter, value, reason })
-}
+export { refuse, such } from "effect-resilience/Validate"
 
 interface Bounds {
   readonly above?: number
@@ -54,10 +52,6 @@ const durationOf = (input: Duration.Input): number | undefined => {
     return undefined
   }
 }
-
-/** What one of our constructors made, or a function: what no type checks in JavaScript. */
-export const such = <A>(module: string, parameter: string, value: A, is: boolean, what: string): A =>
-  is ? value : refuse(module, parameter, value, `must be ${what}`)
 
 /** Whether a value was made by the constructors of the module with this type id. */
 export const madeBy = (typeId: string, value: unknown): boolean =>

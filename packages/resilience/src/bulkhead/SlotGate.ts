@@ -49,7 +49,7 @@ class Slot implements Ticket {
     if (!gate.blocked(call.waiter)) return undefined
     const { maxQueued, maxWait } = gate.spec
     const until = Math.min(call.arrivedAt + maxWait, call.deadline)
-    const error = (reason: BulkheadFull["reason"]) => new BulkheadFull({ key: call.name, reason })
+    const error = (reason: BulkheadFull["reason"]) => new BulkheadFull({ service: gate.service, key: call.name, reason })
     if (maxWait === 0) return { error: error("full"), until }
     if (call.waiter === undefined && gate.queue.size >= maxQueued) return { error: error("queue-full"), until }
     if (now >= until) return { error: error("wait-too-long"), until }
@@ -61,11 +61,13 @@ export class SlotGate implements Member {
   readonly kind = "bulkhead"
   readonly stage = Stage.slots
   readonly scope = "attempt"
+  readonly service: string
   readonly spec: SlotSpec
   readonly queue = new WaitQueue(() => {})
   running = 0
 
-  constructor(spec: SlotSpec) {
+  constructor(spec: SlotSpec, service: string) {
+    this.service = service
     this.spec = spec
   }
 

@@ -370,6 +370,7 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
     const answer = asked ? this.result?.[0] : undefined
     if (answer?.allowed !== false) return undefined
     const error = new CircuitOpen({
+      service: this.gate.service,
       key: this.gate.labelOf(this.key),
       state: answer.phase as Exclude<CircuitState, "Closed">, // a closed circuit refuses nobody
       retryAfterMillis: answer.retryAfter === NEVER ? undefined : answer.retryAfter

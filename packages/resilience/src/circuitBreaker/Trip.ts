@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import { between, count, millis, such } from "../internal/validate.ts"
+import { between, count, millis, such } from "../Validate.ts"
 import type { Trip as KernelTrip } from "../kernel/Breaker.ts"
 import { InvalidPolicyError } from "../Rejection.ts"
 

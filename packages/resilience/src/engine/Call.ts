@@ -15,15 +15,13 @@ import { errorOf } from "../internal/errorOf.ts"
 import { emit, sinkOf } from "../internal/events.ts"
 import { type Key, nameOf, type ReadKey, readKey } from "../internal/key.ts"
 import { nowOf } from "../internal/time.ts"
-import { maybeInTransaction, outsideTransactions } from "../internal/transaction.ts"
 import { fromExit, type Outcome } from "../Outcome.ts"
 import type * as Policy from "../Policy.ts"
 import type { Attempt, Member, Run, Ticket } from "../Policy.ts"
 import { isRejection, TimeoutExceeded } from "../Rejection.ts"
 import { Waiter } from "../waiting/WaitQueue.ts"
-import { admit } from "./admit.ts"
-import { begin, beginsNext } from "./begin.ts"
-import { attemptEnded, observed } from "./observed.ts"
+import { begin } from "./begin.ts"
+import { attemptEnded } from "./observed.ts"
 import type { CallOptions, Pipeline } from "./Pipeline.ts"
 
 type AnyExit = Exit.Exit<unknown, unknown>
@@ -40,24 +38,11 @@ const CALLS = 2
 const both = (first: Ended, second: Ended): Ended =>
   first === undefined ? second : second === undefined ? first : Effect.andThen(first, second)
 
-/** Runs one call. What its members may add to the errors of the effect, a service's types say. */
-export const run = <A, E, R>(
-  pipeline: Pipeline,
-  self: Effect.Effect<A, E, R>,
-  key: Key,
-  options: CallOptions
-): Effect.Effect<A, unknown, R> =>
-  Effect.withFiber((fiber) => {
-    const call = new WholeCall(pipeline, self, key, options, fiber)
-    const run = Effect.onExitPrimitive(pipeline.run(call, call.startedAt), (exit) => call.finish(exit))
-    return maybeInTransaction(fiber) ? outsideTransactions(run) : run
-  })
-
 /** One run of the effect, and the tickets that were taken for it. */
 export class CallAttempt implements Attempt {
   declare readonly call: WholeCall
   declare readonly n: number
-  declare readonly hedge: number
+  declare readonly beside: number
   declare gates: ReadonlyArray<Member>
   declare tickets: ReadonlyArray<Ticket>
   declare admitted: boolean
@@ -67,10 +52,10 @@ export class CallAttempt implements Attempt {
   declare private reserved: boolean
   declare private open: number
 
-  constructor(call: WholeCall | undefined, n: number, hedge: number) {
+  constructor(call: WholeCall | undefined, n: number, beside: number) {
     this.call = call ?? (this as unknown as WholeCall) // a call is its own first attempt
     this.n = n
-    this.hedge = hedge
+    this.beside = beside
     this.gates = NO_MEMBERS
     this.tickets = NO_TICKETS
     this.admitted = this.started = this.over = this.reserved = false
@@ -278,6 +263,7 @@ export class WholeCall extends CallAttempt implements Policy.Call {
   timeoutOf(wholeCall: boolean): TimeoutExceeded {
     if (wholeCall) this.timedOut = true
     this.timeout = new TimeoutExceeded({
+      service: this.service,
       key: this.name,
       scope: wholeCall ? "call" : "attempt",
       timeoutMillis: wholeCall ? this.timeoutMillis : this.attemptMillis
@@ -314,8 +300,8 @@ export class WholeCall extends CallAttempt implements Policy.Call {
     return attempt === this.main
   }
 
-  further(n: number, hedge: number): CallAttempt {
-    return new CallAttempt(this, n, hedge)
+  further(n: number, beside: number): CallAttempt {
+    return new CallAttempt(this, n, beside)
   }
 
   reports(error: unknown, exit: AnyExit): void {
@@ -394,45 +380,3 @@ const watchAll = (tickets: ReadonlyArray<Ticket>, onMove: () => void): (() => vo
     for (const unwatch of unwatches) unwatch()
   }
 }
-
-/** Asks for what an attempt lacks: all tickets of the call, or those that each attempt needs. */
-export const enter = (attempt: CallAttempt, now: number): ReturnType<Run> => {
-  const { call } = attempt
-  const { again, gates, perAttempt, inside } = call.pipeline
-  call.last = attempt
-  if (call.main.admitted && !perAttempt) {
-    if (again.length === 0) {
-      attempt.admitted = true // by the admission of the call
-      return inside(attempt, now)
-    }
-    attempt.enter(again, now)
-  } else {
-    call.main = attempt
-    attempt.enter(gates, now)
-  }
-  call.arrivedAt = now
-  return admit(attempt, now)
-}
-
-/** One run of the effect, and what a sink hears of it. A hedge asks for its tickets here. */
-export const attemptRun =
-  (timed: Run): Run =>
-  (given, now) => {
-    const attempt = given as CallAttempt // the engine makes all attempts
-    const { call, n } = attempt
-    call.attempts = Math.max(call.attempts, n)
-    const run = timed(attempt, now)
-    return call.sink === undefined ? run : observed(run, call, n, now, call.sink)
-  }
-
-/** Nothing stands around an attempt: the first is the effect itself, where it begins with the fiber's next operation. */
-export const bareRun =
-  (run: Run): Run =>
-  (attempt, now) => {
-    const call = attempt.call as WholeCall // as above
-    if (attempt !== call || !beginsNext(call.fiber)) return run(attempt, now)
-    call.attempts = 1
-    call.started = call.unseen = true
-    call.begunAt = now
-    return call.self
-  }

@@ -82,7 +82,7 @@ export const refused = (attempt: CallAttempt, now: number, asked: boolean): Admi
   }
   if (now >= call.deadline) return Effect.fail(call.timeoutOf(true))
   if (final !== undefined) return reject(attempt, final.error)
-  if (attempt.hedge > 0) return reject(attempt, waits!.error)
+  if (attempt.beside > 0) return reject(attempt, waits!.error)
   const arrives = call.waiter === undefined
   const waiter = call.wait()
   waiter.deadline = until

@@ -5,8 +5,9 @@ import * as Effect from "effect/Effect"
 import { nowOf } from "../internal/time.ts"
 import type { Guarded, Local } from "../Policy.ts"
 import { type Member, type Run, Stage } from "../Policy.ts"
-import { attemptRun, bareRun, CallAttempt, enter } from "./Call.ts"
+import { CallAttempt } from "./Call.ts"
 import type { Classify, Pipeline } from "./Pipeline.ts"
+import { attemptRun, bareRun, enter } from "./run.ts"
 
 export interface AssembleOptions {
   readonly perAttempt?: boolean | undefined
@@ -21,8 +22,8 @@ const around = (members: ReadonlyArray<Member>, from: number, to: number, inside
     inside
   )
 
-/** Between a hedge and the timer: what is observed as one attempt. */
-const OBSERVED = Stage.hedge + 5
+/** From this stage on, what stands around an attempt is observed as a part of it. */
+const OBSERVED = 85
 
 export const assemble = (
   id: string,

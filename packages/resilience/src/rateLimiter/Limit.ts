@@ -6,7 +6,7 @@
 import type * as Duration from "effect/Duration"
 import { LimitGate, type LimitSpec } from "./LimitGate.ts"
 import type { OpenLimits } from "./service.ts"
-import { count, millis, such, waiting } from "../internal/validate.ts"
+import { count, millis, such, waiting } from "../Validate.ts"
 import { InvalidPolicyError, type RateLimitExceeded } from "../Rejection.ts"
 
 const TypeId = "~effect-resilience/RateLimiter"

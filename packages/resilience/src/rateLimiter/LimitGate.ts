@@ -164,12 +164,9 @@ export class LimitEntry implements Ticket {
     for (const one of refused) {
       if ((one.retryAfterMillis ?? Infinity) > (longest.retryAfterMillis ?? Infinity)) longest = one
     }
-    return new RateLimitExceeded({
-      key: nameOf(this.key),
-      reason: longest.reason,
-      retryAfterMillis: longest.retryAfterMillis,
-      limits: refused
-    })
+    const { reason, retryAfterMillis } = longest
+    const key = nameOf(this.key)
+    return new RateLimitExceeded({ service: this.gate.service, key, reason, retryAfterMillis, limits: refused })
   }
 
   /** The steps that give back what an admission took. */
@@ -204,6 +201,7 @@ export class LimitEntry implements Ticket {
 export class LimitGate implements Member {
   readonly kind = "rateLimiter"
   readonly stage = Stage.limit
+  readonly service: string
   readonly members: ReadonlyArray<OneLimit>
   readonly resets = new Resets()
   /** What most calls ask, made once. */
@@ -212,6 +210,7 @@ export class LimitGate implements Member {
   /** What is taken together. */
   private readonly together: ReadonlyArray<OneLimit>
   constructor(specs: ReadonlyArray<LimitSpec>, service: string, store: Store["Service"]) {
+    this.service = service
     this.store = store
     this.members = specs.map((spec) => new OneLimit(spec, service, store))
     this.together = this.members.filter(({ spec }) => spec.lease === undefined)

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import { callback, count, MAX_EXACT, millis, such } from "../internal/validate.ts"
+import { callback, count, MAX_EXACT, millis, such } from "../Validate.ts"
 import { fixedWindow as fixedWindowKernel } from "../kernel/FixedWindow.ts"
 import type { LimiterKernel } from "../kernel/Limiter.ts"
 import { slidingLog as slidingLogKernel } from "../kernel/SlidingLog.ts"

@@ -7,7 +7,7 @@ import type { StoreError } from "../Rejection.ts"
 import { policyIn } from "../remote/guard.ts"
 import type { ReadKey } from "../internal/key.ts"
 import type { Space, Store } from "../StoreModel.ts"
-import { count } from "../internal/validate.ts"
+import { count } from "../Validate.ts"
 
 /**
  * A key as a limiter sees it now. A snapshot: nothing is taken, and nothing held.

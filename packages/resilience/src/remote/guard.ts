@@ -104,6 +104,8 @@ type Ask<A> = (fiber: AnyFiber, tell: (exit: Exit.Exit<A, StoreError>) => void) 
 
 /** What is asked of the store elsewhere, and what becomes of the answer beside being told to whoever asked. */
 interface Question<A> {
+  /** The keys that it is about. */
+  readonly keyed: ReadonlyArray<{ readonly key: string }>
   readonly remote: Ask<A>
   /** It came in time. */
   readonly heard?: (answer: A) => void
@@ -115,6 +117,13 @@ interface Question<A> {
 
 /** What must not be said to be done: a report to the store that admitted the call, and an operator's step. */
 const notDone = (_: Asked, error: StoreError): Effect.Effect<never, StoreError> => Effect.fail(error)
+
+/** The one key of all that have one: what a whole service shares has an empty key. */
+const keyIn = (keyed: Question<unknown>["keyed"]): string | undefined => {
+  const keys = new Set(keyed.map(({ key }) => key).filter((key) => key !== ""))
+  const [key] = keys
+  return keys.size === 1 ? key : undefined
+}
 
 const isCommand = (steps: ReadonlyArray<Step>): boolean => steps[0]?.isCommand === true // all of them are, or none
 
@@ -156,6 +165,7 @@ class Guard {
       },
       read: (space, key) =>
         this.ask(service, () => ({
+          keyed: [{ key }],
           remote: forked(store.read(space, key)),
           local: (other) => {
             const { policy } = other.spaceOf(space)
@@ -165,7 +175,7 @@ class Guard {
       clear: (space) =>
         this.ask(service, () => {
           this.resets++
-          return { remote: forked(store.clear(space)), local: notDone }
+          return { keyed: [], remote: forked(store.clear(space)), local: notDone }
         })
     }
     guards.set(guarded, this)
@@ -193,6 +203,7 @@ class Guard {
       return back.length === 0 ? Effect.void : Effect.ignore(remote.store.commit(back))
     }
     return {
+      keyed: steps,
       remote: committing(remote.store, copies),
       heard: ({ allowed }) => note(remote, steps, copies, allowed),
       late: takes(steps) ? giveBack : undefined,
@@ -259,11 +270,13 @@ class Guard {
   private answer<A>(
     service: string,
     exit: Exit.Exit<A, StoreError>,
-    { local }: Question<A>
+    { keyed, local }: Question<A>
   ): Effect.Effect<A, StoreError> {
     if (exit._tag === "Success") return this.available ? exit : Effect.andThen(this.flip(service, true), exit)
     const { onError } = this.policy
-    return Effect.catch(exit, (error: StoreError) => {
+    return Effect.catch(exit, ({ cause, reason }: StoreError) => {
+      // the store knows no service
+      const error = new StoreError({ service, key: keyIn(keyed) ?? service, reason, cause })
       const instead =
         onError === "fail"
           ? Effect.fail(error)

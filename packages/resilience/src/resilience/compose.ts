@@ -5,11 +5,11 @@ import * as Effect from "effect/Effect"
 import type * as Bulkhead from "../Bulkhead.ts"
 import type * as CircuitBreaker from "../CircuitBreaker.ts"
 import { assemble, type AssembleOptions } from "../engine/assemble.ts"
-import { run } from "../engine/Call.ts"
+import { run } from "../engine/run.ts"
 import type { Classify, Pipeline } from "../engine/Pipeline.ts"
 import { type Key, type ReadKey, readKey } from "../internal/key.ts"
 import { memory } from "../internal/memoryStore.ts"
-import { between, callback, millis, such } from "../internal/validate.ts"
+import { between, callback, millis, such } from "../Validate.ts"
 import type { Outcome } from "../Outcome.ts"
 import type { Policies } from "../Policies.ts"
 import { type Env, type Guarded, type Local, type Longest, type Member, type PolicyService, Stage } from "../Policy.ts"
@@ -111,7 +111,7 @@ const membersOf = (id: string, policies: Policies, { longest, timers }: Rest, st
     ...timers,
     ...(circuitBreaker === undefined ? [] : [circuitBreaker.open(env("circuitBreaker"))]),
     ...(rateLimiter === undefined || rateLimiter._tag === "Unlimited" ? [] : [rateLimiter.open(env("rateLimiter"))]),
-    ...(bulkhead === undefined ? [] : [bulkhead.open()]),
+    ...(bulkhead === undefined ? [] : [bulkhead.open(env("bulkhead"))]),
     ...(retry === undefined ? [] : [retry.open()])
   ]
 }

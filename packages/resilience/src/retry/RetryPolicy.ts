@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type { Option } from "effect/Option"
 import type { Schedule } from "effect/Schedule"
 import * as Backoff from "../Backoff.ts"
-import { callback, countOrInfinity, MAX_EXACT, millis, such } from "../internal/validate.ts"
+import { callback, countOrInfinity, MAX_EXACT, millis, such } from "../Validate.ts"
 import { InvalidPolicyError, isRejection, type Rejection, type RetryExhausted, TimeoutExceeded } from "../Rejection.ts"
 import * as RetrySchedule from "./RetrySchedule.ts"
 import type { Member } from "../Policy.ts"
@@ -85,8 +85,7 @@ export interface Options<in E, out Exhausted extends OnExhausted> {
 
 const isOnExhausted = (u: unknown): u is OnExhausted => u === "last" || u === "wrap"
 
-const ownHint = (error: unknown): number | undefined =>
-  isRejection(error) && "retryAfterMillis" in error ? error.retryAfterMillis : undefined
+const ownHint = (error: unknown): number | undefined => (isRejection(error) ? error.retryAfterMillis : undefined)
 
 const build = <E, Exhausted extends OnExhausted>(
   module: string,

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import { MAX_EXACT } from "../internal/validate.ts"
+import { MAX_EXACT } from "../Validate.ts"
 import type { Driver } from "./driver.ts"
 
 /**

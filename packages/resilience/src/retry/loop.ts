@@ -90,7 +90,8 @@ class Loop {
   private exhausted(exit: Failed): Failed {
     const { call, errors, policy } = this
     if (policy.onExhausted !== "wrap") return exit
-    const error = new RetryExhausted({ key: call.name, attempts: call.attempts, errors })
+    const { attempts, name: key, service } = call
+    const error = new RetryExhausted({ service, key, attempts, errors })
     call.reports(error, exit)
     return Exit.fail(error)
   }

@@ -1,7 +1,7 @@
 /** What is done to the service, as plain data, and how the effects of its calls end. */
 import { Cause, Effect, type Exit } from "effect"
 import { Outcome } from "../../src/index.ts"
-import { BulkheadFull, TimeoutExceeded } from "../../src/Rejection.ts"
+import { BulkheadFull, Rejection, TimeoutExceeded } from "../../src/Rejection.ts"
 import type { Ending, How } from "./call.ts"
 import type { Numbers } from "./numbers.ts"
 import { same } from "./policies.ts"
@@ -94,5 +94,9 @@ export const ended = (exit: Exit.Exit<unknown, unknown>, ending: Ending): boolea
     : ending.is === "failure" && error === ending.error
 }
 
-/** A rejection without its message. */
-export const plain = (error: unknown): unknown => (typeof error === "object" ? { ...error } : error)
+/** A rejection without its message and its service, in the order in which the model says it. */
+export const plain = (error: unknown): unknown => {
+  if (!(error instanceof Rejection)) return typeof error === "object" ? { ...error } : error
+  const { _tag, key, limits, reason, retryAfterMillis, service: _, ...more } = { limits: undefined, ...error }
+  return { _tag, key, ...more, reason, retryAfterMillis, limits }
+}

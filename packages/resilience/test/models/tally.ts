@@ -9,8 +9,7 @@ const nameOf = (event: Event): string => {
   if (event._tag === "CallEnded") return event.timedOut ? "call timed out" : `call ended as ${event.outcome}`
   if (event._tag === "AttemptEnded") return `attempt ended by ${event.result}`
   if (event._tag !== "Rejected") return event._tag
-  const { rejection } = event
-  return `refused: ${rejection._tag === "CircuitOpen" ? rejection.state : rejection._tag === "StoreError" ? "" : rejection.reason}`
+  return `refused: ${event.rejection.reason}`
 }
 
 export class Tally {

@@ -1,18 +1,38 @@
 /**
  * Validation at the edge: every policy constructor reads its numbers through these, so that every refusal names
- * module and field in the same words.
+ * module and field in the same words. For the constructors of your own policies and stores as well.
+ *
+ * Each takes the name of the module and of the field, and the value; it returns the value as the policy keeps it, or throws
+ * an `InvalidPolicyError`.
+ *
+ * **Example** (The constructor of a policy)
+ *
+ * ```ts
+ * import type { Duration } from "effect"
+ * import { Validate } from "effect-resilience"
+ *
+ * const dailyBudget = (options: { readonly cents: number; readonly resetEvery: Duration.Input }) => ({
+ *   cents: Validate.count("DailyBudget.policy", "cents", options.cents),
+ *   resetEvery: Validate.millis("DailyBudget.policy", "resetEvery", options.resetEvery)
+ * })
+ *
+ * console.log(dailyBudget({ cents: 500, resetEvery: "1 day" }))
+ * ```
+ *
+ * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
-import { InvalidPolicyError } from "../Rejection.ts"
+import { InvalidPolicyError } from "./Rejection.ts"
 
-const refuse = (module: string, parameter: string, value: unknown, reason: string): never => {
+/** Throws the error that says so. @category validation @since 0.1.0 */
+export const refuse = (module: string, parameter: string, value: unknown, reason: string): never => {
   throw new InvalidPolicyError({ module, parameter, value, reason })
 }
 
-/** The largest number our integer engines accept: products of two such bounds stay exactly countable. */
+/** The largest number our integer engines accept: products of two such bounds stay exactly countable. @category validation @since 0.1.0 */
 export const MAX_EXACT = 2 ** 52
 
-/** A whole number of at least `min`. */
+/** A whole number of at least `min`. @category validation @since 0.1.0 */
 export const count = (module: string, parameter: string, value: number, min = 1, max = MAX_EXACT): number => {
   if (typeof value !== "number" || !Number.isSafeInteger(value)) {
     return refuse(module, parameter, value, "must be a whole number that can be counted exactly")
@@ -22,7 +42,7 @@ export const count = (module: string, parameter: string, value: number, min = 1,
   return value
 }
 
-/** A whole number of at least 1, or `Infinity` for "as many as there are". */
+/** A whole number of at least 1, or `Infinity` for "as many as there are". @category validation @since 0.1.0 */
 export const countOrInfinity = (module: string, parameter: string, value: number): number =>
   value === Infinity ? value : count(module, parameter, value)
 
@@ -38,7 +58,7 @@ const isInfinite = (input: Duration.Input): boolean => {
   return duration._tag === "Some" && Duration.toMillis(duration.value) === Infinity
 }
 
-/** A duration in whole milliseconds, of at least `min`. */
+/** A duration in whole milliseconds, of at least `min`. @category validation @since 0.1.0 */
 export const millis = (module: string, parameter: string, input: Duration.Input, min = 1): number => {
   let value: number
   try {
@@ -61,13 +81,13 @@ export const millis = (module: string, parameter: string, input: Duration.Input,
   return value
 }
 
-/** How long a call may wait: whole milliseconds, 0 for not at all, or an infinite duration for "until there is room". */
+/** How long a call may wait: whole milliseconds, 0 for not at all, or an infinite duration for "until there is room". @category validation @since 0.1.0 */
 export const maxWaitOf = (module: string, input: Duration.Input): number => {
   const isEndless = !saysNothing(input) && isInfinite(input)
   return isEndless ? Infinity : millis(module, "maxWait", input, 0)
 }
 
-/** A finite number in a range. */
+/** A finite number in a range. @category validation @since 0.1.0 */
 export const between = (
   module: string,
   parameter: string,
@@ -93,15 +113,15 @@ export const between = (
   return value
 }
 
-/** What one of our constructors made, or a function: what no type checks in JavaScript. */
+/** What one of our constructors made, or a function: what no type checks in JavaScript. @category validation @since 0.1.0 */
 export const such = <A>(module: string, parameter: string, value: A, is: boolean, what: string): A =>
   is ? value : refuse(module, parameter, value, `must be ${what}`)
 
-/** A function, if there is one. */
+/** A function, if there is one. @category validation @since 0.1.0 */
 export const callback = <A>(module: string, parameter: string, value: A): A =>
   such(module, parameter, value, value === undefined || typeof value === "function", "a function")
 
-/** The bounds of a queue. A `maxQueued` without a `maxWait` would do nothing, silently. */
+/** The bounds of a queue. A `maxQueued` without a `maxWait` would do nothing, silently. @category validation @since 0.1.0 */
 export const waiting = (
   module: string,
   options: { readonly maxWait?: Duration.Input | undefined; readonly maxQueued?: number | undefined }
