@@ -35,7 +35,7 @@ const cases: ReadonlyArray<readonly [name: string, file: string, text: string, v
   [
     "a value that imports a shared file's type",
     "Rejection.ts",
-    `import type { a } from "./internal/driver.ts"`,
+    `import type { a } from "./internal/validate.ts"`,
     "arrow"
   ],
   ["the store's model that imports a store's type", "StoreModel.ts", `import type { a } from "./Store.ts"`, "arrow"],

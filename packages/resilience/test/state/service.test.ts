@@ -1,6 +1,7 @@
 /** Errors say which service raised them, and a rejection of any policy is read by its fields. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Layer, Metric } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Layer, Metric } from "effect"
+import { TestClock } from "effect/testing"
 import {
   Backoff,
   Bulkhead,
@@ -186,9 +187,11 @@ describe("a failure says its service as well, and is no rejection", () => {
     }
   } as const
   for (const [name, parts] of Object.entries(policies)) {
-    it.live(name, () =>
+    it.effect(name, () =>
       Effect.gen(function* () {
-        const error: unknown = yield* failing(parts)
+        const call = yield* Effect.forkChild(failing(parts), { startImmediately: true })
+        yield* TestClock.adjust("1 hour")
+        const error: unknown = yield* Fiber.join(call)
         assert.isTrue(error instanceof Rejection.TimeoutExceeded || error instanceof Rejection.RetryExhausted)
         assert.deepInclude(error, { service: "app/Api", key: "ada" })
         assert.isFalse(Rejection.isRejection(error))
