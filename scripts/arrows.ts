@@ -175,7 +175,7 @@ const core = (modules: Modules, report: Report): void => {
     }
     for (const { line, specifier, typeOnly } of module.imports) {
       const to = target(file, specifier)
-      const allowed = [...(arrows[place] ?? []), ...((typeOnly && untilTheEngineKnowsNoPolicy[place]) || [])]
+      const allowed = arrows[place] ?? []
       if (to !== undefined) {
         const there = placeOf(to)
         if (!modules.has(to)) report(file, line, "outside", `${specifier} is not a file of this package's src`)

@@ -49,7 +49,8 @@ class Slot implements Ticket {
     if (!gate.blocked(call.waiter)) return undefined
     const { maxQueued, maxWait } = gate.spec
     const until = Math.min(call.arrivedAt + maxWait, call.deadline)
-    const error = (reason: BulkheadFull["reason"]) => new BulkheadFull({ service: gate.service, key: call.name, reason })
+    const error = (reason: BulkheadFull["reason"]) =>
+      new BulkheadFull({ service: gate.service, key: call.name, reason })
     if (maxWait === 0) return { error: error("full"), until }
     if (call.waiter === undefined && gate.queue.size >= maxQueued) return { error: error("queue-full"), until }
     if (now >= until) return { error: error("wait-too-long"), until }

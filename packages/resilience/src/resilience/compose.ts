@@ -151,11 +151,7 @@ const spread = (members: ReadonlyArray<Member>): void => {
 }
 
 /** Services that keep state of their own: two executors that are given the same one share it. */
-export const composeServices = (
-  id: string,
-  services: ReadonlyArray<PolicyService>,
-  options: RestOptions
-): Composed => {
+export const composeServices = (id: string, services: ReadonlyArray<PolicyService>, options: RestOptions): Composed => {
   const refuse = (parameter: string, reason: string): never => {
     throw new InvalidPolicyError({ module: "Resilience.layerFrom", parameter, value: id, reason })
   }
@@ -190,8 +186,7 @@ const composed = (pipeline: Pipeline): Composed => {
         const kinds = ["rateLimiter", "circuitBreaker", "bulkhead"] as const
         return Effect.map(
           Effect.forEach(kinds, (kind) => look(kind, read)),
-          ([rateLimiter, circuitBreaker, bulkhead]) =>
-            ({ rateLimiter, circuitBreaker, bulkhead }) as Inspection // of the members of these kinds
+          ([rateLimiter, circuitBreaker, bulkhead]) => ({ rateLimiter, circuitBreaker, bulkhead }) as Inspection // of the members of these kinds
         )
       })
   }

@@ -7,7 +7,7 @@
 import { Effect } from "effect"
 import type { BreakerDecision, BreakerInput } from "../../src/kernel/Breaker.ts"
 import type { LimiterDecision, LimiterInput } from "../../src/kernel/Limiter.ts"
-import { CircuitPass } from "../../src/circuitBreaker/CircuitGate.ts"
+import { CircuitPass } from "../../src/circuitBreaker/CircuitPass.ts"
 import { committed } from "../../src/internal/answers.ts"
 import type { Guarded, Local } from "../../src/Policy.ts"
 import type { Committed, Step } from "../../src/Store.ts"

@@ -21,7 +21,7 @@ const counting = CircuitBreaker.policy({
 const backoff = (delay: number, maxAttempts = 3) => Retry.policy({ maxAttempts, backoff: Backoff.constant(delay) })
 
 const timedOut = (scope: "call" | "attempt", timeoutMillis: number) =>
-  Exit.fail(new Rejection.TimeoutExceeded({ key: "key", scope, timeoutMillis }))
+  Exit.fail(new Rejection.TimeoutExceeded({ service: "laws", key: "key", scope, timeoutMillis }))
 
 const plainExit = (exit: Exit.Exit<unknown, unknown> | undefined) =>
   exit?._tag === "Failure"

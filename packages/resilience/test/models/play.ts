@@ -1,7 +1,7 @@
 /** Plays commands against the service and its model, which is told everything in the order in which it happens. */
 import { Effect, type Fiber } from "effect"
 import type { Event } from "../../src/Event.ts"
-import type { CircuitPass } from "../../src/circuitBreaker/CircuitGate.ts"
+import type { CircuitPass } from "../../src/circuitBreaker/CircuitPass.ts"
 import type { Step } from "../../src/Store.ts"
 import type { CallModel } from "./call.ts"
 import type { Move } from "./circuit.ts"

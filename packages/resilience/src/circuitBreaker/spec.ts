@@ -1,0 +1,16 @@
+/**
+ * What a breaker policy says, as its circuits are kept.
+ */
+import type { BreakerDecision, BreakerInput, BreakerPolicy, BreakerState } from "../kernel/Breaker.ts"
+import type { KeyBounds, Space } from "../StoreModel.ts"
+
+export type CircuitSpace = Space<BreakerPolicy, BreakerState, BreakerInput, BreakerDecision>
+
+export interface CircuitSpec {
+  readonly policy: BreakerPolicy
+  /** `undefined`: one circuit for the service; `"key"`: one for each key; else the dimension's name. */
+  readonly by: string | undefined
+  readonly keys: KeyBounds
+  /** Milliseconds a failure asks to be left alone for, where it says so. */
+  readonly hintOf: ((error: unknown) => number | undefined) | undefined
+}
