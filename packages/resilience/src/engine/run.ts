@@ -7,7 +7,7 @@ import { maybeInTransaction, outsideTransactions } from "../internal/transaction
 import type { Run } from "../Policy.ts"
 import { admit } from "./admit.ts"
 import { beginsNext } from "./begin.ts"
-import { CallAttempt, WholeCall } from "./Call.ts"
+import { type CallAttempt, WholeCall } from "./Call.ts"
 import { observed } from "./observed.ts"
 import type { CallOptions, Pipeline } from "./Pipeline.ts"
 
