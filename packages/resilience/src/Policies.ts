@@ -25,7 +25,7 @@ export interface Policies {
   readonly attemptTimeout?: Duration.Input | undefined
   readonly circuitBreaker?: CircuitBreaker.Policy | undefined
   readonly rateLimiter?: RateLimiter.Policy | undefined
-  readonly bulkhead?: Bulkhead.Policy | undefined
+  readonly bulkhead?: Bulkhead.Policy<string> | undefined
   readonly retry?: Retry.Policy<never, Retry.OnExhausted> | undefined
   /**
    * Whether breaker and limiter are asked once for the call (default), or again for each attempt: then each retry pays,
@@ -106,10 +106,10 @@ export type RetriedBy<P> = [Part<P, "retry">] extends [never] ? unknown : Retrie
 
 type Dimensions<P> =
   | LimitDimensions<Part<P, "rateLimiter">>
-  | Exclude<CircuitBreaker.ByOf<Part<P, "circuitBreaker">>, "key">
+  | Exclude<CircuitBreaker.ByOf<Part<P, "circuitBreaker">> | Bulkhead.ByOf<Part<P, "bulkhead">>, "key">
 
 /**
- * The key that the policies ask for: a string, or a string for each dimension that a limit or circuit looks at.
+ * The key that the policies ask for: a string, or a string for each dimension that a policy looks at.
  *
  * @category utility types
  * @since 0.1.0
