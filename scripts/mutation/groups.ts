@@ -26,7 +26,18 @@ export const groups = {
         "storeLaws",
         "races"
       ),
-      ...state("heap", "timers", "isolated", "key", "memory", "maxKeys", "maxKeysFlood", "forgetting", "cell")
+      ...state(
+        "heap",
+        "candidates",
+        "timers",
+        "isolated",
+        "key",
+        "memory",
+        "maxKeys",
+        "maxKeysFlood",
+        "forgetting",
+        "cell"
+      )
     ]
   },
   executor: {
