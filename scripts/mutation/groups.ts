@@ -13,31 +13,10 @@ export const groups = {
       "internal/{memoryStore,memoryTable,memoryCell,memoryCandidates,heap,isolated,key,guardedStore,abandoned,transaction}.ts"
     ],
     tests: [
-      ...state(
-        "transactions",
-        "waiters",
-        "layers",
-        "outage",
-        "late",
-        "abandoned",
-        "localShare",
-        "composedOnStore",
-        "events",
-        "storeLaws",
-        "races"
-      ),
-      ...state(
-        "heap",
-        "candidates",
-        "timers",
-        "isolated",
-        "key",
-        "memory",
-        "maxKeys",
-        "maxKeysFlood",
-        "forgetting",
-        "cell"
-      )
+      // those of one file alone
+      ...state("heap", "candidates", "table", "key", "abandoned", "guard", "isolated", "memory"),
+      ...state("transactions", "waiters", "layers", "outage", "late", "localShare", "composedOnStore", "events"),
+      ...state("storeLaws", "races", "timers", "maxKeys", "maxKeysFlood", "forgetting", "cell")
     ]
   },
   executor: {

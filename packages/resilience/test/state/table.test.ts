@@ -1,0 +1,100 @@
+/** How many keys a table looks at to forget some, and what it keeps them in. */
+import { assert, describe, it } from "@effect/vitest"
+import { Table } from "../../src/internal/memoryTable.ts"
+import type { Kernel } from "../../src/kernel/Kernel.ts"
+import type { AnySpace, KeyBounds } from "../../src/Store.ts"
+
+const unbounded: KeyBounds = { maxKeys: undefined, overflow: "evict", idleTimeToLive: Infinity }
+
+/** A table of `keys`, of which each look finds what the test says: the key may go, or it stays. */
+const looked = (keys: number, mayGo: (look: number) => boolean, bounds: Partial<KeyBounds> = {}) => {
+  let looks = 0
+  const kernel: Kernel<null, number, null, { readonly allowed: boolean }> = {
+    id: "looked@1",
+    initial: () => 0,
+    step: (_, state) => [{ allowed: true }, state],
+    expiresAt: () => (mayGo(looks++) ? 0 : undefined)
+  }
+  const space: AnySpace = { name: "looked", kernel, policy: null, keys: { ...unbounded, ...bounds } }
+  const table = new Table(space)
+  for (let i = 1; i <= keys; i++) table.write(`key ${i}`, undefined, i, 1)
+  /** How many keys each of so many sweeps looks at. */
+  const sweeps = (times: number) =>
+    Array.from({ length: times }, () => {
+      looks = 0
+      table.sweep(1)
+      return looks
+    })
+  return { sweeps, table }
+}
+
+/** Of so many commits the first sweeps, and each sixteenth after it. */
+const every16th = (...looks: ReadonlyArray<number>) => looks.flatMap((n) => [n, ...Array.from({ length: 15 }, () => 0)])
+
+describe("a sweep", () => {
+  it("comes with every sixteenth commit, and looks at four keys where none of them goes", () => {
+    const { sweeps, table } = looked(9_000, () => false)
+    assert.deepStrictEqual(sweeps(64), every16th(4, 4, 4, 4))
+    assert.strictEqual(table.size, 9_000)
+  })
+
+  it("looks at twice as many as the last one while all of them go, up to 512, and then at fewer and fewer", () => {
+    let goes = true
+    const { sweeps, table } = looked(9_000, () => goes)
+    const growing = [4, 8, 16, 32, 64, 128, 256, 512, 512]
+    const looks = sweeps(growing.length * 16)
+    const sum = (numbers: ReadonlyArray<number>) => numbers.reduce((a, b) => a + b, 0)
+    assert.deepStrictEqual(
+      looks.map((n) => n > 0),
+      every16th(...growing).map((n) => n > 0)
+    )
+    // a shard's end is a step of its own
+    assert.isAtLeast(sum(looks), sum(growing) - 64)
+    assert.isAtMost(sum(looks), sum(growing))
+    assert.strictEqual(table.size, 9_000 - sum(looks))
+    goes = false
+    const fewer = sweeps(33 * 16).filter((n) => n > 0)
+    assert.isAtMost(fewer[1]!, 512 - 16)
+    assert.isAtLeast(fewer[1]!, 512 - 16 - 8)
+    assert.deepStrictEqual(fewer.slice(-1), [4])
+  })
+
+  it("looks at more only where more than an eighth of them went", () => {
+    let most = Infinity
+    const { sweeps } = looked(9_000, (look) => look < most)
+    const next = (goes: number) => {
+      most = goes
+      return Math.max(...sweeps(16))
+    }
+    assert.deepStrictEqual([1, 1, 2, 2, 3, 4, 5].map(next), [4, 8, 4, 8, 16, 32, 16])
+  })
+
+  it("looks at nothing where there is but one key", () => {
+    const { sweeps, table } = looked(1, () => true)
+    assert.deepStrictEqual(sweeps(40), every16th(0, 0, 0).slice(0, 40))
+    assert.strictEqual(table.size, 1)
+  })
+})
+
+describe("the keys of a table", () => {
+  const shardsOf = (keys: ReadonlyArray<string>) => {
+    const table = looked(0, () => false).table
+    for (const key of keys) table.write(key, undefined, 1, 1)
+    // private: no other way to see what one insert can cost
+    return table["shards"].flatMap((shard) => (shard === undefined ? [] : [shard.size]))
+  }
+  const digits = (length: number) => Array.from({ length: 6_400 }, (_, i) => `${i}`.padStart(length, "0"))
+
+  it("are spread over all shards, so that none of them grows to its rehash at once with all", () => {
+    for (const length of [4, 8, 40]) {
+      const shards = shardsOf(digits(length))
+      assert.lengthOf(shards, 64)
+      assert.isAtMost(Math.max(...shards), 200, `${length} characters`)
+    }
+  })
+
+  it("are spread by no more than their last eight characters, however long they are", () => {
+    assert.lengthOf(shardsOf(digits(40).map((key) => `${key}the same`)), 1)
+    assert.lengthOf(shardsOf(digits(40).map((key) => `${key}he same`)), 10)
+  })
+})
