@@ -56,7 +56,7 @@ export class Candidates implements Settles {
   private readonly byRank: Order<Ranked> | undefined
   private readonly evicts: boolean
   private readonly isFull: () => boolean
-  /** What one attempt of a transaction has touched, each with what its journal said of it. */
+  /** What one attempt of a transaction has touched, each with what its journal said of it; some may have a place again. */
   private readonly aside = new Map<BoundedCell, unknown>()
 
   constructor(
@@ -88,7 +88,6 @@ export class Candidates implements Settles {
   }
 
   private enter(cell: BoundedCell): void {
-    this.aside.delete(cell)
     this.byEnd.enter(cell)
     if (cell.ranked !== undefined) this.byRank!.enter(cell.ranked) // it has one where there is the order
   }
@@ -100,7 +99,6 @@ export class Candidates implements Settles {
   }
 
   private leave(cell: BoundedCell): void {
-    this.aside.delete(cell)
     this.byEnd.leave(cell)
     if (cell.ranked !== undefined) this.byRank!.leave(cell.ranked) // only that heap ranks cells
   }

@@ -91,6 +91,17 @@ describe("what it costs to find the key that goes", () => {
     assert.deepStrictEqual(placeOf(cell), [true, true])
   })
 
+  it("a key in use that has a place still goes by what was written last", () => {
+    const { add, asked, candidates, write } = setUp(kind)
+    const [cell, other] = [add(9), add(5)]
+    cell.hold()
+    write(cell, 2)
+    asked.isFull = true
+    cell.release()
+    assert.strictEqual(candidates.next(0, undefined), cell)
+    assert.strictEqual(candidates.next(2, touching(cell)), other)
+  })
+
   it("a key that was taken into use before there was no room is found out once", () => {
     const { add, asked, candidates, looksOf } = setUp(kind)
     const held = Array.from({ length: 50 }, (_, i) => add(i))
@@ -196,15 +207,23 @@ describe("the key that goes is the one that a look at all of them finds", () => 
 
         for (const roll of rolls) {
           const [end, rank] = [orNever(roll.end, 11), orNever(roll.rank, 8)]
-          const cell = cells[roll.pick % cells.length]
+          // what lets go is drawn among those in use, or most would be in use in the end
+          const among =
+            roll.do === "release"
+              ? cells.filter((one) => (holds.get(one) ?? 0) > 0)
+              : roll.do === "leave" || roll.do === "wake"
+                ? cells.filter((one) => (waits.get(one)?.size ?? 0) > 0)
+                : cells.filter((one) => !gone.has(one) || roll.pick % 5 === 0)
+          const cell = among[roll.pick % among.length]
           const token = roll.pick % 3
-          if (cell === undefined || (roll.do === "add" && cells.length - gone.size < 6)) cells.push(add(end, rank))
-          else if (roll.do === "write") write(cell, end, rank)
+          if (roll.do === "add" || cell === undefined) {
+            if (cells.length - gone.size < 6) cells.push(add(end, rank))
+          } else if (roll.do === "write") write(cell, end, rank)
           else if (roll.do === "use") use(cell, roll.rank)
           else if (roll.do === "hold") {
             holds.set(cell, (holds.get(cell) ?? 0) + 1)
             cell.hold()
-          } else if (roll.do === "release" && (holds.get(cell) ?? 0) > 0) {
+          } else if (roll.do === "release") {
             holds.set(cell, holds.get(cell)! - 1)
             cell.release()
           } else if (roll.do === "wait") {

@@ -1,8 +1,11 @@
-/** How many keys a table looks at to forget some, and what it keeps them in. */
+/** How many keys a table looks at to forget some, what it keeps them in, and what transactions hear of it. */
 import { assert, describe, it } from "@effect/vitest"
+import { Effect, TxRef } from "effect"
+import * as memoryStore from "../../src/internal/memoryStore.ts"
 import { Table } from "../../src/internal/memoryTable.ts"
 import type { Kernel } from "../../src/kernel/Kernel.ts"
-import type { AnySpace, KeyBounds } from "../../src/Store.ts"
+import { type AnySpace, type KeyBounds, Step } from "../../src/Store.ts"
+import { settle } from "./support.ts"
 
 const unbounded: KeyBounds = { maxKeys: undefined, overflow: "evict", idleTimeToLive: Infinity }
 
@@ -97,4 +100,43 @@ describe("the keys of a table", () => {
     assert.lengthOf(shardsOf(digits(40).map((key) => `${key}the same`)), 1)
     assert.lengthOf(shardsOf(digits(40).map((key) => `${key}he same`)), 10)
   })
+})
+
+describe("what transactions hear of a cell", () => {
+  it.effect("each write counts one up, wherever it is made, and so does the end of its key", () =>
+    Effect.gen(function* () {
+      const { table } = looked(0, () => true)
+      const cell = table.insertCell("a")
+      table.write("a", cell, 1, 1)
+      assert.strictEqual(cell.version, 0, "a cell that no transaction has seen counts nothing")
+      table.write("a", cell, 2, 1)
+      assert.strictEqual(cell.version, 1)
+      yield* TxRef.set(cell, 3)
+      assert.strictEqual(cell.version, 2)
+      table.write("a", cell, 4, 1)
+      assert.strictEqual(cell.version, 3)
+      table.insertCell("b")
+      for (let i = 0; i < 2_000; i++) table.sweep(1)
+      assert.isUndefined(table.find("a"))
+      assert.strictEqual(cell.version, 4)
+    })
+  )
+
+  it.effect("a watch of a key hears of each write of a transaction, until it ends", () =>
+    Effect.gen(function* () {
+      const store = memoryStore.make()
+      const { space } = looked(0, () => false).table
+      const step = new Step(space, "a", null)
+      store.sync.hold(step, 1)
+      const heard: Array<string> = []
+      const leave = store.sync.watch(step, () => heard.push("first"))
+      store.sync.watch(step, () => heard.push("second"))
+      const write = (value: number) => Effect.andThen(TxRef.set(step.place as TxRef.TxRef<unknown>, value), settle) // `hold` left its cell there
+      yield* write(1)
+      yield* write(2)
+      leave()
+      yield* write(3)
+      assert.deepStrictEqual(heard, ["first", "second", "first", "second", "second"])
+    })
+  )
 })
