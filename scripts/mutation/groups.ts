@@ -15,7 +15,17 @@ export const groups = {
     tests: [
       // those of one file alone
       ...state("heap", "candidates", "table", "key", "abandoned", "guard", "isolated", "memory"),
-      ...state("transactions", "waiters", "layers", "outage", "late", "localShare", "composedOnStore", "events"),
+      ...state(
+        "transactions",
+        "waiters",
+        "layers",
+        "outage",
+        "late",
+        "localShare",
+        "composedOnStore",
+        "commands",
+        "events"
+      ),
       ...state("storeLaws", "races", "timers", "maxKeys", "maxKeysFlood", "forgetting", "cell")
     ]
   },

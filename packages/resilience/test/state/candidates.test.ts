@@ -89,6 +89,8 @@ describe("what it costs to find the key that goes", () => {
     assert.deepStrictEqual(placeOf(cell), [false, false], "it is in use still")
     cell.pending.delete("a token")
     assert.deepStrictEqual(placeOf(cell), [true, true])
+    cell.pending.set("a token", () => {})
+    assert.deepStrictEqual(placeOf(cell), [false, false], "a transaction that waits uses it too")
   })
 
   it("a key in use that has a place still goes by what was written last", () => {

@@ -1,6 +1,8 @@
 /** How many keys a table looks at to forget some, what it keeps them in, and what transactions hear of it. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, TxRef } from "effect"
+import { getHeapStatistics, setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
 import { Table } from "../../src/internal/memoryTable.ts"
 import type { Kernel } from "../../src/kernel/Kernel.ts"
@@ -102,7 +104,63 @@ describe("the keys of a table", () => {
   })
 })
 
+/** How much more is in use of the heap after `run`, while what it answers is kept. */
+const grown = (run: () => unknown): number => {
+  setFlagsFromString("--expose-gc")
+  const gc = runInNewContext("gc") as () => void // the flag puts it there
+  const used = () => {
+    gc()
+    return getHeapStatistics().used_heap_size
+  }
+  const before = used()
+  const kept = run()
+  const after = used()
+  assert.isDefined(kept)
+  return after - before
+}
+
+describe("a key that is cut out of a larger string", () => {
+  const megabyte = Buffer.alloc(1_000_000, "0123456789").toString("latin1")
+  const cut = (length: number) => Array.from({ length: 20 }, (_, i) => `${i} ${megabyte}`.slice(0, length))
+
+  for (const length of [2, 13, 40]) {
+    it(`is found, and keeps nothing else of that string (${length} characters)`, () => {
+      const { table } = looked(0, () => false)
+      const bytes = grown(() => {
+        for (const key of cut(length)) table.write(key, undefined, 1, 1)
+        return table
+      })
+      assert.isBelow(bytes, 5_000_000)
+      assert.deepStrictEqual(
+        Array.from(table.entries(), ([key]) => key).toSorted(),
+        Array.from(new Set(cut(length))).toSorted()
+      )
+      for (const key of cut(length)) assert.isDefined(table.find(key))
+    })
+  }
+
+  it("would keep all of it if it were kept as it is", () => {
+    assert.isAbove(
+      grown(() => new Map(cut(13).map((key) => [key, 1]))),
+      15_000_000
+    )
+  })
+})
+
 describe("what transactions hear of a cell", () => {
+  it.effect("a write calls no waiter before the fiber that writes lets others run", () =>
+    Effect.gen(function* () {
+      const { table } = looked(0, () => false)
+      const cell = table.insertCell("a")
+      let woken = 0
+      cell.pending.set("a waiter", () => woken++)
+      table.write("a", cell, 1, 1)
+      assert.strictEqual(woken, 0)
+      yield* settle
+      assert.strictEqual(woken, 1)
+    })
+  )
+
   it.effect("each write counts one up, wherever it is made, and so does the end of its key", () =>
     Effect.gen(function* () {
       const { table } = looked(0, () => true)
