@@ -4,6 +4,7 @@ import { Effect, TxRef } from "effect"
 import { getHeapStatistics, setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
+import { BoundedCell } from "../../src/internal/memoryCell.ts"
 import { Table } from "../../src/internal/memoryTable.ts"
 import type { Kernel } from "../../src/kernel/Kernel.ts"
 import { type AnySpace, type KeyBounds, Step } from "../../src/Store.ts"
@@ -74,9 +75,23 @@ describe("a sweep", () => {
     assert.deepStrictEqual([1, 1, 2, 2, 3, 4, 5].map(next), [4, 8, 4, 8, 16, 32, 16])
   })
 
+  it("in a transaction forgets none of the keys that it has touched", () => {
+    const { sweeps, table } = looked(0, () => true)
+    const [touched] = [table.insertCell("touched"), table.insertCell("other")]
+    for (let i = 0; i < 2_000; i++) table.sweep(1, new Map([[touched, {}]]))
+    assert.isUndefined(table.find("other"))
+    assert.strictEqual(table.find("touched"), touched)
+    sweeps(2_000)
+    assert.isUndefined(table.find("touched"))
+  })
+
   it("looks at nothing where there is but one key", () => {
     const { sweeps, table } = looked(1, () => true)
-    assert.deepStrictEqual(sweeps(40), every16th(0, 0, 0).slice(0, 40))
+    const throughAllShards = 64 * 16
+    assert.deepStrictEqual(
+      sweeps(throughAllShards).filter((n) => n > 0),
+      []
+    )
     assert.strictEqual(table.size, 1)
   })
 })
@@ -101,6 +116,19 @@ describe("the keys of a table", () => {
   it("are spread by no more than their last eight characters, however long they are", () => {
     assert.lengthOf(shardsOf(digits(40).map((key) => `${key}the same`)), 1)
     assert.lengthOf(shardsOf(digits(40).map((key) => `${key}he same`)), 10)
+  })
+})
+
+describe("a table with a bound", () => {
+  it("takes keys in use out of the order once it is full, and not before", () => {
+    const { table } = looked(0, () => false, { maxKeys: 2 })
+    const hold = (key: string) => {
+      const cell = table.insertCell(key)
+      assert.instanceOf(cell, BoundedCell)
+      cell.hold()
+      return cell.index >= 0
+    }
+    assert.deepStrictEqual(["a", "b", "c"].map(hold), [true, false, false])
   })
 })
 
