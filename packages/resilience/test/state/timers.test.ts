@@ -123,6 +123,30 @@ describe("timers", () => {
   )
 })
 
+describe("a callback that starts timers", () => {
+  it.effect("begins one sleep at its end, for the earliest of all", () =>
+    counted((sleeps, adjust) =>
+      Effect.gen(function* () {
+        const told: Array<string> = []
+        // a fiber of its own: this one has the other clock while it adjusts
+        const call = Effect.withFiber((fiber) => {
+          startTimer(fiber, 10, () => {
+            for (const millis of [9, 7, 8]) startTimer(fiber, millis, () => told.push(`after ${millis}`))
+          })
+          startTimer(fiber, 30, () => told.push("at 30"))
+          return Effect.never
+        })
+        yield* Effect.forkChild(call, { startImmediately: true })
+        yield* adjust(10)
+        assert.deepInclude(sleeps, { live: 1, begun: 2 })
+        yield* adjust(20)
+        assert.deepStrictEqual(told, ["after 7", "after 8", "after 9", "at 30"])
+        assert.deepStrictEqual(sleeps, { live: 0, begun: 5, died: 0 })
+      })
+    )
+  )
+})
+
 describe("a timer whose callback throws", () => {
   it.effect("is heard of by the process, and the others come at their time, those of the same time too", () =>
     Effect.gen(function* () {
