@@ -7,7 +7,10 @@ export interface Group {
 const state = (...names: ReadonlyArray<string>) => names.map((name) => `state/${name}.test.ts`)
 const law = (...names: ReadonlyArray<string>) => names.map((name) => `laws/law${name}.test.ts`)
 export const groups = {
-  kernels: { sources: ["kernel/*.ts"], tests: ["kernel/*.test.ts"] },
+  kernels: {
+    sources: ["kernel/*.ts"],
+    tests: ["kernel/{Lease,Rank,SlidingWindow,SlidingLog,FixedWindow,TokenBucket}.test.ts", "kernel/*.test.ts"]
+  },
   store: {
     sources: [
       "internal/{memoryStore,memoryTable,memoryCell,memoryCandidates,heap,isolated,key,guardedStore,abandoned,transaction}.ts"

@@ -103,6 +103,20 @@ describe("timers", () => {
     )
   )
 
+  it.effect("that are all cancelled leave no sleep, each time anew, though no time passes", () =>
+    counted((sleeps) =>
+      Effect.gen(function* () {
+        for (const begun of [1, 2, 3]) {
+          const cancel = yield* start(1_000, () => {})
+          assert.deepInclude(sleeps, { live: 1, begun })
+          cancel()
+          yield* Effect.yieldNow
+          assert.strictEqual(sleeps.live, 0)
+        }
+      })
+    )
+  )
+
   it.effect("may start and cancel others when they come", () =>
     Effect.gen(function* () {
       const told: Array<string> = []
