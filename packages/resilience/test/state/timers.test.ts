@@ -107,6 +107,7 @@ describe("timers", () => {
   it.effect("that are all cancelled leave no sleep, each time anew, though no time passes", () =>
     counted((sleeps) =>
       Effect.gen(function* () {
+        const thrown = yield* uncaught
         for (const begun of [1, 2, 3]) {
           const cancel = yield* start(1_000, () => {})
           assert.deepInclude(sleeps, { live: 1, begun })
@@ -114,6 +115,8 @@ describe("timers", () => {
           yield* Effect.yieldNow
           assert.strictEqual(sleeps.live, 0)
         }
+        yield* settle
+        assert.deepStrictEqual(thrown, [], "a sleep that is not needed any more did not break off")
       })
     )
   )
