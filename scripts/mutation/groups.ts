@@ -7,7 +7,10 @@ export interface Group {
 const state = (...names: ReadonlyArray<string>) => names.map((name) => `state/${name}.test.ts`)
 const law = (...names: ReadonlyArray<string>) => names.map((name) => `laws/law${name}.test.ts`)
 export const groups = {
-  kernels: { sources: ["kernel/*.ts"], tests: ["kernel/*.test.ts"] },
+  kernels: {
+    sources: ["kernel/*.ts"],
+    tests: ["kernel/{Lease,Rank,SlidingWindow,SlidingLog,FixedWindow,TokenBucket}.test.ts", "kernel/*.test.ts"]
+  },
   store: {
     sources: [
       "internal/{memoryStore,memoryTable,memoryCell,memoryCandidates,heap,isolated,key,guardedStore,abandoned,transaction}.ts"
@@ -44,15 +47,18 @@ export const groups = {
         "limitGate",
         "line",
         "outcomes",
+        "throttled",
         "spread",
         "timers",
         "transactions",
         "waiters",
-        "races"
+        "races",
+        "openServices"
       ),
       "scenarios/*.test.ts",
       "Retry*.test.ts",
       "Event.test.ts",
+      "unbounded.test.ts",
       "badInput.test.ts",
       "badInputMessages.test.ts",
       "regressions/*.test.ts",
