@@ -20,15 +20,18 @@ const executor = [
     "limitGate",
     "line",
     "outcomes",
+    "throttled",
     "spread",
     "timers",
     "transactions",
     "waiters",
-    "races"
+    "races",
+    "openServices"
   ),
   "scenarios/*.test.ts",
   "Retry*.test.ts",
   "Event.test.ts",
+  "unbounded.test.ts",
   "badInput.test.ts",
   "badInputMessages.test.ts",
   "regressions/*.test.ts",
@@ -38,27 +41,30 @@ const executor = [
 ]
 
 export const groups = {
-  kernels: { sources: ["kernel/*.ts"], tests: ["kernel/*.test.ts"] },
+  kernels: {
+    sources: ["kernel/*.ts"],
+    tests: ["kernel/{Lease,Rank,SlidingWindow,SlidingLog,FixedWindow,TokenBucket}.test.ts", "kernel/*.test.ts"]
+  },
   store: {
     sources: [
       "internal/{memoryStore,memoryTable,memoryCell,memoryCandidates,heap,isolated,key,transaction}.ts",
       "remote/*.ts"
     ],
     tests: [
+      // those of one file alone
+      ...state("heap", "candidates", "table", "key", "abandoned", "guard", "isolated", "memory"),
       ...state(
         "transactions",
         "waiters",
         "layers",
         "outage",
         "late",
-        "abandoned",
         "localShare",
         "composedOnStore",
-        "events",
-        "storeLaws",
-        "races"
+        "commands",
+        "events"
       ),
-      ...state("heap", "timers", "isolated", "key", "memory", "maxKeys", "maxKeysFlood", "forgetting", "cell")
+      ...state("storeLaws", "races", "timers", "maxKeys", "maxKeysFlood", "forgetting", "cell")
     ]
   },
   engine: { sources: ["engine/*.ts", "waiting/*.ts", "internal/{time,timers,ambient}.ts"], tests: executor },
