@@ -68,8 +68,8 @@ const bugs: ReadonlyArray<Bug> = [
   {
     name: "a slot is kept where the call is interrupted",
     file: "engine/Call.ts",
-    from: "if (ticket.release !== undefined)",
-    to: 'if (ticket.release !== undefined && known !== "ignored")'
+    from: "if (ticket.release === undefined) continue",
+    to: 'if (ticket.release === undefined || known === "ignored") continue'
   },
   {
     name: "a retry ignores that its circuit moved",

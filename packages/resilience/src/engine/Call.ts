@@ -135,12 +135,22 @@ export class CallAttempt implements Attempt {
       const part = perAttempt || gates[i]!.scope === "attempt" ? OWN : CALLS
       if ((part & due) === 0) continue
       const ticket = tickets[i]!
-      try {
-        if (ticket.record !== undefined) {
+      if (ticket.record !== undefined) {
+        try {
           known ??= this.call.outcomeOf(exit, started)
-          ended = both(ended, ticket.record(known, exit))
+        } catch (defect) {
+          known = "ignored"
+          thrown ??= { defect }
         }
-        if (ticket.release !== undefined) ended = both(ended, ticket.release(started))
+        try {
+          ended = both(ended, ticket.record(known, exit))
+        } catch (defect) {
+          thrown ??= { defect }
+        }
+      }
+      if (ticket.release === undefined) continue
+      try {
+        ended = both(ended, ticket.release(started))
       } catch (defect) {
         thrown ??= { defect }
       }
