@@ -9,7 +9,7 @@
 import * as Redis from "effect/persistence/Redis"
 import type { Compiled } from "./compiled.ts"
 import type { Head } from "./keys.ts"
-import { lateReader, lazyReader, LuaCodec, luaCodecLibrary } from "./luaCodec.ts"
+import { lateReader, LuaCodec, luaCodecLibrary, policyReader } from "./luaCodec.ts"
 import { entriesInLua, otherTypeInLua } from "./luaEntries.ts"
 
 /** Whole milliseconds of the server's clock. */
@@ -27,7 +27,7 @@ const kernelOf = ({ compiled, isWhole }: Runnable, index: number): string => {
   const codec = new LuaCodec(`k${index}_`)
   const numbers = isWhole ? "whole" : "finite"
   const ways = [
-    lazyReader(policy, ","),
+    policyReader(policy),
     codec.reader(state, " ", numbers),
     codec.reader(input, " ", "trusted"),
     codec.writer(state, numbers),
@@ -92,10 +92,10 @@ for k = 1, nextWord() + 0 do
  local ways, words = kernels[which < 0 and -which or which], ARGV[1 + p]
  local policy = policies[p]
  if not policy then
-  policy = ways[2](words, 1)
+  policy = ways[2](words)
   policies[p] = policy
  end
- kinds[k] = {ends = which < 0, ways = ways, step = ways[1].step, policy = policy, words = words, input = ways[4](line, at), is = is + 0}
+ kinds[k] = {ends = which < 0, ways = ways, step = ways[1].step, isState = ways[1].isState, policy = policy, words = words, input = ways[4](line, at), is = is + 0}
 end
 ${entriesInLua}
 local allowed, after = {}, {}

@@ -6,6 +6,7 @@
  */
 import { adopt } from "./BreakerAdoption.ts"
 import { span } from "./BreakerClock.ts"
+import { isPolicy, isState } from "./BreakerDamage.ts"
 import {
   answer,
   type BreakerDecision,
@@ -70,6 +71,8 @@ export const breaker: Kernel<BreakerPolicy, BreakerState, BreakerInput, BreakerD
   initial: (policy) => closed(policy, 0, 0),
   span: span,
   adopt: adopt,
+  isPolicy: isPolicy,
+  isState: isState,
   rank: circuitRank,
   step: (policy, state, input, now) => {
     if (input.op === "admit") return admit(policy, state, input.draw, now)

@@ -9,13 +9,10 @@ export const breaker: Compiled = {
   lua: `local min = math.min
 local max = math.max
 local floor = math.floor
-local function letsAll(state)
- return state.phase == "Closed"
-end
+local ceil = math.ceil
+local function letsAll(state) return state.phase == "Closed" end
 local LEAST_LEASE = 60000
-local function leaseOf(policy, state)
- return policy.lease > 0 and policy.lease or (LEAST_LEASE > state.openFor and LEAST_LEASE or state.openFor)
-end
+local function leaseOf(policy, state) return policy.lease > 0 and policy.lease or (LEAST_LEASE > state.openFor and LEAST_LEASE or state.openFor) end
 local NONE = {}
 local function answer(seen, probe, retryAfter, transitions, state)
  local allowed = retryAfter == 0
@@ -29,11 +26,7 @@ local function replace(items, index, item)
  local out = {}
  for ____, other in ipairs(items) do
   local ____temp_0
-  if #out == index then
-   ____temp_0 = item
-  else
-   ____temp_0 = other
-  end
+  if #out == index then ____temp_0 = item else ____temp_0 = other end
   out[#out + 1] = ____temp_0
  end
  if index == #items then out[#out + 1] = item end
@@ -120,16 +113,10 @@ local function emptyFrom(trip, window)
  if trip.kind == "consecutive" then return trip.within == 0 and NEVER or window.head + trip.within end
  return trip.calls > 0 and NEVER or (window.head + trip.slices) * trip.slice
 end
-local function slowAfter(trip)
- return trip.kind == "consecutive" and 0 or trip.slowAfter
-end
+local function slowAfter(trip) return trip.kind == "consecutive" and 0 or trip.slowAfter end
 local function trips(trip, window)
  local ____temp_1
- if trip.kind == "consecutive" then
-  ____temp_1 = window.bad >= trip.failures
- else
-  ____temp_1 = window.calls >= trip.minimumCalls and window.bad / window.calls >= trip.threshold
- end
+ if trip.kind == "consecutive" then ____temp_1 = window.bad >= trip.failures else ____temp_1 = window.calls >= trip.minimumCalls and window.bad / window.calls >= trip.threshold end
  return ____temp_1
 end
 local function rankOf(all, index, threshold)
@@ -150,20 +137,12 @@ local function observe(all, given, input, now)
   local threshold = slowAfter(trip)
   local rank = threshold > 0 and rankOf(all, i, threshold) or NEVER
   local ____temp_2
-  if input.op == "slow" then
-   ____temp_2 = rank == input.rank
-  else
-   ____temp_2 = threshold == 0 or rank >= input.slowFed
-  end
+  if input.op == "slow" then ____temp_2 = rank == input.rank else ____temp_2 = threshold == 0 or rank >= input.slowFed end
   local counts = ____temp_2
   local ____temp_4 = input.op == "slow"
   if not ____temp_4 then
    local ____temp_3
-   if threshold > 0 then
-    ____temp_3 = input.duration >= threshold
-   else
-    ____temp_3 = input.outcome == "failure"
-   end
+   if threshold > 0 then ____temp_3 = input.duration >= threshold else ____temp_3 = input.outcome == "failure" end
    ____temp_4 = ____temp_3
   end
   local bad = ____temp_4
@@ -176,9 +155,7 @@ local function observe(all, given, input, now)
  return {windows = windows, tripped = tripped}
 end
 local LEAST_TOLERANCE = 1000
-local function isFarAhead(time, now, policy, span)
- return time - now > LEAST_TOLERANCE and time - now > span(policy)
-end
+local function isFarAhead(time, now, policy, span) return time - now > LEAST_TOLERANCE and time - now > span(policy) end
 local function span(policy)
  local longest = policy.openCap
  for ____, opening in ipairs(policy.openHigh) do
@@ -189,9 +166,7 @@ local function span(policy)
  end
  return longest
 end
-local function newest(trip, window)
- return trip.kind == "consecutive" and window.head or window.head * trip.slice
-end
+local function newest(trip, window) return trip.kind == "consecutive" and window.head or window.head * trip.slice end
 local function isSuspicious(policy, state, now)
  local limit = now + LEAST_TOLERANCE
  local i = 0
@@ -232,9 +207,7 @@ local function closed(policy, generation, since)
  end
  return {phase = "Closed", generation = generation, ended = 0, since = since, openFor = 0, openings = 0, draw = 0, windows = windows, trial = NO_TRIAL}
 end
-local function keep(state, windows, draw, trial)
- return {phase = state.phase, generation = state.generation, ended = state.ended, since = state.since, openFor = state.openFor, openings = state.openings, draw = draw, windows = windows, trial = trial}
-end
+local function keep(state, windows, draw, trial) return {phase = state.phase, generation = state.generation, ended = state.ended, since = state.since, openFor = state.openFor, openings = state.openings, draw = draw, windows = windows, trial = trial} end
 local function enter(policy, state, to, at, openFor, log)
  local generation = max(state.generation + 1, at)
  if state.phase ~= to then log[#log + 1] = {from = state.phase, to = to, at = at, generation = generation, openFor = to == "Open" and openFor or 0} end
@@ -253,9 +226,7 @@ local function openTime(policy, state, retryAfter, draw)
  local drawn = low + floor(draw * (max(0, high - low) + 1) / DRAWS)
  return max(1, drawn, (policy.openCap < retryAfter and policy.openCap or retryAfter))
 end
-local function open(policy, state, cause, log)
- return enter(policy, state, "Open", cause.at, openTime(policy, state, cause.retryAfter, cause.draw), log)
-end
+local function open(policy, state, cause, log) return enter(policy, state, "Open", cause.at, openTime(policy, state, cause.retryAfter, cause.draw), log) end
 local function lengthen(policy, state, cause)
  local openFor = min(cause.at - state.since + cause.retryAfter, policy.openCap)
  if openFor <= state.openFor then return state end
@@ -290,6 +261,51 @@ local function adopt(policy, state)
  local fresh = closed(policy, state.generation, state.since)
  local longest = max(policy.openCap, policy.openHigh[#policy.openHigh] or 0)
  return {phase = state.phase, generation = state.generation, ended = state.ended, since = state.since, openFor = (longest < state.openFor and longest or state.openFor), openings = state.openings, draw = state.draw, windows = fresh.windows, trial = fresh.trial}
+end
+local function isWhole(value, least) return value >= least and value <= 9007199254740991 and floor(value) == value end
+local function isPolicy(policy)
+ local function isTrip(trip)
+  if trip.kind == "consecutive" then return isWhole(trip.failures, 1) and isWhole(trip.within, 0) end
+  local ____trip_6 = trip
+  local calls = ____trip_6.calls
+  local minimumCalls = ____trip_6.minimumCalls
+  local slice = ____trip_6.slice
+  local slices = ____trip_6.slices
+  local threshold = ____trip_6.threshold
+  if not (threshold > 0 and threshold <= 1 and isWhole(trip.slowAfter, 0) and isWhole(minimumCalls, 1)) then return false end
+  local ____temp_7
+  if calls == 0 then ____temp_7 = isWhole(slice, 1) and isWhole(slices, 1) else ____temp_7 = isWhole(calls, 1) end
+  return ____temp_7
+ end
+ local function areOpenings(openings)
+  for ____, opening in ipairs(openings) do
+   if not isWhole(opening, 0) then return false end
+  end
+  return #openings > 0
+ end
+ for ____, trip in ipairs(policy.trips) do
+  if not isTrip(trip) then return false end
+ end
+ return #policy.trips > 0 and areOpenings(policy.openLow) and areOpenings(policy.openHigh) and policy.openGrowth >= 0 and isWhole(policy.openCap, 0) and isWhole(policy.required, 1) and isWhole(policy.permitted, policy.required) and isWhole(policy.lease, 0)
+end
+local function isState(policy, state)
+ local ____state_8 = state
+ local phase = ____state_8.phase
+ local windows = ____state_8.windows
+ if phase ~= "Closed" and phase ~= "Open" and phase ~= "HalfOpen" and phase ~= "Isolated" then return false end
+ if #windows ~= #policy.trips or #state.trial.probes > policy.permitted then return false end
+ local i = 0
+ for ____, trip in ipairs(policy.trips) do
+  local window = windows[i + 1]
+  if window == nil then return false end
+  local cells = 0
+  if trip.kind == "consecutive" then
+   cells = trip.within == 0 and 0 or window.calls
+  elseif window.calls > 0 then cells = trip.calls > 0 and ceil(window.calls / BITS) or 2 * trip.slices end
+  if #window.cells ~= cells then return false end
+  i = i + 1
+ end
+ return true
 end
 local function verdict(policy, input)
  local slow = false
@@ -357,7 +373,7 @@ local function command(policy, given, op, now)
  local next = enter(policy, state, to, (state.since > now and state.since or now), 0, log)
  return answer(next, 0, 0, log, next)
 end
-return {id = "circuit-breaker@2", initial = function(policy) return closed(policy, 0, 0) end, adopt = adopt, step = function(policy, state, input, now)
+return {id = "circuit-breaker@2", initial = function(policy) return closed(policy, 0, 0) end, adopt = adopt, isPolicy = isPolicy, isState = isState, step = function(policy, state, input, now)
   if input.op == "admit" then return admit(policy, state, input.draw, now) end
   if input.op == "record" or input.op == "slow" then return report(policy, state, input, now) end
   return command(policy, state, input.op, now)
