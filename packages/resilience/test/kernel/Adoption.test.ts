@@ -79,7 +79,12 @@ describe("a limit that takes over", () => {
   it("does what its kernel says, where that says it", () => {
     const kernel: AnyKernel = { ...fixedWindow, adopt: (policy: unknown, state: unknown) => ({ policy, state }) }
     const state = { start: 0, used: 3 }
-    assert.deepStrictEqual(adopted(kernel, true, "to", "from", state, AT), { policy: "to", state })
+    const from = { limit: 5, window: 10 }
+    assert.deepStrictEqual(adopted(kernel, true, "to", from, state, AT), { policy: "to", state })
+    assert.isUndefined(adopted(kernel, true, "to", { limit: 5, window: 0 }, state, AT), "there is no such policy")
+    const picky: AnyKernel = { ...kernel, isState: (policy, state) => policy === from && state.used < 3 }
+    assert.isUndefined(adopted(picky, true, "to", from, state, AT), "there is no such state of it")
+    assert.isDefined(adopted(picky, true, "to", from, { start: 0, used: 2 }, AT))
   })
 })
 
