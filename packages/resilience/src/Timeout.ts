@@ -47,5 +47,5 @@ export const ofAttempt = (module: string, parameter: string, timeout: Duration.I
   const around = noting((call) => {
     call.attemptMillis = longest
   })
-  return [{ kind: "attemptTimeout", stage: Stage.timer - 1, longest, around }, timer]
+  return [{ kind: "attemptTimeout", stage: Stage.attemptTimeout, longest, around }, timer]
 }
