@@ -52,7 +52,11 @@ const acts = (most: number) => Arbitrary.array(act, { minLength: 1, maxLength: m
 
 /** How the effect of a call goes on and ends. */
 const bodyOf = ({ millis, pick }: Act): Effect.Effect<unknown, unknown> => {
-  const ends: ReadonlyArray<Effect.Effect<unknown, unknown>> = [Effect.succeed(1), Effect.fail("down"), Effect.die("bug")]
+  const ends: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
+    Effect.succeed(1),
+    Effect.fail("down"),
+    Effect.die("bug")
+  ]
   const end = ends[pick % 3]!
   if (pick < 3) return end
   if (pick < 6) return Effect.andThen(Effect.sleep(millis), end)
@@ -150,7 +154,10 @@ export const laws = (options: Options): ReadonlyArray<Law.Law> => {
         const stage = stageOf(place, 2048, { ...policies, policies: { ...policies.policies, ...probes } })
         stage.call(0, Effect.succeed(1))
         stage.world.settle()
-        must(seen.every((at, i) => i === 0 || seen[i - 1]! <= at), `the layers were passed in the order ${seen.join(", ")}`)
+        must(
+          seen.every((at, i) => i === 0 || seen[i - 1]! <= at),
+          `the layers were passed in the order ${seen.join(", ")}`
+        )
         stage.end()
       },
       search

@@ -22,24 +22,28 @@ import * as Layer from "effect/Layer"
 import { memory } from "./internal/memoryStore.ts"
 import { run } from "./engine/run.ts"
 import { assemble } from "./engine/assemble.ts"
-import { SlotGate } from "./bulkhead/SlotGate.ts"
+import { SlotGate, type SlotSpec } from "./bulkhead/SlotGate.ts"
 import { count, waiting } from "./Validate.ts"
-import { type Env, type PolicyService, unbounded } from "./Policy.ts"
+import * as Policies from "./Policy.ts"
 import type { BulkheadFull } from "./Rejection.ts"
 
+/** @category models @since 0.1.0 */
+export interface Options {
+  readonly maxConcurrent: number
+  readonly maxQueued?: number | undefined
+  readonly maxWait?: Duration.Input | undefined
+}
+
 /**
- * A validated bulkhead. Times are milliseconds.
+ * A bulkhead, as a policy.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Policy {
-  readonly _tag: "Bulkhead"
-  readonly maxConcurrent: number
-  readonly maxQueued: number
-  readonly maxWait: number
-  /** @internal */
-  readonly open: (env: Env) => SlotGate
+export interface Policy extends Policies.Policy<BulkheadFull, unknown, never, Inspection> {
+  readonly kind: "bulkhead"
+  readonly options: Options
+  readonly open: (env: Policies.Env) => SlotGate
 }
 
 /**
@@ -49,14 +53,20 @@ export interface Policy {
  * @category constructors
  * @since 0.1.0
  */
-export const policy = (options: {
-  readonly maxConcurrent: number
-  readonly maxQueued?: number | undefined
-  readonly maxWait?: Duration.Input | undefined
-}): Policy => {
+export const policy = (options: Options): Policy => {
+  specOf(options) // refuses here what makes no sense
+  return Policies.make<Policy>({
+    kind: "bulkhead",
+    options,
+    open({ service }) {
+      return new SlotGate(specOf(this.options), service)
+    }
+  })
+}
+
+const specOf = (options: Options): SlotSpec => {
   const module = "Bulkhead.policy"
-  const spec = { maxConcurrent: count(module, "maxConcurrent", options.maxConcurrent), ...waiting(module, options) }
-  return { ...spec, _tag: "Bulkhead", open: ({ service }) => new SlotGate(spec, service) }
+  return { maxConcurrent: count(module, "maxConcurrent", options.maxConcurrent), ...waiting(module, options) }
 }
 
 /** @category models @since 0.1.0 */
@@ -72,7 +82,7 @@ export interface Inspection {
  * @category models
  * @since 0.1.0
  */
-export interface BulkheadService extends PolicyService {
+export interface BulkheadService extends Policies.PolicyService {
   readonly inspect: Effect.Effect<Inspection>
   /** Runs an effect in a slot. The key only names the call, in the error and in events. */
   readonly execute: {
@@ -99,7 +109,7 @@ export class Bulkhead extends Context.Service<Bulkhead, BulkheadService>()("effe
  */
 export const make = (policy: Policy, id = "effect-resilience/Bulkhead"): Effect.Effect<BulkheadService> =>
   Effect.sync(() => {
-    const gate = policy.open({ service: id, label: "bulkhead", store: memory, longest: unbounded })
+    const gate = policy.open({ service: id, label: "bulkhead", store: memory, longest: Policies.unbounded })
     const pipeline = assemble(id, [gate], memory)
     const execute = <A, E, R>(self: Effect.Effect<A, E, R>, key: string = id): Effect.Effect<A, E | BulkheadFull, R> =>
       run(pipeline, self, key, { cost: 1, maxWait: undefined, classify: undefined }) as Effect.Effect<

@@ -15,7 +15,8 @@ export class Audit {
   /** Every ticket that was admitted has ended, and no other holds anything. */
   end(): void {
     for (const { kind, state } of this.tickets) {
-      if (state !== "asked" && state !== "ended") this.faults.push(`a ticket of ${kind} is ${state} when all calls have ended`)
+      if (state !== "asked" && state !== "ended")
+        this.faults.push(`a ticket of ${kind} is ${state} when all calls have ended`)
     }
   }
 

@@ -19,7 +19,8 @@ export type Key = string | { readonly [dimension: string]: string }
 /** Where the state is kept: in this process, or behind trips of so many turns there and back. */
 export type Place = { readonly there: number; readonly back: number } | undefined
 
-const yields = (turns: number): Effect.Effect<void> => Effect.forEach(Array.from({ length: turns }), () => Effect.yieldNow, { discard: true })
+const yields = (turns: number): Effect.Effect<void> =>
+  Effect.forEach(Array.from({ length: turns }), () => Effect.yieldNow, { discard: true })
 
 /** The memory store behind trips. */
 const remote = (memory: Store["Service"], { back, there }: NonNullable<Place>): Store["Service"] => ({
@@ -85,7 +86,9 @@ export class Stage {
 
   /** What the policies know of every key, as data. */
   seen(): string {
-    const inspected = this.keys.map((key) => this.world.get(this.service.inspect(key as never) as Effect.Effect<unknown>))
+    const inspected = this.keys.map((key) =>
+      this.world.get(this.service.inspect(key as never) as Effect.Effect<unknown>)
+    )
     return JSON.stringify(inspected)
   }
 
@@ -107,4 +110,5 @@ export class Stage {
 
 /** Whether a call was refused before its effect ran. */
 export const isRefused = (exit: Exit.Exit<unknown, unknown>): boolean =>
-  exit._tag === "Failure" && exit.cause.reasons.some((reason) => Cause.isFailReason(reason) && isRejection(reason.error))
+  exit._tag === "Failure" &&
+  exit.cause.reasons.some((reason) => Cause.isFailReason(reason) && isRejection(reason.error))
