@@ -23,33 +23,11 @@ import { memory } from "./internal/memoryStore.ts"
 import { run } from "./engine/run.ts"
 import { assemble } from "./engine/assemble.ts"
 import { KeyedSlots } from "./bulkhead/KeyedSlots.ts"
-import { SlotGate } from "./bulkhead/SlotGate.ts"
+import { SlotGate, type SlotSpec } from "./bulkhead/SlotGate.ts"
 import { type Key, readKey } from "./internal/key.ts"
 import { count, such, waiting } from "./Validate.ts"
-import { type Env, type PolicyService, unbounded } from "./Policy.ts"
+import * as Policies from "./Policy.ts"
 import type { BulkheadFull } from "./Rejection.ts"
-
-const TypeId = "~effect-resilience/Bulkhead"
-
-/**
- * A validated bulkhead. Times are milliseconds. `By` is the dimension that has slots each; `never` for one set of slots in all.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Policy<out By extends string = never> {
-  readonly [TypeId]: { readonly _By: (_: never) => By }
-  readonly _tag: "Bulkhead"
-  readonly maxConcurrent: number
-  readonly maxQueued: number
-  readonly maxWait: number
-  readonly by: string | undefined
-  /** @internal */
-  readonly open: (env: Env) => SlotGate | KeyedSlots
-}
-
-/** The dimensions that a policy's slots are kept by. @category utility types @since 0.1.0 */
-export type ByOf<P> = P extends Policy<infer By> ? By : never
 
 /** @category models @since 0.1.0 */
 export interface Options {
@@ -58,6 +36,23 @@ export interface Options {
   readonly maxQueued?: number | undefined
   /** How long a call may wait for a slot. Default: 0, refuse at once. */
   readonly maxWait?: Duration.Input | undefined
+}
+
+/**
+ * A bulkhead, as a policy. `By` is the dimension that has slots each; `never` for one set of slots in all.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Policy<out By extends string = never> extends Policies.Policy<
+  BulkheadFull,
+  unknown,
+  Exclude<By, "key">,
+  Inspection
+> {
+  readonly kind: "bulkhead"
+  readonly options: Options & { readonly by?: string | undefined }
+  readonly open: (env: Policies.Env) => SlotGate | KeyedSlots
 }
 
 /**
@@ -73,19 +68,26 @@ export interface Options {
 export const policy: {
   <const By extends string>(options: Options & { readonly by: By }): Policy<By>
   (options: Options): Policy<never>
-} = (options: Options & { readonly by?: string }): Policy<never> => {
+} = (options: Policy<string>["options"]): Policy<never> => {
+  validated(options) // refuses here what makes no sense
+  return Policies.make<Policy<never>>({
+    kind: "bulkhead",
+    options,
+    open({ service }) {
+      const { by, spec } = validated(this.options)
+      return by === undefined ? new SlotGate(spec, service) : new KeyedSlots(spec, by, service)
+    }
+  })
+}
+
+const validated = (
+  options: Policy<string>["options"]
+): { readonly spec: SlotSpec; readonly by: string | undefined } => {
   const module = "Bulkhead.policy"
-  const spec = { maxConcurrent: count(module, "maxConcurrent", options.maxConcurrent), ...waiting(module, options) }
   const { by } = options
+  const spec = { maxConcurrent: count(module, "maxConcurrent", options.maxConcurrent), ...waiting(module, options) }
   const named = by === undefined || (typeof by === "string" && by !== "")
-  such(module, "by", by, named, '"key" or the name of a dimension')
-  return {
-    [TypeId]: { _By: (by: never) => by },
-    ...spec,
-    _tag: "Bulkhead",
-    by,
-    open: ({ service }) => (by === undefined ? new SlotGate(spec, service) : new KeyedSlots(spec, by, service))
-  }
+  return { spec, by: such(module, "by", by, named, '"key" or the name of a dimension') }
 }
 
 /** @category models @since 0.1.0 */
@@ -101,7 +103,7 @@ export interface Inspection {
  * @category models
  * @since 0.1.0
  */
-export interface BulkheadService extends PolicyService {
+export interface BulkheadService extends Policies.PolicyService {
   /** All calls. Where each key has slots, `free` is `Infinity`: the next key finds slots of its own. */
   readonly inspect: Effect.Effect<Inspection>
   /** The slots that calls of this key take. Without `by` all keys share them. */
@@ -129,7 +131,7 @@ export class Bulkhead extends Context.Service<Bulkhead, BulkheadService>()("effe
  */
 export const make = (policy: Policy<string>, id = "effect-resilience/Bulkhead"): Effect.Effect<BulkheadService> =>
   Effect.sync(() => {
-    const gate = policy.open({ service: id, label: "bulkhead", store: memory, longest: unbounded })
+    const gate = policy.open({ service: id, label: "bulkhead", store: memory, longest: Policies.unbounded })
     const pipeline = assemble(id, [gate], memory)
     const execute = <A, E, R>(self: Effect.Effect<A, E, R>, key: Key = id): Effect.Effect<A, E | BulkheadFull, R> =>
       run(pipeline, self, key, { cost: 1, maxWait: undefined, classify: undefined }) as Effect.Effect<

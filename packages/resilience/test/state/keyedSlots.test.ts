@@ -375,8 +375,8 @@ describe("`by` is validated where the policy is made", () => {
 
   it("a name is taken as it is, also one that every object has", () => {
     for (const by of ["key", "tenant", "__proto__"]) {
-      assert.strictEqual(Bulkhead.policy({ maxConcurrent: 1, by }).by, by)
+      assert.strictEqual(Bulkhead.policy({ maxConcurrent: 1, by }).options.by, by)
     }
-    assert.isUndefined(Bulkhead.policy({ maxConcurrent: 1 }).by)
+    assert.isUndefined(Bulkhead.policy({ maxConcurrent: 1 }).options.by)
   })
 })
