@@ -7,7 +7,10 @@
 import * as Effect from "effect/Effect"
 import { partOf, type ReadKey } from "../internal/key.ts"
 import { type Call, type Member, type Refusal, Stage, type Ticket } from "../Policy.ts"
-import { NO_STEPS, Slots, type SlotsSeen, type SlotSpec } from "./SlotGate.ts"
+import type { Step } from "../StoreModel.ts"
+import { SlotGate, type SlotsSeen, type SlotSpec } from "./SlotGate.ts"
+
+const NO_STEPS: ReadonlyArray<Step> = []
 
 /** One slot of a key. */
 class KeyedSlot implements Ticket {
@@ -15,7 +18,7 @@ class KeyedSlot implements Ticket {
   declare private readonly gate: KeyedSlots
   declare private readonly call: Call
   declare private readonly part: string
-  declare private taken: Slots | undefined
+  declare private taken: SlotGate | undefined
 
   constructor(gate: KeyedSlots, call: Call, part: string) {
     this.gate = gate
@@ -57,7 +60,7 @@ export class KeyedSlots implements Member {
   readonly scope = "attempt"
   readonly service: string
   readonly spec: SlotSpec
-  readonly parts = new Map<string, Slots>()
+  readonly parts = new Map<string, SlotGate>()
   /** The dimension; `undefined` for the whole key. */
   private readonly dimension: string | undefined
 
@@ -71,16 +74,16 @@ export class KeyedSlots implements Member {
     return new KeyedSlot(this, call, partOf(call.key, this.dimension))
   }
 
-  slotsOf(part: string): Slots {
+  slotsOf(part: string): SlotGate {
     const known = this.parts.get(part)
     if (known !== undefined) return known
-    const slots = new Slots(this.spec, this.service, () => this.forget(part, slots))
+    const slots = new SlotGate(this.spec, this.service, () => this.forget(part, slots))
     this.parts.set(part, slots)
     return slots
   }
 
   /** After a call of the part has ended, or has left the queue. */
-  forget(part: string, slots: Slots): void {
+  forget(part: string, slots: SlotGate): void {
     if (slots.running === 0 && slots.queue.size === 0) this.parts.delete(part)
   }
 
