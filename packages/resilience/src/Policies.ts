@@ -26,7 +26,7 @@ export interface Policies {
   readonly attemptTimeout?: Duration.Input | undefined
   readonly circuitBreaker?: CircuitBreaker.Policy | undefined
   readonly rateLimiter?: RateLimiter.Policy | undefined
-  readonly bulkhead?: Bulkhead.Policy | undefined
+  readonly bulkhead?: Bulkhead.Policy<string> | undefined
   readonly retry?: Retry.AnyPolicy<never, Retry.OnExhausted> | undefined
   /** Your own policies, under labels of your choice: `inspect` and `control` have them under the same. */
   readonly policies?: { readonly [label: string]: AnyPolicy } | undefined

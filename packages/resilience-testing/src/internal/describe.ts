@@ -32,7 +32,7 @@ const describeLimiter = (limiter: RateLimiter.Policy): ReadonlyArray<string> => 
   return [`every of (${each.join("; ")})`]
 }
 
-const describeBulkhead = ({ options: { maxConcurrent, maxWait = 0 } }: Bulkhead.Policy): string =>
+const describeBulkhead = ({ options: { maxConcurrent, maxWait = 0 } }: Bulkhead.Policy<string>): string =>
   `bulkhead of ${digits(maxConcurrent)}${wait(maxWaitOf("Bulkhead.policy", maxWait))}`
 
 const describeRetry = ({ options }: NonNullable<Policies["retry"]>): string => {

@@ -2,7 +2,7 @@
  * From policies to a pipeline. A policy opens its own gate, so only the types of the gates are known here.
  */
 import * as Effect from "effect/Effect"
-import { assemble, type AssembleOptions } from "../engine/assemble.ts"
+import { assemble, type AssembleOptions, longestOf } from "../engine/assemble.ts"
 import { run } from "../engine/run.ts"
 import type { Classify, Pipeline } from "../engine/Pipeline.ts"
 import { type Key, readKey } from "../internal/key.ts"
@@ -74,11 +74,9 @@ const restOf = (policies: RestOptions): Rest => {
     ...(timeout === undefined ? [] : Timeout.ofCall(module, "timeout", timeout)),
     ...(attemptTimeout === undefined ? [] : Timeout.ofAttempt(module, "attemptTimeout", attemptTimeout))
   ]
-  const longest = (from: number, to: number) =>
-    Math.min(...timers.map(({ longest = Infinity, stage }) => (stage >= from && stage < to ? longest : Infinity)))
   return {
     timers,
-    longest: { call: longest(0, Stage.retry), attempt: longest(Stage.retry, Infinity) },
+    longest: longestOf(timers),
     assemble: { perAttempt: admission === "attempt", classify }
   }
 }
@@ -126,8 +124,8 @@ const once: ReadonlyArray<number> = [Stage.timeout, Stage.retry, Stage.hedge, St
 /** Two loops of attempts would multiply them, and of two timeouts only one could be meant. */
 const refuseSecond = (members: LabelledMembers): void => {
   const first = new Map<number, string>()
-  for (const [label, { around, kind, stage }] of members) {
-    if (around === undefined || !once.includes(stage)) continue
+  for (const [label, { around, kind, longest, stage }] of members) {
+    if ((around === undefined && longest === undefined) || !once.includes(stage)) continue
     const before = first.get(stage)
     if (before !== undefined)
       refuse(module, `policies.${label}`, kind, `cannot stand beside ${before}: one is the most`)
