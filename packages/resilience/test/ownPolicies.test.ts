@@ -4,6 +4,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 import { Bulkhead, CircuitBreaker, Policy, RateLimiter, Rejection, Resilience, Retry } from "../src/index.ts"
+import { memory } from "../src/internal/memoryStore.ts"
+import type { Policies } from "../src/Policies.ts"
+import { compose, fromPolicies } from "../src/resilience/compose.ts"
 
 class SwitchedOff extends Rejection.Rejection {
   readonly _tag = "SwitchedOff"
@@ -119,6 +122,19 @@ describe("a policy under a label", () => {
       assert.deepStrictEqual([seen.rateLimiter?.remaining, seen.hourly?.remaining, seen.slots?.free], [2, 4, 7])
       assert.deepStrictEqual([seen.circuitBreaker?.state, seen.cautious?.state], ["Closed", "Open"])
     })
+  )
+})
+
+it("each policy has a name of its own in a store, and those of the fields the ones that they had", () => {
+  const names = (id: string, policies: Policies) =>
+    compose(fromPolicies(id, policies), memory).spaces.map(({ name }) => name)
+  assert.deepStrictEqual(
+    names("app", {
+      circuitBreaker: circuit(2),
+      rateLimiter: limit,
+      policies: { "a/b~": limit, cautious: circuit(1), each: RateLimiter.every({ "x/y": limit }) }
+    }),
+    ["app/circuitBreaker", "app/cautious~2circuitBreaker", "app/limit", "app/a~1b~0~2limit", "app/each~2x~1y"]
   )
 })
 

@@ -2,7 +2,7 @@
  * Types come from the policies: a user's own, under a label of `policies`, are as exact as the library's.
  */
 import { Data, Effect, pipe } from "effect"
-import { Bulkhead, CircuitBreaker, Policy, RateLimiter, Resilience, Retry } from "effect-resilience"
+import { Bulkhead, CircuitBreaker, type Policy, RateLimiter, Resilience, Retry } from "effect-resilience"
 import type { RateLimitExceeded, RetryExhausted, StoreError, TimeoutExceeded } from "../src/Rejection.ts"
 
 export type Used = RateLimitExceeded | RetryExhausted<never> | StoreError | TimeoutExceeded
