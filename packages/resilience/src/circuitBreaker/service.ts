@@ -11,9 +11,9 @@ import { Command, Store } from "../StoreModel.ts"
 import type { CircuitGate, CircuitSpec } from "./CircuitGate.ts"
 import type { Inspection } from "./inspection.ts"
 import { sinkOf } from "../internal/events.ts"
-import { guarded } from "../remote/guard.ts"
+import { openStore } from "../internal/openStore.ts"
 import { type Key, readKey } from "../internal/key.ts"
-import { memory } from "../internal/memoryStore.ts"
+import { transactionalMemory } from "../internal/memoryTransactions.ts"
 import * as openServices from "../internal/openServices.ts"
 import { run } from "../engine/run.ts"
 import { assemble } from "../engine/assemble.ts"
@@ -121,13 +121,13 @@ const build = (id: string, open: OpenCircuit, store: Local | Guarded): CircuitBr
 }
 
 export const make = (id: string, open: OpenCircuit): Effect.Effect<CircuitBreakerService> =>
-  Effect.sync(() => build(id, open, memory))
+  Effect.sync(() => build(id, open, transactionalMemory))
 
 export const makeFromStore = (
   id: string,
   open: OpenCircuit
 ): Effect.Effect<CircuitBreakerService, never, Store | Scope.Scope> =>
   Effect.flatMap(Store, (store) => {
-    const service = build(id, open, guarded(store, id))
+    const service = build(id, open, openStore(store, id))
     return Effect.as(openServices.open(store, "CircuitBreaker", id, [service.gate.space]), service)
   })

@@ -15,8 +15,7 @@ import type { Policies } from "../Policies.ts"
 import { type Env, type Guarded, type Local, type Longest, type Member, type PolicyService, Stage } from "../Policy.ts"
 import type * as RateLimiter from "../RateLimiter.ts"
 import { InvalidPolicyError, type StoreError } from "../Rejection.ts"
-import { common, type StorePolicy } from "../remote/guard.ts"
-import type { AnySpace } from "../StoreModel.ts"
+import { type AnySpace, common, type StorePolicy } from "../StoreModel.ts"
 import * as Timeout from "../Timeout.ts"
 
 type RestOptions = Pick<Policies, "timeout" | "attemptTimeout" | "admission" | "classify">
