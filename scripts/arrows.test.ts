@@ -5,24 +5,25 @@ import { arrows, check } from "./arrows.ts"
 const sound: Readonly<Record<string, string>> = {
   "kernel/Kernel.ts": "export interface Kernel {}",
   "kernel/TokenBucket.ts": `import type { Kernel } from "./Kernel.ts"\nexport const kernel: Kernel = {}`,
-  "Rejection.ts": `import * as Data from "effect/Data"\nexport const rejection = Data`,
+  "Rejection.ts": `import * as Data from "effect/Data"\nexport const rejection = Data\nexport class RateLimitExceeded extends Rejection {}`,
   "Event.ts": `import type { rejection } from "./Rejection.ts"\nexport type Event = typeof rejection`,
   "StoreModel.ts": `import type { Kernel } from "./kernel/Kernel.ts"\nexport const model: Kernel = {}`,
   "internal/memoryStore.ts": `import * as TxRef from "effect/TxRef"\nimport { model } from "../StoreModel.ts"\nexport const memory = [TxRef, model]`,
-  "remote/guard.ts": `import { memory } from "../internal/memoryStore.ts"\nexport const guard = memory`,
   "RemoteStore.ts": `import { guard } from "./remote/guard.ts"\nexport const remote = guard`,
   "Store.ts": `import { memory } from "./internal/memoryStore.ts"\nexport * from "./StoreModel.ts"\nexport const store = memory`,
   "internal/validate.ts": `import { rejection } from "./../Rejection.ts"\nexport const validate = rejection`,
-  "internal/schedule.ts": `import * as Schedule from "effect/Schedule"\nexport const bridge = Schedule`,
-  "internal/LimitGate.ts": `import { validate } from "./validate.ts"\nexport const gate = validate`,
-  "Backoff.ts": `export { bridge } from "./internal/schedule.ts"\nexport const backoff = 1`,
+  "retry/RetrySchedule.ts": `import * as Schedule from "effect/Schedule"\nexport const bridge = Schedule`,
+  "rateLimiter/LimitGate.ts": `import { validate } from "../internal/validate.ts"\nexport const gate = { kind: "rateLimiter", stage: Stage.limit, validate }`,
+  "Backoff.ts": `export { bridge } from "./retry/RetrySchedule.ts"\nexport const backoff = 1`,
   "Retry.ts": `import { backoff } from "./Backoff.ts"\nexport const retry = backoff`,
   "CircuitBreaker.ts": `import { backoff } from "./Backoff.ts"\nexport const breaker = backoff`,
-  "RateLimiter.ts": `import { gate } from "./internal/LimitGate.ts"\nimport { kernel } from "./kernel/TokenBucket.ts"\nimport { memory } from "./internal/memoryStore.ts"\nexport const limiter = [gate, kernel, memory]`,
-  "Bulkhead.ts": `import { call } from "./internal/pipeline/Call.ts"\nexport const bulkhead = call`,
-  "internal/pipeline/Call.ts": `import type { retry } from "../../Retry.ts"\nexport const call: typeof retry = 1`,
-  "internal/pipeline/compose.ts": `import { limiter } from "../../RateLimiter.ts"\nexport const compose = limiter`,
-  "Resilience.ts": `import { compose } from "./internal/pipeline/compose.ts"\nimport { retry } from "./Retry.ts"\nexport const resilience = [compose, retry]`,
+  "RateLimiter.ts": `import { gate } from "./rateLimiter/LimitGate.ts"\nimport { kernel } from "./kernel/TokenBucket.ts"\nimport { memory } from "./internal/memoryStore.ts"\nexport const limiter = [gate, kernel, memory]`,
+  "Bulkhead.ts": `import { call } from "./engine/Call.ts"\nexport const bulkhead = call`,
+  "Policy.ts": `import type { Event } from "./Event.ts"\nexport const policy: Event = {}`,
+  "engine/Call.ts": `import { policy } from "../Policy.ts"\nexport const call = policy`,
+  "remote/guard.ts": `import { call } from "../engine/Call.ts"\nexport const guard = call`,
+  "resilience/compose.ts": `import { limiter } from "../RateLimiter.ts"\nexport const compose = limiter`,
+  "Resilience.ts": `import { compose } from "./resilience/compose.ts"\nimport { retry } from "./Retry.ts"\nexport const resilience = [compose, retry]`,
   "Telemetry.ts": `import * as Effect from "effect/Effect"\nimport * as Metric from "effect/Metric"\nexport const telemetry = [Metric, Effect.logInfo]`,
   "EventStream.ts": `import * as Stream from "effect/Stream"\nexport const stream = Stream`,
   "index.ts": `export * as Resilience from "./Resilience.ts"\nexport * as Retry from "./Retry.ts"`
@@ -56,12 +57,23 @@ const cases: ReadonlyArray<readonly [name: string, file: string, text: string, v
   ["a pipeline that imports the guard", "Resilience.ts", `import "./remote/guard.ts"`, "arrow"],
   ["a policy that imports another", "RateLimiter.ts", `import "./CircuitBreaker.ts"`, "arrow"],
   ["a policy that imports another's type", "RateLimiter.ts", `type A = import("./Bulkhead.ts").A`, "arrow"],
-  ["a policy that reaches into another's internals", "Bulkhead.ts", `import "./internal/LimitGate.ts"`, "arrow"],
+  ["a policy that reaches into another's internals", "Bulkhead.ts", `import "./rateLimiter/LimitGate.ts"`, "arrow"],
   ["a policy that imports retry", "CircuitBreaker.ts", `export * from "./Retry.ts"`, "arrow"],
   ["a policy that imports the pipeline", "RateLimiter.ts", `export { a } from "./Resilience.ts"`, "arrow"],
-  ["a policy that composes several", "RateLimiter.ts", `import "./internal/pipeline/compose.ts"`, "arrow"],
-  ["the engine that imports a policy", "internal/pipeline/Call.ts", `import { retry } from "../../Retry.ts"`, "arrow"],
-  ["the engine that loads a gate", "internal/pipeline/Call.ts", `import { gate } from "../LimitGate.ts"`, "arrow"],
+  ["a policy that composes several", "RateLimiter.ts", `import "./resilience/compose.ts"`, "arrow"],
+  ["the engine that imports a policy", "engine/Call.ts", `import { retry } from "../Retry.ts"`, "arrow"],
+  ["the engine that imports a policy's type", "engine/Call.ts", `import type { retry } from "../Retry.ts"`, "arrow"],
+  ["the engine that imports the guard", "engine/Call.ts", `import { guard } from "../remote/guard.ts"`, "arrow"],
+  ["the engine that names a policy's kind", "engine/Call.ts", `const a = b === "rateLimiter"`, "knowledge"],
+  ["the engine that has a policy's kind as a name", "engine/Call.ts", `const rateLimiter = 1`, "knowledge"],
+  [
+    "the engine that names a policy's rejection",
+    "engine/Call.ts",
+    `const a = e instanceof RateLimitExceeded`,
+    "knowledge"
+  ],
+  ["the engine that names a policy's file", "engine/Call.ts", `import "../rateLimiter/LimitGate.ts"`, "knowledge"],
+  ["the engine that loads a gate", "engine/Call.ts", `import { gate } from "../rateLimiter/LimitGate.ts"`, "arrow"],
   ["a policy that loads the pipeline later", "RateLimiter.ts", `export const a = import("./Resilience.ts")`, "arrow"],
   ["a shared file that imports a policy", "internal/validate.ts", `import "../RateLimiter.ts"`, "arrow"],
   ["the pipeline that imports telemetry", "Resilience.ts", `import "./Telemetry.ts"`, "arrow"],
@@ -136,12 +148,12 @@ describe("arrows", () => {
 
   it("refuses a second file that imports Schedule", () => {
     const second = {
-      "internal/retry/schedule.ts": `import * as Schedule from "effect/Schedule"\nexport const a = Schedule`
+      "retry/driver.ts": `import * as Schedule from "effect/Schedule"\nexport const a = Schedule`
     }
     const violations = check("resilience", { ...sound, ...second })
     assert.deepStrictEqual(
       violations.map(({ file, rule }) => `${file} ${rule}`),
-      ["internal/schedule.ts weight", "internal/retry/schedule.ts weight"]
+      ["retry/RetrySchedule.ts weight", "retry/driver.ts weight"]
     )
   })
 

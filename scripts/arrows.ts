@@ -99,6 +99,8 @@ interface Import {
 
 interface Module {
   readonly imports: ReadonlyArray<Import>
+  /** Identifiers and strings. */
+  readonly words: ReadonlyArray<{ readonly line: number; readonly word: string }>
   readonly telemetryCalls: ReadonlyArray<{ readonly line: number; readonly name: string }>
   readonly lines: number
 }
@@ -111,6 +113,8 @@ const parse = (file: string, text: string, report: Report): Module => {
   for (const error of errors) report(file, lineAt(error.labels[0]?.start ?? 0), "syntax", error.message)
   const imports: Array<Import> = []
   const calls: Array<{ line: number; name: string }> = []
+  const words: Array<{ line: number; word: string }> = []
+  const say = (word: string, start: number) => words.push({ line: lineAt(start), word })
   const add = (
     source: { readonly type: string; readonly value?: unknown; readonly start: number },
     typeOnly: boolean
@@ -126,13 +130,18 @@ const parse = (file: string, text: string, report: Report): Module => {
     },
     ImportExpression: (node) => add(node.source, false),
     TSImportType: (node) => add(node.source, true),
+    Identifier: (node) => say(node.name, node.start),
+    Literal: (node) => {
+      if (typeof node.value === "string") say(node.value, node.start)
+    },
+    TemplateElement: (node) => say(node.value.raw, node.start),
     MemberExpression: (node) => {
       const { object, property } = node
       if (object.type !== "Identifier" || object.name !== "Effect" || property.type !== "Identifier") return
       if (telemetryCalls.test(property.name)) calls.push({ line: lineAt(node.start), name: property.name })
     }
   }).visit(program)
-  return { imports, telemetryCalls: calls, lines: text.replace(/\n$/, "").split("\n").length }
+  return { imports, telemetryCalls: calls, words, lines: text.replace(/\n$/, "").split("\n").length }
 }
 
 /** A relative import as a path below `src`. */
@@ -157,6 +166,40 @@ const cycles = (modules: Modules, report: Report): void => {
     done.add(file)
   }
   for (const file of modules.keys()) if (!done.has(file)) visit(file, [file])
+}
+
+/**
+ * The names of the policies of stages 30 to 60 and 80: their kinds, the tags of their rejections, and their files. Read from
+ * the sources, so that a new policy is known the day it is written.
+ */
+const policyNames = (sources: Readonly<Record<string, string>>): ReadonlySet<string> => {
+  const names = new Set<string>()
+  const kind =
+    /\bkind\s*[:=]\s*"(\w+)",?\s+(?:readonly\s+)?stage\s*[:=]\s*Stage\.(?:shed|circuit|throttle|limit|slots|hedge)\b/g
+  const homes = new Set<string | undefined>()
+  for (const [file, text] of Object.entries(sources)) {
+    for (const [, name] of text.matchAll(kind)) {
+      names.add(name!)
+      homes.add(placeOf(file))
+    }
+    for (const [, tag] of text.matchAll(/\bclass (\w+) extends Rejection\b/g)) if (tag !== "StoreError") names.add(tag!)
+  }
+  for (const file of Object.keys(sources)) {
+    const name = posix.basename(file, ".ts")
+    if (homes.has(placeOf(file)) && /^[A-Z]/.test(name)) names.add(name)
+  }
+  return names
+}
+
+/** The engine knows no policy: a new one must not need a line there. */
+const ignorance = (modules: Modules, names: ReadonlySet<string>, report: Report): void => {
+  for (const [file, { words }] of modules) {
+    if (placeOf(file) !== "engine") continue
+    for (const { line, word } of words) {
+      const known = posix.basename(word, ".ts")
+      if (names.has(known)) report(file, line, "knowledge", `the engine knows no policy: ${known}`)
+    }
+  }
 }
 
 /** Rules of the core package, `effect-resilience`. */
@@ -226,8 +269,10 @@ export const check = (packageName: string, sources: Readonly<Record<string, stri
   const violations: Array<Violation> = []
   const report: Report = (file, line, rule, message) => violations.push({ file, line, rule, message })
   const modules = new Map(Object.entries(sources).map(([file, text]) => [file, parse(file, text, report)]))
-  if (packageName === "resilience") core(modules, report)
-  else satellite(modules, report)
+  if (packageName === "resilience") {
+    core(modules, report)
+    ignorance(modules, policyNames(sources), report)
+  } else satellite(modules, report)
   cycles(modules, report)
   return violations
 }

@@ -71,7 +71,8 @@ const looks = [
   { color: "#1b4f8a", symbol: "circle" },
   { color: "#d1701b", symbol: "rect" },
   { color: "#4a9d7c", symbol: "triangle" },
-  { color: "#9a4f96", symbol: "diamond" }
+  { color: "#9a4f96", symbol: "diamond" },
+  { color: "#555555", symbol: "emptyCircle" }
 ]
 
 /** The rows as a picture. The same rows give the same text. A name that several panels use is one in the legend. */

@@ -1,5 +1,5 @@
 /**
- * Mutation testing: `npx pnpm@12 mutation [group...] [--only file[:from-to]]`.
+ * Mutation testing: `npx pnpm@12 mutation [group...] [--only file[:from-to]]...`.
  *
  * Works on a copy of the tree, so nothing here is ever left mutated, and asks again only what changed since the last run
  * (delete `.mutation` to ask everything). Fails below the threshold, and where the survivors
@@ -16,11 +16,14 @@ import { compare, listed, type Mutant, score } from "./survivors.ts"
 
 const threshold = 95
 
-const options = (group: GroupName, only: string | undefined): ConstructorParameters<typeof Stryker>[0] => ({
+const options = (
+  group: GroupName,
+  only: ReadonlyArray<string> | undefined
+): ConstructorParameters<typeof Stryker>[0] => ({
   testRunner: "vitest",
   plugins: [import.meta.resolve("@stryker-mutator/vitest-runner")],
   vitest: { configFile: "scripts/mutation/vitest.config.ts", related: false },
-  mutate: (only === undefined ? groups[group].sources : [only]).map((file) => `packages/resilience/src/${file}`),
+  mutate: (only ?? groups[group].sources).map((file) => `packages/resilience/src/${file}`),
   coverageAnalysis: "perTest",
   incremental: true,
   incrementalFile: join(home, `${group}-incremental.json`),
@@ -36,7 +39,7 @@ const options = (group: GroupName, only: string | undefined): ConstructorParamet
   allowEmpty: false
 })
 
-const test = async (group: GroupName, only: string | undefined): Promise<ReadonlyArray<Mutant>> => {
+const test = async (group: GroupName, only: ReadonlyArray<string> | undefined): Promise<ReadonlyArray<Mutant>> => {
   process.env["MUTATION_GROUP"] = group
   const results = await new Stryker(options(group, only)).runMutationTest()
   return results.map(({ fileName, location, mutatorName, replacement, status }) => {
@@ -52,7 +55,10 @@ const test = async (group: GroupName, only: string | undefined): Promise<Readonl
 }
 
 const main = async () => {
-  const { positionals, values } = parseArgs({ allowPositionals: true, options: { only: { type: "string" } } })
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: { only: { type: "string", multiple: true } }
+  })
   const names = positionals.length === 0 ? Object.keys(groups) : positionals
   const chosen = names.filter(isGroup)
   if (chosen.length < names.length) fail([`groups are ${Object.keys(groups).join(", ")}`])

@@ -61,21 +61,21 @@ const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "a refund is forgotten",
-    file: "internal/pipeline/Admission.ts",
-    from: "store.sync.commit(refunds, nowOf(this.fiber))",
+    file: "rateLimiter/LimitGate.ts",
+    from: "store.sync.commit(refunds, nowOf(this.call!.fiber))",
     to: ""
   },
   {
     name: "a slot is kept where the call is interrupted",
-    file: "internal/pipeline/Admission.ts",
-    from: "this.releaseSlot()\n    if (!this.admitted)",
-    to: 'if (outcome !== "ignored") this.releaseSlot()\n    if (!this.admitted)'
+    file: "engine/Call.ts",
+    from: "if (ticket.release === undefined) continue",
+    to: 'if (ticket.release === undefined || known === "ignored") continue'
   },
   {
     name: "a retry ignores that its circuit moved",
-    file: "internal/pipeline/Call.ts",
-    from: "return this.pass?.left(now, this.sink) === true",
-    to: "return false"
+    file: "engine/Call.ts",
+    from: "if (tickets[i]!.left?.(now) === true) return true",
+    to: ""
   },
   {
     name: "a breaker counts rejections",
@@ -85,7 +85,7 @@ const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "the last who waits is the first who goes",
-    file: "internal/WaitQueue.ts",
+    file: "waiting/WaitQueue.ts",
     from: "before.order > waiter.order",
     to: "before.order < waiter.order"
   },
@@ -109,13 +109,13 @@ const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "what a closed circuit said once is said in its next life, too",
-    file: "internal/CircuitGate.ts",
+    file: "circuitBreaker/CircuitGate.ts",
     from: "this.welcome?.[1] !== state",
     to: "this.welcome === undefined"
   },
   {
     name: "a reset wakes nobody who backs off",
-    file: "internal/CircuitGate.ts",
+    file: "circuitBreaker/CircuitGate.ts",
     from: "if (local !== undefined) for (const watcher of Array.from(local.watchers)) watcher()",
     to: "void local"
   }

@@ -41,12 +41,14 @@ const must = (diagnostics: ReadonlyArray<ts.Diagnostic>, where: string): void =>
   throw new Error(`${where}\n${ts.formatDiagnostics(errors, host)}`)
 }
 
-/** A call on one line, and a condition with one statement: a script is sent and hashed as a whole. */
+/** A call on one line, and a condition or a function with one statement a branch: a script is sent and hashed as a whole. */
 const compact = (lua: string): string =>
   lua
     .replaceAll(/([({,])\n\s+/g, (_, open) => (open === "," ? ", " : open))
     .replaceAll(/\n\s*([)}])/g, "$1")
+    .replaceAll(/ then\n +(.*)\n +else\n +(.*)\n +end$/gm, " then $1 else $2 end")
     .replaceAll(/ then\n +(.*)\n +end$/gm, " then $1 end")
+    .replaceAll(/^( *(?:local )?function .*\))\n +(return .*)\n *end$/gm, "$1 $2 end")
     .replaceAll(/^ +/gm, (indent) => " ".repeat(indent.length / 4))
 
 /**

@@ -11,6 +11,41 @@ interface Declared {
   readonly uses: ReadonlySet<string>
   readonly text: string
   readonly isType: boolean
+  /** The function, where it is marked as late. */
+  readonly late: ts.ArrowFunction | undefined
+}
+
+/**
+ * A function marked `@late` is made when it is first called, with all that only it needs: a script makes every function
+ * outside of others anew at each call, and most calls come to none of these.
+ */
+const lateIn = (statement: ts.Statement): ts.ArrowFunction | undefined => {
+  if (
+    !ts.isVariableStatement(statement) ||
+    !ts.getJSDocTags(statement).some(({ tagName }) => tagName.text === "late")
+  ) {
+    return undefined
+  }
+  const [declared] = statement.declarationList.declarations
+  const made = declared?.initializer
+  if (made === undefined || !ts.isArrowFunction(made) || made.type === undefined) {
+    throw new Error(`${declared?.name.getText()} is late: it must be a function with a type`)
+  }
+  return made
+}
+
+const lateText = (name: string, late: ts.ArrowFunction, within: ReadonlyArray<string>): string => {
+  const parameters = late.parameters.map((one) => one.getText()).join(", ")
+  const given = late.parameters.map((one) => one.name.getText()).join(", ")
+  const type = `(${parameters}) => ${late.type!.getText()}`
+  return `let made_${name}: (${type}) | undefined = undefined
+const ${name} = (${parameters}): ${late.type!.getText()} => {
+  if (made_${name} === undefined) {
+    ${within.join("\n")}
+    made_${name} = ${late.getText()}
+  }
+  return made_${name}(${given})
+}`
 }
 
 const namesOf = (statement: ts.Statement): ReadonlyArray<string> => {
@@ -99,6 +134,24 @@ const filesOf = (program: ts.Program, file: ts.SourceFile): ReadonlyArray<ts.Sou
   return visit(file)
 }
 
+/** What is reached from a name, without going through `closed`. */
+const reachedFrom = (
+  declared: ReadonlyArray<Declared>,
+  name: string,
+  closed: Declared | undefined
+): ReadonlyArray<Declared> => {
+  const reached = new Set([name])
+  // a statement that declares nothing (a loop that fills a table) goes with the names it uses
+  const isReached = ({ names, uses }: Declared) =>
+    names.length > 0 ? names.some((one) => reached.has(one)) : [...uses].some((one) => reached.has(one))
+  const values = declared.filter(({ isType }) => !isType)
+  for (let before = 0; before < reached.size;) {
+    before = reached.size
+    for (const one of values) if (one !== closed && isReached(one)) for (const used of one.uses) reached.add(used)
+  }
+  return values.filter(isReached)
+}
+
 export const link = (program: ts.Program, file: ts.SourceFile, name: string): string => {
   const declared = filesOf(program, file).flatMap((source) =>
     source.statements.flatMap((statement): ReadonlyArray<Declared> => {
@@ -108,19 +161,20 @@ export const link = (program: ts.Program, file: ts.SourceFile, name: string): st
       const keep = source === file && names.includes(name)
       // a field that holds a function is no method
       const noSelf = ts.isInterfaceDeclaration(statement) ? "/** @noSelf */ " : ""
-      return [{ names, uses: usesOf(statement), text: noSelf + textOf(statement, keep), isType }]
+      const late = keep ? undefined : lateIn(statement)
+      return [{ names, uses: usesOf(statement), text: noSelf + textOf(statement, keep), isType, late }]
     })
   )
-  const reached = new Set([name])
-  // a statement that declares nothing (a loop that fills a table) goes with the names it uses
-  const isReached = ({ names, uses }: Declared) =>
-    names.length > 0 ? names.some((one) => reached.has(one)) : [...uses].some((one) => reached.has(one))
-  for (let before = 0; before < reached.size;) {
-    before = reached.size
-    for (const one of declared) if (!one.isType && isReached(one)) for (const used of one.uses) reached.add(used)
-  }
-  return declared
-    .filter((one) => one.isType || isReached(one))
-    .map(({ text }) => text)
-    .join("\n")
+  const all = reachedFrom(declared, name, undefined)
+  const lates = all.filter(({ late }) => late !== undefined)
+  if (lates.length > 1) throw new Error(`${file.fileName}: one late function is enough`)
+  const [one] = lates
+  const early = reachedFrom(declared, name, one)
+  const within = all.filter((other) => other !== one && !early.includes(other)).map(({ text }) => text)
+  const types = declared.filter(({ isType }) => isType).map(({ text }) => text)
+  const texts = all.flatMap((other) => {
+    if (other === one) return [lateText(one.names[0]!, one.late!, within)]
+    return early.includes(other) ? [other.text] : []
+  })
+  return [...types, ...texts].join("\n")
 }

@@ -108,9 +108,6 @@ const damaged = (draw: Draw, held: string): string => {
   if (how === 2) return [...words.slice(0, at), pick(draw, junk), ...words.slice(at)].join(" ")
   if (how === 3) return words.map((word, i) => (i === at ? pick(draw, junk) : word)).join(" ")
   const place = draw(held.length)
-  // a text is not looked into: a broken escape, which only a kernel of a user's may hold, is read in two ways
-  const word = held.slice(held.lastIndexOf(" ", place) + 1).split(" ")[0]!
-  if (word.startsWith("'") && word.includes("%")) return `${held} 7`
   return held.slice(0, place) + pick(draw, ["", "x", " ", "-", ";", "|", "\n", "é"]) + held.slice(place + 1)
 }
 

@@ -137,6 +137,90 @@ describe.skipIf(missing)(`rows of a table of PostgreSQL${skipped}`, () => {
     )
   }
 
+  it.live(
+    "one is damaged whose numbers no policy has, whose phase no circuit knows, or whose lists are too short",
+    () =>
+      Effect.gen(function* () {
+        const limits = {
+          fixed: [
+            (limit: number) => RateLimiter.fixedWindow({ limit, window: ages }),
+            ['"window":3600000000', '"window":0'],
+            ['"limit":3', '"limit":0.5']
+          ],
+          sliding: [
+            (limit: number) => RateLimiter.slidingWindow({ limit, window: ages, slices: 4 }),
+            ['"slices":4', '"slices":5'],
+            [",0]}", "]}"],
+            [",0]}", ",0,0]}"]
+          ],
+          log: [
+            (limit: number) => RateLimiter.slidingLog({ limit, window: ages }),
+            ['"counts":[1]', '"counts":[1,1]'],
+            ['"counts":[1]', '"counts":[]']
+          ],
+          bucket: [(limit: number) => RateLimiter.tokenBucket({ limit, window: ages }), ['"burst":3', '"burst":-3']]
+        } satisfies Record<string, [(limit: number) => RateLimiter.Limit, ...ReadonlyArray<[string, string]>]>
+        for (const [name, [limit, ...changes]] of Object.entries(limits)) {
+          const id = `app/impossible ${name}`
+          const version = (most: number) =>
+            Effect.gen(function* () {
+              const service = yield* Resilience.makeFromStore(id, {
+                rateLimiter: limit(most),
+                store: { onError: "fail" }
+              })
+              const limiter = yield* RateLimiter.makeFromStore(limit(most), id)
+              return {
+                call: (key: string) => Effect.map(Effect.exit(service.resilient(Effect.void, key)), wordOf),
+                look: Effect.map(Effect.exit(service.inspect("a")), wordOf),
+                reset: limiter.reset("a")
+              }
+            })
+          yield* Effect.scoped(Effect.flatMap(version(3), ({ call }) => call("a")))
+          const good = (yield* stateOf(id, "a"))!
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const { call, look, reset } = yield* version(5)
+              for (const [part, by] of changes) {
+                const bad = good.replace(part, by)
+                assert.notStrictEqual(bad, good, `${name}: ${part}`)
+                yield* poison(id, "a", bad)
+                assert.deepStrictEqual(
+                  [yield* call("a"), yield* look],
+                  ["StoreError damaged", "StoreError damaged"],
+                  bad
+                )
+                assert.strictEqual(yield* stateOf(id, "a"), bad)
+                assert.strictEqual(yield* call("b"), "ok")
+                yield* reset
+                assert.strictEqual(yield* call("a"), "ok", bad)
+              }
+            })
+          )
+        }
+        const { inspect, resilient } = yield* Resilience.makeFromStore("app/melted", {
+          circuitBreaker: open,
+          store: { onError: "fail" }
+        })
+        const circuit = yield* CircuitBreaker.makeFromStore(open, "app/melted")
+        for (const [key, part, by] of [
+          ["a", '"phase":"Open"', '"phase":"Melted"'],
+          ["b", '"cells":[]', '"cells":[1]'],
+          ["c", '"windows":[{', '"windows":[{"calls":0,"bad":0,"head":0,"cells":[]},{']
+        ] as const) {
+          yield* Effect.exit(resilient(Effect.fail("down"), key))
+          const good = (yield* stateOf("app/melted", key))!
+          const bad = good.replace(part, by)
+          assert.notStrictEqual(bad, good)
+          yield* poison("app/melted", key, bad)
+          const exits = [yield* Effect.exit(resilient(Effect.void, key)), yield* Effect.exit(inspect(key))]
+          assert.deepStrictEqual(exits.map(wordOf), ["StoreError damaged", "StoreError damaged"], bad)
+          assert.strictEqual(yield* stateOf("app/melted", key), bad)
+          yield* circuit.reset(key)
+          assert.strictEqual(wordOf(yield* Effect.exit(resilient(Effect.void, key))), "ok")
+        }
+      }).pipe(Effect.provide(both))
+  )
+
   it.live("those of the layout before lie beside, and are neither read nor written nor cleared", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient

@@ -23,7 +23,7 @@ const circuit: AnySpace = {
   policy: {
     trips: [
       { kind: "consecutive", failures: 5, within: 0 },
-      { kind: "rate", slowAfter: 0, ppm: 500_000, minimumCalls: 9, calls: 0, slice: 100, slices: 4 }
+      { kind: "rate", slowAfter: 0, threshold: 0.5, minimumCalls: 9, calls: 0, slice: 100, slices: 4 }
     ],
     openLow: [50],
     openHigh: [50],
@@ -70,7 +70,11 @@ const others = (value: unknown): ReadonlyArray<unknown> =>
 
 /** The row with one value of it replaced, once for each place and each value; and with each field left out. */
 const corruptions = (value: unknown): ReadonlyArray<readonly [what: string, value: unknown]> => {
-  const here = others(value).map((other) => [JSON.stringify(other), other] as const)
+  const longer = Array.isArray(value) ? [value.slice(1), [...value, value.at(-1) ?? 0]] : []
+  const changed = [...others(value), ...longer.filter((list) => list.length > 0 || Object.keys(value as []).length > 0)]
+  const here = (typeof value === "string" ? [...changed, "Melted"] : changed).map(
+    (other) => [JSON.stringify(other), other] as const
+  )
   if (typeof value !== "object" || value === null) return here
   const fields = Object.entries(value)
   const within = fields.flatMap(([name, inner]) =>

@@ -96,9 +96,6 @@ export interface Call extends Attempt {
   readonly waiter: Waiter | undefined
   /** When the whole call must have ended. A timeout sets it. */
   deadline: number
-  /** Milliseconds, for the errors of the timeouts. */
-  timeoutMillis: number
-  attemptMillis: number
   /** The last timeout that the engine raised for this call. */
   readonly timeout: unknown
   /** How many attempts began. */

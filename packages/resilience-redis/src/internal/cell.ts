@@ -54,7 +54,7 @@ export class Cell {
       this.own = entries[own]!
       this.place = own
       this.isOwn = true
-      return home.readState(this.own.state)
+      return home.readOwn(this.own.state)
     }
     const source = this.others.findIndex(({ ends }) => ends > now)
     if (source < 0 || !home.adopts) return undefined
@@ -62,9 +62,10 @@ export class Cell {
     this.source = this.others[source]!
     this.place = source + 1
     const { isLimit, kernel } = home
-    const from = kernel.adopt === undefined ? home.readPolicy(policy) : home.policy
-    const taken = adopted(kernel, isLimit, home.policy, from, home.readState(state, from), at)
-    if (taken === undefined) throw new Error("it is of a policy that no limit has")
+    const from = home.readPolicy(policy)
+    const left = home.readState(state, kernel.adopt === undefined ? from : home.policy)
+    const taken = adopted(kernel, isLimit, home.policy, from, left, at)
+    if (taken === undefined) throw new Error("there is no such policy, or no such state of it")
     return taken
   }
 

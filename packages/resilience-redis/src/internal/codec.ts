@@ -24,9 +24,8 @@ const escaped = (character: string): string => {
 /** Any string in plain characters and `%`. No two are one, and none is longer than it must be. */
 export const escape = (text: string): string => (special.test(text) ? text.replace(specials, escaped) : text)
 
-export const unescape = (text: string): string => {
-  if (!text.includes("%")) return text
-  return text.replaceAll(/(?:%[0-9A-F]{2})+/g, (run) => {
+const unescaped = (text: string): string =>
+  text.replaceAll(/(?:%[0-9A-F]{2})+/g, (run) => {
     const bytes = run
       .slice(1)
       .split("%")
@@ -41,6 +40,13 @@ export const unescape = (text: string): string => {
     }
     return out
   })
+
+/** Throws where it is not how a string is written: then what holds it was damaged. */
+export const unescape = (text: string): string => {
+  if (!special.test(text)) return text
+  const plain = unescaped(text)
+  if (escape(plain) !== text) throw new Error(`${JSON.stringify(text.slice(0, 40))} is not how a text is written`)
+  return plain
 }
 
 /** Read back as the very same number. */

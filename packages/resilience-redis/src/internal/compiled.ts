@@ -28,6 +28,7 @@ export type Field = readonly [name: string, shape: Shape]
  *
  * `lua` ends by returning a table with `initial`, `step` and `expiresAt`. Records are tables, lists are tables that begin
  * at 1, and `step` returns a list of the answer and the state: the very state that it was given, where nothing changes.
+ * `adopt`, `isPolicy` and `isState` stand in the table where the kernel of this process has them, and nowhere else.
  * TypeScriptToLua makes that of a kernel in TypeScript (`noImplicitSelf`, `luaTarget: "5.1"`); this library's own are
  * compiled so.
  *

@@ -1,7 +1,7 @@
 /**
  * What steps come to in Redis: which keys, and what is written there.
  */
-import { isStateOf, sorted } from "effect-resilience/kernel/StateShape"
+import { hasShapeOf, sorted } from "effect-resilience/kernel/StateShape"
 import type { AnySpace, Step } from "effect-resilience/Store"
 import { escape, LARGEST, unescape, Words, wordsOf } from "./codec.ts"
 import type { Coded } from "./kernels.ts"
@@ -57,12 +57,19 @@ export class Home {
       .join("")
   }
 
-  /** Throws where they are not the words of a state of this kernel, under this policy or under another one's. */
+  /** Throws where they are not the words of a state of this kernel. */
   readState(words: string, policy = this.policy): unknown {
     const state = this.stateIn(words)
-    if (this.coded === undefined && !isStateOf(this.kernel.id, this.kernel.initial(policy), state)) {
+    if (this.coded === undefined && !hasShapeOf(this.kernel.id, this.kernel.initial(policy), state)) {
       throw new Error("it has other fields than the kernel's initial state")
     }
+    return state
+  }
+
+  /** Throws where they are not the words of a state of this very policy. */
+  readOwn(words: string): unknown {
+    const state = this.readState(words)
+    if (this.kernel.isState?.(this.policy, state) === false) throw new Error("it is no state of its policy")
     return state
   }
 

@@ -19,6 +19,19 @@ const AT_ONCE = 100
 const LARGEST = "9007199254740992"
 const TOO_LARGE = "1e300"
 
+/** What a text is written without. */
+const SPECIAL = "[^A-Za-z0-9_.:/@-]"
+/** The bytes of one character, of several. The halves of a pair are characters, where they stand alone. */
+const UTF8 = [
+  "\\240[\\144-\\191]..",
+  "[\\241-\\243][\\128-\\191]..",
+  "\\244[\\128-\\143]..",
+  "\\224[\\160-\\191].",
+  "[\\225-\\239][\\128-\\191].",
+  "[\\194-\\223]."
+].map((many) => many.replaceAll(".", "[\\128-\\191]"))
+
+/** Those that use others stand behind them. */
 const helpers: Readonly<Record<string, string>> = {
   readFinite: `(word)
  local number = find(word, "^%-?%d+%.?%d*e?[+-]?%d*$") and tonumber(word)
@@ -46,16 +59,6 @@ end`,
  end
  return list, at
 end`,
-  readText: `(word)
- return (gsub(sub(word, 2), "%%([0-9A-F][0-9A-F])", function(hex) return string.char(tonumber(hex, 16)) end))
-end`,
-  readLazily: `(read, text, at)
- return setmetatable({}, {__index = function(self, field)
-  setmetatable(self, nil)
-  for name, value in pairs((read(text, at))) do self[name] = value end
-  return self[field]
- end})
-end`,
   writeWholes: `(list)
  local size = #list
  local out = " " .. size
@@ -71,15 +74,29 @@ end`,
  return concat(out)
 end`,
   writeText: `(text)
- return "'" .. gsub(text, "[^A-Za-z0-9_.:/@-]", function(one) return format("%%%02X", string.byte(one)) end)
+ return "'" .. gsub(text, "${SPECIAL}", function(one) return format("%%%02X", string.byte(one)) end)
+end`,
+  readText: `(word)
+ local text = sub(word, 2)
+ if not find(text, "${SPECIAL}") then return text end
+ text = gsub(text, "%%([0-9A-F][0-9A-F])", function(hex) return string.char(tonumber(hex, 16)) end)
+ if writeText(text) ~= word then return end
+ local rest = gsub(text, "\\237[\\160-\\175][\\128-\\191]\\237[\\176-\\191]", "\\255")
+ for _, many in ipairs({${UTF8.map((many) => `"${many}"`).join(", ")}}) do rest = gsub(rest, many, "") end
+ return not find(rest, "[\\128-\\255]") and text
 end`
 }
+
+/** Whether `lua` uses a helper, itself or by another one. */
+const isUsed = (lua: string, name: string): boolean =>
+  lua.includes(name) ||
+  Object.entries(helpers).some(([other, body]) => other !== name && body.includes(name) && isUsed(lua, other))
 
 /** What `lua` uses of the helpers, and no other: a script makes each function anew at every call. */
 export const luaCodecLibrary = (lua: string): string =>
   locals +
   Object.entries(helpers)
-    .filter(([name]) => lua.includes(name))
+    .filter(([name]) => isUsed(lua, name))
     .map(([name, body]) => `local function ${name}${body}\n`)
     .join("")
 
@@ -99,6 +116,7 @@ class Reading {
   private pending: Array<{ readonly name: string; readonly pattern: string }> = []
   private wholes: Array<string> = []
   private finites: Array<string> = []
+  private texts: Array<string> = []
   private names = 0
 
   /** Before its first word there may be no separator. */
@@ -130,6 +148,12 @@ class Reading {
     return name
   }
 
+  text(): string {
+    const name = this.word("('[^, ]*)")
+    this.texts.push(name)
+    return name
+  }
+
   /** What a function gave for a value, and where it ended. */
   value(call: string): string {
     const name = this.name()
@@ -138,7 +162,7 @@ class Reading {
   }
 
   flush(): void {
-    const { finites, lines, pending, wholes } = this
+    const { finites, lines, pending, texts, wholes } = this
     if (pending.length === 0) return
     const words = pending.map(({ pattern }) => this.separator + pattern).join("")
     const pattern = this.isFirst ? words.slice(this.separator.length) : words
@@ -153,9 +177,14 @@ class Reading {
       lines.push(`${finites.join(", ")} = ${finites.map((name) => `readFinite(${name})`).join(", ")}`)
       lines.push(`if not (${finites.join(" and ")}) then return end`)
     }
+    if (texts.length > 0) {
+      lines.push(`${texts.join(", ")} = ${texts.map((name) => `readText(${name})`).join(", ")}`)
+      lines.push(`if not (${texts.join(" and ")}) then return end`)
+    }
     this.pending = []
     this.wholes = []
     this.finites = []
+    this.texts = []
   }
 }
 
@@ -169,12 +198,58 @@ export const lateReader = (shape: Shape, separator: " " | ",", numbers: Numbers)
   return `function(text, at)\n${codec.definitions}return ${read}(text, at)\nend`
 }
 
-/** For a record of this very process: one that holds a list is only read once a field of it is looked at. */
-export const lazyReader = (shape: Shape, separator: " " | ","): string => {
-  const read = lateReader(shape, separator, "trusted")
-  const hasList =
-    typeof shape === "object" && "record" in shape && shape.record.some(([, field]) => typeof field === "object")
-  return hasList ? `function(text, at) return readLazily(${read}, text, at) end` : read
+/**
+ * For words of this very process, none of which is missing: each is taken from `next` by a statement of its own. Gives the
+ * expression for the value.
+ */
+const takeWords = (shape: Shape, lines: Array<string>): string => {
+  const name = `v${lines.length}`
+  const taken = (expression: string): string => {
+    lines.push(`local ${name} = ${expression}`)
+    return name
+  }
+  const record = (fields: ReadonlyArray<Field>, before: ReadonlyArray<string>): string => {
+    const each = fields.map(([field, shape]) => `["${field}"] = ${takeWords(shape, lines)}`)
+    return `{${[...before, ...each].join(", ")}}`
+  }
+  if (shape === "number") return taken("next() + 0")
+  if (shape === "boolean") return taken('next() == "1"')
+  if (shape === "string") return taken("readText(next())")
+  if (shape === "word") return taken("next()")
+  if ("record" in shape) return record(shape.record, [])
+  if ("list" in shape) {
+    lines.push(`local ${name} = {}`, "for i = 1, next() + 0 do")
+    lines.push(`${name}[i] = ${takeWords(shape.list, lines)}`, "end")
+    return name
+  }
+  lines.push(`local ${name}, word = nil, next()`)
+  for (const [word, fields] of shape.choices) {
+    lines.push(`if word == "${word}" then`)
+    lines.push(`${name} = ${record(fields, [`["${shape.tag}"] = "${word}"`])}`, "end")
+  }
+  return name
+}
+
+/**
+ * A function of the words of a policy of this very process, with a comma between them. A record that holds a list is only
+ * read once a field of it is looked at.
+ */
+export const policyReader = (shape: Shape): string => {
+  const lines = ['local next = gmatch(text, "[^,]+")']
+  if (
+    typeof shape !== "object" ||
+    !("record" in shape) ||
+    shape.record.every(([, field]) => typeof field !== "object")
+  ) {
+    const value = takeWords(shape, lines)
+    return `function(text)\n ${lines.join("\n ")}\n return ${value}\nend`
+  }
+  for (const [name, field] of shape.record) lines.push(`self["${name}"] = ${takeWords(field, lines)}`)
+  return `function(text) return setmetatable({}, {__index = function(self, field)
+ setmetatable(self, nil)
+ ${lines.join("\n ")}
+ return self[field]
+end}) end`
 }
 
 export class LuaCodec {
@@ -224,7 +299,7 @@ export class LuaCodec {
       return numbers === "whole" ? reading.whole() : reading.finite()
     }
     if (shape === "boolean") return `${reading.word("([01])")} == "1"`
-    if (shape === "string") return `readText(${reading.word("('[^, ]*)")})`
+    if (shape === "string") return reading.text()
     if (shape === "word") return reading.word(WORD)
     if ("record" in shape) return this.readRecord(shape.record, [], reading, separator, numbers)
     if ("list" in shape) {

@@ -46,9 +46,11 @@ local function entries()
  end
  local function adopted(kind, entry)
   local kernel, policy, at = kind.ways[1], kind.policy, entry.at
-  local state = read(kind.ways[3], entry.text, entry.rest)
-  if kernel.adopt then return kernel.adopt(policy, state) end
   local from = entry.words == "-" and read(kind.ways[6], "", 1) or read(kind.ways[6], entry.words, 1)
+  local state = read(kind.ways[3], entry.text, entry.rest)
+  if kernel.isPolicy and not kernel.isPolicy(from) then error() end
+  if kernel.isState and not kernel.isState(from, state) then error() end
+  if kernel.adopt then return kernel.adopt(policy, state) end
   local function remaining(policy, state) return kernel.step(policy, state, LOOK, at)[1].remaining end
   local fresh = kernel.initial(policy)
   local capacity = remaining(from, kernel.initial(from))
@@ -72,7 +74,9 @@ local function entries()
   end
   if own then
    mine.own, mine.place = own, before
-   cell.state, cell.isOwn = read(kind.ways[3], own.text, own.rest), true
+   local state = read(kind.ways[3], own.text, own.rest)
+   if kind.isState and not kind.isState(kind.policy, state) then error() end
+   cell.state, cell.isOwn = state, true
   elseif source and (kind.is == 1 or kind.is == 2 or kind.is == 4 or kind.ways[1].adopt) then
    mine.source, mine.place = source, place
    cell.state = adopted(kind, source)
@@ -142,7 +146,7 @@ local function cellOf(i, kind)
   if words == kind.words and #epoch < 16 and #ends < 16 and #at < 16 and epoch + 0 >= cell.epoch
    and not find(value, " | ", rest, true) and not (kind.ends and (ends == "" or ends - now < note(i, 1))) then
    local state, last = kind.ways[3](value, rest)
-   if last == #value + 1 then
+   if last == #value + 1 and (not kind.isState or kind.isState(kind.policy, state)) then
     cell.state, cell.shown, cell.isOwn = state, value, true
     return cell
    end

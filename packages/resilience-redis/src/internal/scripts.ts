@@ -9,7 +9,7 @@
 import * as Redis from "effect/persistence/Redis"
 import type { Compiled } from "./compiled.ts"
 import type { Head } from "./keys.ts"
-import { lateReader, lazyReader, LuaCodec, luaCodecLibrary } from "./luaCodec.ts"
+import { lateReader, LuaCodec, luaCodecLibrary, policyReader } from "./luaCodec.ts"
 import { entriesInLua, otherTypeInLua } from "./luaEntries.ts"
 
 /** Whole milliseconds of the server's clock. */
@@ -27,7 +27,7 @@ const kernelOf = ({ compiled, isWhole }: Runnable, index: number): string => {
   const codec = new LuaCodec(`k${index}_`)
   const numbers = isWhole ? "whole" : "finite"
   const ways = [
-    lazyReader(policy, ","),
+    policyReader(policy),
     codec.reader(state, " ", numbers),
     codec.reader(input, " ", "trusted"),
     codec.writer(state, numbers),
@@ -92,10 +92,10 @@ for k = 1, nextWord() + 0 do
  local ways, words = kernels[which < 0 and -which or which], ARGV[1 + p]
  local policy = policies[p]
  if not policy then
-  policy = ways[2](words, 1)
+  policy = ways[2](words)
   policies[p] = policy
  end
- kinds[k] = {ends = which < 0, ways = ways, step = ways[1].step, policy = policy, words = words, input = ways[4](line, at), is = is + 0}
+ kinds[k] = {ends = which < 0, ways = ways, step = ways[1].step, isState = ways[1].isState, policy = policy, words = words, input = ways[4](line, at), is = is + 0}
 end
 ${entriesInLua}
 local allowed, after = {}, {}
@@ -106,7 +106,8 @@ for times in nextWord do
   local cell = cells[i] or cellOf(i, kind)
   local question = cell[kind]
   if not question then
-   question = {cell = cell, kind = kind, still = nil, allowed = nil, after = nil}
+   local step = not cell.entries and kind.is < 2 and kind.step or nil
+   question = {cell = cell, kind = kind, step = step, policy = kind.policy, input = kind.input, still = nil, allowed = nil, after = nil}
    cell[kind] = question
   end
   asked[j] = question
@@ -115,20 +116,21 @@ for times in nextWord do
   local all, isStill = 1, true
   for j = 1, #asked do
    local question = asked[j]
-   local cell, kind = question.cell, question.kind
-   local state = cell.state
+   local state, step = question.cell.state, question.step
    if question.still ~= state then
-    if cell.entries or kind.is > 1 then
-     entries().ask(question)
+    if step then
+     local result = step(question.policy, state, question.input, now)
+     local next = result[2]
+     question.allowed, question.after = result[1].allowed, next
+     if next == state then question.still = state end
     else
-     local result = kind.step(kind.policy, state, kind.input, now)
-     question.allowed, question.after = result[1].allowed, result[2]
-     if result[2] == state then question.still = state end
+     entries().ask(question)
     end
    end
    if not question.allowed then all = 0 end
-   after[j] = question.after
-   if after[j] ~= state or kind.is > 2 then isStill = false end
+   local next = question.after
+   after[j] = next
+   if next ~= state or not step and question.kind.is > 2 then isStill = false end
   end
   if isStill or all == 0 then
    allowed[#allowed + 1] = rep(all, left)
@@ -136,7 +138,8 @@ for times in nextWord do
   end
   allowed[#allowed + 1] = all
   for j = 1, #asked do
-   local cell, isCommand = asked[j].cell, asked[j].kind.is > 2
+   local question = asked[j]
+   local cell, isCommand = question.cell, not question.step and question.kind.is > 2
    if isCommand then cell.entries = nil end
    if isCommand or after[j] ~= cell.state then cell.state, cell.isOwn, cell.isChanged = after[j], true, true end
   end

@@ -6,9 +6,7 @@ export const guests: Compiled = {
   policy: {"record":[["seats","number"],["host","string"]]},
   state: {"record":[["guests",{"list":{"record":[["name","string"],["child","boolean"],["since","number"]]}}],["told",{"list":"string"}],["mood","word"]]},
   input: {"tag":"op","choices":[["come",[["name","string"],["child","boolean"]]],["leave",[["name","string"]]]]},
-  lua: `local function answer(policy, state, allowed)
- return {{allowed = allowed, host = policy.host, guests = state.guests, told = state.told}, state}
-end
+  lua: `local function answer(policy, state, allowed) return {{allowed = allowed, host = policy.host, guests = state.guests, told = state.told}, state} end
 local function come(policy, state, name, child, now)
  if #state.guests >= policy.seats then return answer(policy, state, false) end
  local guests = {}

@@ -5,7 +5,7 @@
  * has none yet takes over what another one owed (`kernel/Adoption` of effect-resilience).
  */
 import { adopted } from "effect-resilience/kernel/Adoption"
-import { isStateOf, isWhole } from "effect-resilience/kernel/StateShape"
+import { hasShapeOf, isWhole } from "effect-resilience/kernel/StateShape"
 import type { AnySpace } from "effect-resilience/Store"
 import { ascii } from "./names.ts"
 
@@ -67,19 +67,30 @@ export const writtenBy = (space: AnySpace, state: unknown, now: number): PolicyE
 
 const wrong = (what: unknown): Error => new Error(`not a row of this store: ${ascii(what ?? null).slice(0, 200)}`)
 
-const entryIn = (kernel: AnySpace["kernel"], value: unknown): PolicyEntry => {
+const mayBe = (is: () => boolean | undefined): boolean => {
+  try {
+    return is() !== false
+  } catch {
+    return false // it has other fields
+  }
+}
+
+const entryIn = ({ kernel, policy: own }: AnySpace, value: unknown): PolicyEntry => {
   if (!Array.isArray(value) || value.length !== 4) throw wrong(value)
   const [policy, at, ends, state]: ReadonlyArray<unknown> = value
   if (!isWhole(at) || !(ends === null || isWhole(ends))) throw wrong(value)
-  if (!isStateOf(kernel.id, kernel.initial(policy), state)) throw wrong(value)
+  // nothing is known of a state whose policy there cannot be: it is in the way of a policy that would begin with it
+  if (!mayBe(() => kernel.isPolicy?.(policy)) && !isSame(policy, plainOf(own))) return { policy, at, ends, state }
+  if (!hasShapeOf(kernel.id, kernel.initial(policy), state)) throw wrong(value)
+  if (kernel.isState?.(policy, state) === false) throw wrong(value)
   return { policy, at, ends, state }
 }
 
 /** Throws where the text is not what a store wrote for this kernel. */
-export const parse = (text: string, { kernel }: AnySpace): Entries => {
+export const parse = (text: string, space: AnySpace): Entries => {
   const values: unknown = JSON.parse(text)
   if (!Array.isArray(values) || values.length === 0) throw wrong(values)
-  return values.map((value) => entryIn(kernel, value))
+  return values.map((value) => entryIn(space, value))
 }
 
 export const textOf = (entries: Entries): string =>

@@ -92,12 +92,16 @@ export class CallAttempt implements Attempt {
   /** All is taken. */
   note(now: number): void {
     const { call, tickets } = this
-    if (!this.reserved) this.reserve()
+    const { reserved } = this
     this.reserved = false
     this.admitted = true
     this.open = call.pipeline.perAttempt ? OWN : OWN | CALLS
-    for (let i = 0; i < tickets.length; i++) tickets[i]!.admitted(now)
-    call.leave(true)
+    for (let i = 0; i < tickets.length; i++) {
+      const ticket = tickets[i]!
+      if (!reserved) ticket.reserve?.()
+      ticket.admitted(now)
+    }
+    if (call.waiter !== undefined) call.leave(true)
   }
 
   take(now: number): void {
@@ -131,12 +135,22 @@ export class CallAttempt implements Attempt {
       const part = perAttempt || gates[i]!.scope === "attempt" ? OWN : CALLS
       if ((part & due) === 0) continue
       const ticket = tickets[i]!
-      try {
-        if (ticket.record !== undefined) {
+      if (ticket.record !== undefined) {
+        try {
           known ??= this.call.outcomeOf(exit, started)
-          ended = both(ended, ticket.record(known, exit))
+        } catch (defect) {
+          known = "ignored"
+          thrown ??= { defect }
         }
-        if (ticket.release !== undefined) ended = both(ended, ticket.release(started))
+        try {
+          ended = both(ended, ticket.record(known, exit))
+        } catch (defect) {
+          thrown ??= { defect }
+        }
+      }
+      if (ticket.release === undefined) continue
+      try {
+        ended = both(ended, ticket.release(started))
       } catch (defect) {
         thrown ??= { defect }
       }
@@ -156,10 +170,7 @@ export class WholeCall extends CallAttempt implements Policy.Call {
   declare arrivedAt: number
   declare waiter: Waiter | undefined
   declare deadline: number
-  declare timeoutMillis: number
-  declare attemptMillis: number
   declare timeout: TimeoutExceeded | undefined
-  declare timedOut: boolean
   /** The attempt with the tickets of the call, and the attempt that is under way. */
   declare main: CallAttempt
   declare last: CallAttempt
@@ -194,9 +205,8 @@ export class WholeCall extends CallAttempt implements Policy.Call {
     this.startedAt = pipeline.timed || this.sink !== undefined ? nowOf(fiber) : 0
     this.arrivedAt = 0
     this.waiter = undefined
-    this.deadline = this.timeoutMillis = this.attemptMillis = Infinity
+    this.deadline = Infinity
     this.timeout = undefined
-    this.timedOut = false
     this.main = this.last = this
     this.attempts = 0
     this.unseen = false
@@ -222,6 +232,10 @@ export class WholeCall extends CallAttempt implements Policy.Call {
 
   get maxWait(): number | undefined {
     return this.options.maxWait
+  }
+
+  get timedOut(): boolean {
+    return this.timeout?.scope === "call"
   }
 
   get single(): boolean {
@@ -261,14 +275,10 @@ export class WholeCall extends CallAttempt implements Policy.Call {
   }
 
   timeoutOf(wholeCall: boolean): TimeoutExceeded {
-    if (wholeCall) this.timedOut = true
-    this.timeout = new TimeoutExceeded({
-      service: this.service,
-      key: this.name,
-      scope: wholeCall ? "call" : "attempt",
-      timeoutMillis: wholeCall ? this.timeoutMillis : this.attemptMillis
-    })
-    return this.timeout
+    const { attempt, call } = this.pipeline.longest
+    const scope = wholeCall ? "call" : "attempt"
+    const timeoutMillis = wholeCall ? call : attempt
+    return (this.timeout = new TimeoutExceeded({ service: this.service, key: this.name, scope, timeoutMillis }))
   }
 
   ask<B>(f: () => B): B {

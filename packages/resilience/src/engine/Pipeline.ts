@@ -5,7 +5,7 @@ import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { Guarded, Local } from "../Policy.ts"
 import type { Outcome } from "../Outcome.ts"
-import type { Attempt, Member, Run } from "../Policy.ts"
+import type { Attempt, Longest, Member, Run } from "../Policy.ts"
 
 export type Classify = (exit: Exit.Exit<unknown, unknown>) => Outcome
 
@@ -26,6 +26,8 @@ export interface Pipeline {
   readonly classify: Classify | undefined
   /** Those that read from an error how long it asks to be left alone for. */
   readonly hints: ReadonlyArray<NonNullable<Member["hint"]>>
+  /** What its timeouts say. */
+  readonly longest: Longest
   /** The whole call. */
   readonly run: Run
   /** An attempt that is admitted. */

@@ -41,10 +41,16 @@ export const isFree = (tickets: ReadonlyArray<Ticket>, now: number): boolean => 
 export const admit = (attempt: CallAttempt, now: number): Admission => {
   const { call, tickets } = attempt
   if (attempt !== call.main && call.left(now)) return leave(attempt)
-  const free = isFree(tickets, now)
   const { store } = call.pipeline
-  if (store.sync === undefined) return store.admit(attempt, free, now)
-  const steps = stepsOf(tickets)
+  if (store.sync === undefined) return store.admit(attempt, isFree(tickets, now), now)
+  let free = true
+  let steps = NOTHING
+  for (let i = 0; i < tickets.length; i++) {
+    const ticket = tickets[i]!
+    if (!ticket.check(now)) free = false
+    const own = ticket.steps
+    if (own.length > 0) steps = steps.length === 0 ? own : [...steps, ...own]
+  }
   const allowed = steps.length === 0 || store.sync.commit(steps, now, free)
   return allowed && free ? take(attempt, now) : refused(attempt, now, true)
 }

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import { nowOf } from "../internal/time.ts"
 import type { Guarded, Local } from "../Policy.ts"
-import { type Member, type Run, Stage } from "../Policy.ts"
+import { type Longest, type Member, type Run, Stage } from "../Policy.ts"
 import { CallAttempt } from "./Call.ts"
 import type { Classify, Pipeline } from "./Pipeline.ts"
 import { attemptRun, bareRun, enter } from "./run.ts"
@@ -21,6 +21,16 @@ const around = (members: ReadonlyArray<Member>, from: number, to: number, inside
       member.around !== undefined && member.stage >= from && member.stage < to ? member.around(next) : next,
     inside
   )
+
+/** How long a call, and an attempt, may last at most. */
+export const longestOf = (members: ReadonlyArray<Member>): Longest => {
+  const longest = (isInside: boolean) =>
+    members.reduce(
+      (least, { longest = Infinity, stage }) => (stage >= Stage.retry === isInside ? Math.min(least, longest) : least),
+      Infinity
+    )
+  return { call: longest(false), attempt: longest(true) }
+}
 
 /** From this stage on, what stands around an attempt is observed as a part of it. */
 const OBSERVED = 85
@@ -44,6 +54,7 @@ export const assemble = (
     perAttempt,
     classify,
     hints: members.flatMap(({ hint }) => (hint === undefined ? [] : [hint])),
+    longest: longestOf(members),
     timed: members.some(({ around, stage }) => around !== undefined && stage < Stage.retry),
     // the admission is asked in the same step in which the first attempt may begin
     run: around(members, 0, Stage.retry + 1, (attempt) =>

@@ -17,11 +17,13 @@ export const withTimer = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
   parent: Fiber.Fiber<unknown, unknown>,
   millis: number,
+  onBegin: () => void,
   onTimeout: () => E2
 ): Effect.Effect<A, E | E2, R> =>
   // forked inside the callback, in the same step that registers its cancellation: no interruption fits between
   Effect.callback<A, E | E2>((resume) => {
     if (millis <= 0) return resume(Effect.fail(onTimeout()))
+    onBegin()
     // the parent's fiber has all of R, or it could not run this
     const child = Effect.runForkWith(parent.context)(self as Effect.Effect<A, E>, dispatchedBy(parent))
     const done = child.pollUnsafe()

@@ -8,8 +8,8 @@
 import { pop, push, remove, type Timed } from "./heap.ts"
 import { BoundedCell, type Ranked, type Settles } from "./memoryCell.ts"
 
-/** The references in a transaction's journal. It grows until all of it is cleared. */
-export type Touched = Pick<ReadonlyMap<unknown, unknown>, "has">
+/** A transaction's journal: an object for each reference that this attempt has touched, another one in each attempt. */
+export type Touched = Pick<ReadonlyMap<unknown, unknown>, "get" | "has">
 
 /** All free cells by one number of their states, which no passing of time changes. */
 class Order<T extends Timed> {
@@ -56,8 +56,8 @@ export class Candidates implements Settles {
   private readonly byRank: Order<Ranked> | undefined
   private readonly evicts: boolean
   private readonly isFull: () => boolean
-  private readonly aside = new Set<BoundedCell>()
-  private asideFor: Touched | undefined = undefined
+  /** What one attempt of a transaction has touched, each with what its journal said of it; some may have a place again. */
+  private readonly aside = new Map<BoundedCell, unknown>()
 
   constructor(
     evicts: boolean,
@@ -88,7 +88,6 @@ export class Candidates implements Settles {
   }
 
   private enter(cell: BoundedCell): void {
-    this.aside.delete(cell)
     this.byEnd.enter(cell)
     if (cell.ranked !== undefined) this.byRank!.enter(cell.ranked) // it has one where there is the order
   }
@@ -100,7 +99,6 @@ export class Candidates implements Settles {
   }
 
   private leave(cell: BoundedCell): void {
-    this.aside.delete(cell)
     this.byEnd.leave(cell)
     if (cell.ranked !== undefined) this.byRank!.leave(cell.ranked) // only that heap ranks cells
   }
@@ -112,10 +110,10 @@ export class Candidates implements Settles {
       const fresh = this.byEnd.first(now)
       const cell = fresh ?? (this.evicts ? this.lowest() : undefined)
       if (cell === undefined) return undefined
-      const isTouched = touched?.has(cell) === true
-      if (!isTouched && !cell.inUse) return cell
+      const touch = touched?.get(cell)
+      if (touch === undefined && !cell.inUse) return cell
       this.leave(cell)
-      if (isTouched) this.aside.add(cell)
+      if (touch !== undefined) this.aside.set(cell, touch)
     }
   }
 
@@ -124,14 +122,11 @@ export class Candidates implements Settles {
     return this.byRank === undefined ? this.byEnd.first(Infinity) : this.byRank.first(Number.MAX_VALUE)?.cell
   }
 
-  /** What one transaction has touched may go for the next one, and for itself once it has begun anew. */
+  /** What one attempt has touched may go for another transaction, and for its own next attempt, which may touch less. */
   private takeBack(touched: Touched | undefined): void {
     const [first] = this.aside
-    if (first !== undefined && (touched !== this.asideFor || touched?.has(first) !== true)) {
-      const aside = Array.from(this.aside)
-      this.aside.clear()
-      for (const cell of aside) this.freed(cell)
-    }
-    this.asideFor = touched
+    if (first === undefined || touched?.get(first[0]) === first[1]) return
+    for (const cell of this.aside.keys()) this.freed(cell)
+    this.aside.clear()
   }
 }

@@ -159,7 +159,7 @@ class Pending extends Map<unknown, () => void> {
 
   override delete(token: unknown): boolean {
     const had = super.delete(token)
-    if (had) this.cell.candidates.freed(this.cell)
+    this.cell.candidates.freed(this.cell)
     return had
   }
 

@@ -215,7 +215,7 @@ export class Table {
     return !(entry instanceof Cell) || (!entry.inUse && touched?.has(entry) !== true)
   }
 
-  /** A few keys each time, more while an eighth of them can go: no timer, and no step that is long. */
+  /** A few keys each time, more while more than an eighth of them can go: no timer, and no step that is long. */
   sweep(now: number, touched?: Touched): void {
     if (--this.untilSweep > 0 || this.only !== undefined) return
     this.untilSweep = SWEEP_EVERY

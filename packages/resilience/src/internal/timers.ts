@@ -26,7 +26,7 @@ class Timer implements Timed {
 
   constructor(fiber: AnyFiber, at: number, onTime: () => void) {
     this.at = at
-    this.index = -1
+    this.index = 0 // until it is pushed
     this.onTime = onTime
     this.fiber = fiber
     this.context = fiber.context

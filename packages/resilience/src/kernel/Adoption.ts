@@ -31,7 +31,7 @@ const adoptUnits = (kernel: AnyKernel, policy: unknown, from: unknown, state: un
 /**
  * The first state of `policy`, where `from` left `state` at `at`.
  *
- * `undefined` where `from` cannot be the policy of a limit: then what holds it was damaged.
+ * `undefined` where there can be no such policy, or no such state of it: then what holds it was damaged.
  *
  * A kernel with `adopt` says it itself. A limit (`isLimit`) begins with the units that were used. What is neither begins
  * anew, and so does a limit that is asked to refund: the receipt is of a state that is gone.
@@ -44,6 +44,8 @@ export const adopted = (
   state: unknown,
   at: number
 ): unknown => {
+  if (kernel.isPolicy !== undefined && !kernel.isPolicy(from)) return undefined
+  if (kernel.isState !== undefined && !kernel.isState(from, state)) return undefined
   if (kernel.adopt !== undefined) return kernel.adopt(policy, state)
   return isLimit ? adoptUnits(kernel, policy, from, state, at) : kernel.initial(policy)
 }

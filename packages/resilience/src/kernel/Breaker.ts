@@ -6,6 +6,7 @@
  */
 import { adopt } from "./BreakerAdoption.ts"
 import { span } from "./BreakerClock.ts"
+import { isPolicy, isState } from "./BreakerDamage.ts"
 import {
   answer,
   type BreakerDecision,
@@ -29,7 +30,6 @@ export { LEAST_LEASE, letsAll } from "./BreakerModel.ts"
 export { indifferent, normalise, view } from "./BreakerView.ts"
 
 const admit = (policy: BreakerPolicy, given: BreakerState, draw: number, now: number): BreakerStep => {
-  if (letsAll(given)) return answer(given, 0, 0, NONE, given)
   const log: Array<Transition> = []
   const state = settle(policy, given, now, log)
   const refused = wait(policy, state, now)
@@ -58,6 +58,13 @@ const command = (
   return answer(next, 0, 0, log, next)
 }
 
+/** Any question but the one that a closed circuit answers at once. @late */
+const decided = (policy: BreakerPolicy, state: BreakerState, input: BreakerInput, now: number): BreakerStep => {
+  if (input.op === "admit") return admit(policy, state, input.draw, now)
+  if (input.op === "record" || input.op === "slow") return report(policy, state, input, now)
+  return command(policy, state, input.op, now)
+}
+
 /**
  * The kernel. Only a closed circuit whose windows have emptied may be forgotten, and not before the time is beyond its
  * generation: so no generation of its next life is one of this.
@@ -70,12 +77,11 @@ export const breaker: Kernel<BreakerPolicy, BreakerState, BreakerInput, BreakerD
   initial: (policy) => closed(policy, 0, 0),
   span: span,
   adopt: adopt,
+  isPolicy: isPolicy,
+  isState: isState,
   rank: circuitRank,
-  step: (policy, state, input, now) => {
-    if (input.op === "admit") return admit(policy, state, input.draw, now)
-    if (input.op === "record" || input.op === "slow") return report(policy, state, input, now)
-    return command(policy, state, input.op, now)
-  },
+  step: (policy, state, input, now) =>
+    input.op === "admit" && letsAll(state) ? answer(state, 0, 0, NONE, state) : decided(policy, state, input, now),
   expiresAt: (policy, state) => {
     if (state.phase !== "Closed") return undefined
     let time = state.generation === 0 ? 0 : state.generation + 1

@@ -14,7 +14,8 @@ import { NEVER } from "./Limiter.ts"
 /** A window without outcomes; no other has 0 calls. @category constructors @since 0.1.0 */
 export const EMPTY: Window = { calls: 0, bad: 0, head: 0, cells: [] }
 
-const BITS = 30
+/** Outcomes in a word of a ring. @category models @since 0.1.0 */
+export const BITS = 30
 // A literal, since a script in a store makes it anew at each call.
 // oxfmt-ignore
 const POW2: ReadonlyArray<number> = [

@@ -9,6 +9,7 @@ import { isFarAhead, stepAnew } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
 import { evenly } from "./Rank.ts"
+import { isWhole } from "./Whole.ts"
 
 export interface FixedWindowPolicy {
   readonly limit: number
@@ -100,6 +101,7 @@ export const fixedWindow: LimiterKernel<FixedWindowPolicy, FixedWindowState, Fix
   initial: initial,
   expiresAt: expiresAt,
   span: span,
+  isPolicy: (policy) => isWhole(policy.limit, 1) && isWhole(policy.window, 1),
   rank: (policy, state) => evenly(state.start, state.used, policy.limit, policy.window, expiresAt(policy, state)),
   step: (policy, state, input, now) =>
     isFarAhead(state.start, now, policy, span)

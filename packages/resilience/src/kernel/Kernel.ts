@@ -44,5 +44,15 @@ export interface Kernel<Policy, State, Input, Answer extends Decision> {
    * that were used, any other kernel with `initial` (see `Adoption.ts`).
    */
   readonly adopt?: ((policy: Policy, state: State) => State) | undefined
+  /**
+   * Whether a policy may have these numbers. A shared store asks before it takes over what another policy left: one that
+   * there cannot be was damaged. Absent: all of them may be.
+   */
+  readonly isPolicy?: ((policy: Policy) => boolean) | undefined
+  /**
+   * Whether `state`, which has the fields of one, may be a state of `policy`: its lists are as long as they must be, its
+   * words are known. A shared store asks before each `step`: any other state was damaged. Absent: all of them may be.
+   */
+  readonly isState?: ((policy: Policy, state: State) => boolean) | undefined
   // oxlint-enable house/kernel-language
 }

@@ -17,6 +17,7 @@ export const lease: Kernel<TokenBucketPolicy, TokenBucketState, LeaseInput, Limi
   initial: tokenBucket.initial,
   expiresAt: tokenBucket.expiresAt,
   span: tokenBucket.span,
+  isPolicy: tokenBucket.isPolicy,
   step: (
     policy: TokenBucketPolicy,
     state: TokenBucketState,

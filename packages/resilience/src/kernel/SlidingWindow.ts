@@ -9,6 +9,7 @@ import { isFarAhead, stepAnew } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
 import { NEVER } from "./Limiter.ts"
 import { evenly } from "./Rank.ts"
+import { isWhole } from "./Whole.ts"
 
 export interface SlidingWindowPolicy {
   readonly limit: number
@@ -142,6 +143,9 @@ export const slidingWindow: LimiterKernel<SlidingWindowPolicy, SlidingWindowStat
   initial: initial,
   expiresAt: expiresAt,
   span: span,
+  isPolicy: (policy) => isWhole(policy.limit, 1) && isWhole(policy.slice, 1) && isWhole(policy.slices, 1),
+  isState: (policy, state) =>
+    state.counts.length === policy.slices + 1 || (state.counts.length === 0 && state.start === 0), // the initial one
   rank: (policy, state) =>
     evenly(state.start, totalAt(policy, state, 0), policy.limit, gone(policy, 0), expiresAt(policy, state)),
   step: (policy, state, input, now) =>

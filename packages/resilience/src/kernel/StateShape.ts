@@ -2,15 +2,16 @@
  * Whether what a shared store found under a key can be a kernel's state.
  *
  * A kernel believes every state that it is given. One that something else wrote makes it throw, or count with what is no
- * number; so a state is first compared with the one that the kernel begins with, as far as that tells.
+ * number; so a state is first compared with the one that the kernel begins with, as far as that tells, and then the kernel
+ * is asked (`isState`).
  */
-
 /** Our own kernels keep whole numbers, and the same fields from the first state on. */
 const ours = /^(token-bucket|token-bucket-lease|fixed-window|sliding-window|sliding-log|circuit-breaker)@\d+$/
-/** The one record in a list that is empty at first; what else our kernels keep in lists are numbers. */
-const probe = { id: 0, deadline: 0 }
 
 type Fields = Readonly<Record<string, unknown>>
+
+/** What stands in those lists of our kernels that are empty at first, and hold no numbers. */
+const records: Fields = { probes: { id: 0, deadline: 0 } }
 
 const isRecord = (value: unknown): value is Fields =>
   typeof value === "object" && value !== null && !Array.isArray(value)
@@ -28,15 +29,18 @@ const isData = (value: unknown): boolean => {
 const hasFields = (shape: Fields, value: Fields, strict: boolean): boolean => {
   const told = Object.entries(shape).every(([name, field]) =>
     // JSON leaves out what is undefined
-    Object.hasOwn(value, name) ? isLike(field, value[name], strict) : field === undefined
+    Object.hasOwn(value, name) ? isField(name, field, value[name], strict) : field === undefined
   )
   const more = Object.keys(value).filter((name) => !Object.hasOwn(shape, name))
   return told && (strict ? more.length === 0 : more.every((name) => isData(value[name])))
 }
 
+const isField = (name: string, shape: unknown, value: unknown, strict: boolean): boolean =>
+  isLike(strict && Object.hasOwn(records, name) ? [records[name]] : shape, value, strict)
+
 const isItemOf = (shape: ReadonlyArray<unknown>, item: unknown, strict: boolean): boolean => {
   if (shape.length > 0) return shape.some((like) => isLike(like, item, strict))
-  return strict ? isWhole(item) || isLike(probe, item, true) : isData(item)
+  return strict ? isWhole(item) : isData(item)
 }
 
 const isLike = (shape: unknown, value: unknown, strict: boolean): boolean => {
@@ -52,7 +56,7 @@ const isLike = (shape: unknown, value: unknown, strict: boolean): boolean => {
  * an empty list, an item may be anything. A state of our own kernels has no other fields, and its numbers are whole
  * and exact; one of another kernel may have more fields, and any finite numbers.
  */
-export const isStateOf = (kernelId: string, initial: unknown, state: unknown): boolean =>
+export const hasShapeOf = (kernelId: string, initial: unknown, state: unknown): boolean =>
   isLike(initial, state, ours.test(kernelId))
 
 const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1)

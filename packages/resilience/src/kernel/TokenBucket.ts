@@ -9,8 +9,8 @@
  * only where admitting it would break that.
  */
 import { isFarAhead, stepAnew } from "./FarAhead.ts"
-import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
-import { NEVER } from "./Limiter.ts"
+import { type LimiterDecision, type LimiterInput, type LimiterKernel, NEVER } from "./Limiter.ts"
+import { isWhole } from "./Whole.ts"
 
 /** Any numbers of one ratio are one rate: 1 per 10 is 10 per 100. `burst * window` is at most 2^52. */
 export interface TokenBucketPolicy {
@@ -152,6 +152,7 @@ export const tokenBucket: LimiterKernel<TokenBucketPolicy, TokenBucketState, Tok
   initial: initial,
   expiresAt: expiresAt,
   span: span,
+  isPolicy: ({ burst, limit, window }) => isWhole(limit, 1) && isWhole(window, 1) && isWhole(burst, 1),
   step: (policy, state, input, now) =>
     isFarAhead(state.at, now, policy, span)
       ? stepAnew(decided, policy, state, initial(), input, now)

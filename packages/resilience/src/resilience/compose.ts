@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Bulkhead from "../Bulkhead.ts"
 import type * as CircuitBreaker from "../CircuitBreaker.ts"
-import { assemble, type AssembleOptions } from "../engine/assemble.ts"
+import { assemble, type AssembleOptions, longestOf } from "../engine/assemble.ts"
 import { run } from "../engine/run.ts"
 import type { Classify, Pipeline } from "../engine/Pipeline.ts"
 import { type Key, type ReadKey, readKey } from "../internal/key.ts"
@@ -12,7 +12,7 @@ import { memory } from "../internal/memoryStore.ts"
 import { between, callback, millis, such } from "../Validate.ts"
 import type { Outcome } from "../Outcome.ts"
 import type { Policies } from "../Policies.ts"
-import { type Env, type Guarded, type Local, type Longest, type Member, type PolicyService, Stage } from "../Policy.ts"
+import { type Env, type Guarded, type Local, type Longest, type Member, type PolicyService } from "../Policy.ts"
 import type * as RateLimiter from "../RateLimiter.ts"
 import { InvalidPolicyError, type StoreError } from "../Rejection.ts"
 import { type AnySpace, common, type StorePolicy } from "../StoreModel.ts"
@@ -72,11 +72,9 @@ const restOf = (policies: RestOptions): Rest => {
     ...(timeout === undefined ? [] : Timeout.ofCall(module, "timeout", timeout)),
     ...(attemptTimeout === undefined ? [] : Timeout.ofAttempt(module, "attemptTimeout", attemptTimeout))
   ]
-  const longest = (from: number, to: number) =>
-    Math.min(...timers.map(({ longest = Infinity, stage }) => (stage >= from && stage < to ? longest : Infinity)))
   return {
     timers,
-    longest: { call: longest(0, Stage.retry), attempt: longest(Stage.retry, Infinity) },
+    longest: longestOf(timers),
     assemble: { perAttempt: admission === "attempt", classify }
   }
 }

@@ -29,12 +29,12 @@ const take = (kernel: AnyKernel, policy: unknown, state: unknown, cost: number, 
 describe("a limit that takes over", () => {
   for (const [name, [kernel, policyOf]] of Object.entries(limits)) {
     const from = policyOf(10, 60_000)
-    const [, spent] = take(kernel, from, kernel.initial(from), 7, AT)
+    const spent = () => take(kernel, from, kernel.initial(from), 7, AT)[1]
 
     it(`begins with the units that were used: ${name}`, () => {
       for (const most of [5, 7, 8, 100]) {
         const to = policyOf(most, 3_600_000)
-        const state = adopted(kernel, true, to, from, spent, AT)
+        const state = adopted(kernel, true, to, from, spent(), AT)
         assert.strictEqual(take(kernel, to, state, 0, AT)[0].remaining, Math.max(0, most - 7))
         assert.isFalse(take(kernel, to, state, Math.max(0, most - 7) + 1, AT)[0].allowed)
       }
@@ -43,10 +43,10 @@ describe("a limit that takes over", () => {
     it(`begins with what was owed when that was written, and not with what is owed now: ${name}`, () => {
       // a millisecond before that time nothing of it is there, and after its span all is free
       const to = policyOf(7, 60_000)
-      const state = adopted(kernel, true, to, from, spent, AT)
+      const state = adopted(kernel, true, to, from, spent(), AT)
       const later = AT + 66_000
       assert.strictEqual(take(kernel, to, state, 0, later)[0].remaining, 7)
-      assert.deepStrictEqual(adopted(kernel, true, to, from, spent, AT), state, "whenever it is asked")
+      assert.deepStrictEqual(adopted(kernel, true, to, from, spent(), AT), state, "whenever it is asked")
     })
 
     it(`begins anew where nothing was used: ${name}`, () => {
@@ -79,7 +79,12 @@ describe("a limit that takes over", () => {
   it("does what its kernel says, where that says it", () => {
     const kernel: AnyKernel = { ...fixedWindow, adopt: (policy: unknown, state: unknown) => ({ policy, state }) }
     const state = { start: 0, used: 3 }
-    assert.deepStrictEqual(adopted(kernel, true, "to", "from", state, AT), { policy: "to", state })
+    const from = { limit: 5, window: 10 }
+    assert.deepStrictEqual(adopted(kernel, true, "to", from, state, AT), { policy: "to", state })
+    assert.isUndefined(adopted(kernel, true, "to", { limit: 5, window: 0 }, state, AT), "there is no such policy")
+    const picky: AnyKernel = { ...kernel, isState: (policy, state) => policy === from && state.used < 3 }
+    assert.isUndefined(adopted(picky, true, "to", from, state, AT), "there is no such state of it")
+    assert.isDefined(adopted(picky, true, "to", from, { start: 0, used: 2 }, AT))
   })
 })
 

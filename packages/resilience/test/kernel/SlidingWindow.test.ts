@@ -96,4 +96,11 @@ describe("sliding window", () => {
     })
     assert.isTrue(slidingWindow.step(policy, old, { op: "take", cost: 10 }, 8_134_000)[0].allowed)
   })
+
+  it("a policy of fewer slices does not look at those that it does not count, when it says how long a key is kept", () => {
+    const short = { limit: 10, slice: 100, slices: 2 }
+    const end = (counts: ReadonlyArray<number>) => slidingWindow.expiresAt(short, { start: 1_000, counts })
+    assert.strictEqual(end([0, 0, 5, 0, 0]), 1_100)
+    assert.strictEqual(end([0, 0, 0, 0, 5]), 1_000)
+  })
 })

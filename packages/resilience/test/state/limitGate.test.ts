@@ -3,6 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { RateLimiter, type Rejection, RemoteStore } from "../../src/index.ts"
+import { adopted } from "../../src/kernel/Adoption.ts"
+import type { LimiterDecision } from "../../src/kernel/Limiter.ts"
 import { layerMemory, Store } from "../../src/Store.ts"
 import { limiterOn, spied } from "./support.ts"
 
@@ -39,6 +41,34 @@ describe("keys", () => {
       ])
     })
   )
+})
+
+describe("a policy that changed", () => {
+  const limits = (limit: number): Record<string, RateLimiter.Limit> => ({
+    "token bucket": RateLimiter.tokenBucket({ limit, window: hour }),
+    "leaky bucket": RateLimiter.leakyBucket({ limit, window: hour, capacity: limit }),
+    "fixed window": RateLimiter.fixedWindow({ limit, window: hour }),
+    "sliding window": RateLimiter.slidingWindow({ limit, window: hour }),
+    "sliding log": RateLimiter.slidingLog({ limit, window: hour })
+  })
+  for (const kind of Object.keys(limits(1))) {
+    it.effect(`finds in a ${kind}'s space what a store needs to begin with the units that were used`, () =>
+      Effect.gen(function* () {
+        const spaceOf = Effect.fnUntraced(function* (limit: number) {
+          const { spaces, store } = yield* spied
+          const limiter = yield* limiterOn(store, limits(limit)[kind]!)
+          yield* limiter.acquire("a")
+          return Array.from(spaces)[0]!
+        })
+        const [old, next] = [yield* spaceOf(10), yield* spaceOf(5)]
+        const { kernel, policy } = next
+        const [, used] = kernel.step(old.policy, kernel.initial(old.policy), { op: "take", cost: 3 }, 0)
+        const begun = adopted(kernel, next.isLimit === true, policy, old.policy, used, 0)
+        const [answer] = kernel.step(policy, begun, { op: "take", cost: 0 }, 0)
+        assert.deepInclude(answer as LimiterDecision<unknown>, { allowed: true, remaining: 2 }) // of a limit's kernel
+      })
+    )
+  }
 })
 
 describe("waiting", () => {

@@ -1,6 +1,6 @@
 /** How many keys may be remembered, and what a new one above that meets. */
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Effect, Exit, Fiber, Schema } from "effect"
+import { Arbitrary, Effect, Exit, Fiber, Schema, TxRef } from "effect"
 import { TestClock } from "effect/testing"
 import { CircuitBreaker, RateLimiter } from "../../src/index.ts"
 import { Table } from "../../src/internal/memoryTable.ts"
@@ -287,6 +287,29 @@ describe("overflow: reject", () => {
       )
       yield* limiter.acquire("a")
       assert.strictEqual((yield* Effect.flip(limiter.acquire("b"))).reason, "too-many-keys")
+    })
+  )
+
+  it.effect("a transaction that runs again is refused only beside keys that it touches this time", () =>
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.make(policy)
+      for (const key of ["a", "b"]) yield* limiter.acquire(key)
+      yield* TestClock.adjust("1 second") // both are as good as new
+      const other = yield* TxRef.make(0)
+      const attempts: Array<boolean> = []
+      yield* Effect.tx(
+        Effect.gen(function* () {
+          const { attempt } = yield* Effect.Transaction
+          yield* TxRef.get(other)
+          for (const key of attempt === 1 ? ["a", "b"] : ["a"]) yield* limiter.peek(key)
+          attempts.push(yield* limiter.allow("c"))
+          if (attempt === 1) {
+            other.value = 1 // as another transaction's commit does: this one runs again
+            other.version++
+          }
+        })
+      )
+      assert.deepStrictEqual(attempts, [false, true])
     })
   )
 

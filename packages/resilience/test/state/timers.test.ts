@@ -13,17 +13,17 @@ import { uncaught } from "./uncaught.ts"
 const int = (minimum: number, maximum: number) =>
   Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
 
-/** Runs with a clock that counts the sleeps that go on, and what went wrong in the fibers that slept. */
+/** Runs with a clock that counts the sleeps that go on, and how the fibers that slept ended. */
 const counted = <A, E, R>(
   test: (
-    sleeps: { live: number; begun: number; died: number },
+    sleeps: { live: number; begun: number; died: number; interrupted: number },
     adjust: (millis: number) => Effect.Effect<void>
   ) => Effect.Effect<A, E, R>
 ) =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const adjust = (millis: number) => Effect.provideService(TestClock.adjust(millis), Clock.Clock, clock)
-    const sleeps = { live: 0, begun: 0, died: 0 }
+    const sleeps = { live: 0, begun: 0, died: 0, interrupted: 0 }
     const counting: Clock.Clock = {
       currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
       currentTimeMillis: clock.currentTimeMillis,
@@ -37,6 +37,7 @@ const counted = <A, E, R>(
           sleeps.begun++
           fiber.addObserver((exit) => {
             if (Exit.hasDies(exit)) sleeps.died++
+            if (Exit.hasInterrupts(exit)) sleeps.interrupted++
           })
           return Effect.ensuring(
             clock.sleep(duration),
@@ -98,7 +99,24 @@ describe("timers", () => {
         yield* start(3, () => told++)
         assert.strictEqual(sleeps.live, 1, "an earlier one takes the place of the later")
         yield* adjust(10)
-        assert.deepStrictEqual([told, sleeps], [2, { live: 0, begun: 5, died: 0 }])
+        assert.deepStrictEqual([told, sleeps], [2, { live: 0, begun: 5, died: 0, interrupted: 2 }])
+      })
+    )
+  )
+
+  it.effect("that are all cancelled leave no sleep, each time anew, though no time passes", () =>
+    counted((sleeps) =>
+      Effect.gen(function* () {
+        const thrown = yield* uncaught
+        for (const begun of [1, 2, 3]) {
+          const cancel = yield* start(1_000, () => {})
+          assert.deepInclude(sleeps, { live: 1, begun })
+          cancel()
+          yield* Effect.yieldNow
+          assert.strictEqual(sleeps.live, 0)
+        }
+        yield* settle
+        assert.deepStrictEqual(thrown, [], "a sleep that is not needed any more did not break off")
       })
     )
   )
@@ -120,6 +138,30 @@ describe("timers", () => {
       yield* TestClock.adjust(100)
       assert.deepStrictEqual(told, ["first", "second", "third"])
     })
+  )
+})
+
+describe("a callback that starts timers", () => {
+  it.effect("begins one sleep at its end, for the earliest of all", () =>
+    counted((sleeps, adjust) =>
+      Effect.gen(function* () {
+        const told: Array<string> = []
+        // a fiber of its own: this one has the other clock while it adjusts
+        const call = Effect.withFiber((fiber) => {
+          startTimer(fiber, 10, () => {
+            for (const millis of [9, 7, 8]) startTimer(fiber, millis, () => told.push(`after ${millis}`))
+          })
+          startTimer(fiber, 30, () => told.push("at 30"))
+          return Effect.never
+        })
+        yield* Effect.forkChild(call, { startImmediately: true })
+        yield* adjust(10)
+        assert.deepInclude(sleeps, { live: 1, begun: 2 })
+        yield* adjust(20)
+        assert.deepStrictEqual(told, ["after 7", "after 8", "after 9", "at 30"])
+        assert.deepStrictEqual(sleeps, { live: 0, begun: 5, died: 0, interrupted: 0 }, "each came to its end")
+      })
+    )
   )
 })
 

@@ -9,38 +9,21 @@ export const fixedWindow: Compiled = {
   lua: `local max = math.max
 local floor = math.floor
 local LEAST_TOLERANCE = 1000
-local function isFarAhead(time, now, policy, span)
- return time - now > LEAST_TOLERANCE and time - now > span(policy)
-end
+local function isFarAhead(time, now, policy, span) return time - now > LEAST_TOLERANCE and time - now > span(policy) end
 local function stepAnew(step, policy, given, fresh, input, now)
  local result = step(policy, fresh, input, now)
  return result[2] == fresh and ({result[1], given}) or result
 end
 local NEVER = -1
-local function initial()
- return {start = 0, used = 0}
-end
-local function span(policy)
- return policy.window
-end
-local function startOf(policy, time)
- return floor(time / policy.window) * policy.window
-end
-local function windowAt(policy, state, now)
- return startOf(policy, (state.start > now and state.start or now))
-end
-local function usedIn(policy, state, start)
- return start == startOf(policy, state.start) and state.used or 0
-end
-local function expiresAt(policy, state)
- return state.used == 0 and state.start or startOf(policy, state.start) + policy.window
-end
-local function decide(policy, used, resetAfter, retryAfter, receipt)
- return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = max(0, policy.limit - used), resetAfter = (resetAfter > 0 and resetAfter or 0), receipt = receipt}
-end
-local function stay(policy, state, now, retryAfter)
- return {decide(policy, usedIn(policy, state, windowAt(policy, state, now)), expiresAt(policy, state) - now, retryAfter, {start = state.start, cost = 0}), state}
-end
+local function isWhole(value, least) return value >= least and value <= 9007199254740991 and floor(value) == value end
+local function initial() return {start = 0, used = 0} end
+local function span(policy) return policy.window end
+local function startOf(policy, time) return floor(time / policy.window) * policy.window end
+local function windowAt(policy, state, now) return startOf(policy, (state.start > now and state.start or now)) end
+local function usedIn(policy, state, start) return start == startOf(policy, state.start) and state.used or 0 end
+local function expiresAt(policy, state) return state.used == 0 and state.start or startOf(policy, state.start) + policy.window end
+local function decide(policy, used, resetAfter, retryAfter, receipt) return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = max(0, policy.limit - used), resetAfter = (resetAfter > 0 and resetAfter or 0), receipt = receipt} end
+local function stay(policy, state, now, retryAfter) return {decide(policy, usedIn(policy, state, windowAt(policy, state, now)), expiresAt(policy, state) - now, retryAfter, {start = state.start, cost = 0}), state} end
 local function take(policy, state, cost, now)
  if cost == 0 then return stay(policy, state, now, 0) end
  if cost > policy.limit then return stay(policy, state, now, NEVER) end
@@ -58,5 +41,5 @@ local function decided(policy, state, input, now)
  if input.op == "take" then return take(policy, state, input.cost, now) end
  return stay(policy, input.op == "refund" and refund(state, input.receipt) or initial(), now, 0)
 end
-return {id = "fixed-window@2", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now) return isFarAhead(state.start, now, policy, span) and stepAnew(decided, policy, state, initial(), input, now) or decided(policy, state, input, now) end}`
+return {id = "fixed-window@2", initial = initial, expiresAt = expiresAt, isPolicy = function(policy) return isWhole(policy.limit, 1) and isWhole(policy.window, 1) end, step = function(policy, state, input, now) return isFarAhead(state.start, now, policy, span) and stepAnew(decided, policy, state, initial(), input, now) or decided(policy, state, input, now) end}`
 }

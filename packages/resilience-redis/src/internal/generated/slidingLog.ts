@@ -8,30 +8,20 @@ export const slidingLog: Compiled = {
   input: {"tag":"op","choices":[["take",[["cost","number"]]],["reset",[]],["refund",[["receipt",{"record":[["time","number"],["cost","number"]]}]]]]},
   lua: `local min = math.min
 local max = math.max
+local floor = math.floor
 local LEAST_TOLERANCE = 1000
-local function isFarAhead(time, now, policy, span)
- return time - now > LEAST_TOLERANCE and time - now > span(policy)
-end
+local function isFarAhead(time, now, policy, span) return time - now > LEAST_TOLERANCE and time - now > span(policy) end
 local function stepAnew(step, policy, given, fresh, input, now)
  local result = step(policy, fresh, input, now)
  return result[2] == fresh and ({result[1], given}) or result
 end
 local NEVER = -1
-local function initial()
- return {times = {}, counts = {}, total = 0}
-end
-local function span(policy)
- return policy.window
-end
-local function entry(list, i)
- return list[i + 1] or 0
-end
-local function newest(state)
- return entry(state.times, #state.times - 1)
-end
-local function expiresAt(policy, state)
- return #state.times == 0 and 0 or newest(state) + policy.window
-end
+local function isWhole(value, least) return value >= least and value <= 9007199254740991 and floor(value) == value end
+local function initial() return {times = {}, counts = {}, total = 0} end
+local function span(policy) return policy.window end
+local function entry(list, i) return list[i + 1] or 0 end
+local function newest(state) return entry(state.times, #state.times - 1) end
+local function expiresAt(policy, state) return #state.times == 0 and 0 or newest(state) + policy.window end
 local function firstAt(policy, state, time)
  local first = 0
  while first < #state.times and entry(state.times, first) + policy.window <= time do
@@ -50,12 +40,8 @@ local function totalFrom(state, first)
  end
  return total
 end
-local function decide(policy, state, now, retryAfter, receipt)
- return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = max(0, policy.limit - totalFrom(state, firstAt(policy, state, max(now, newest(state))))), resetAfter = max(0, expiresAt(policy, state) - now), receipt = receipt}
-end
-local function stay(policy, state, now, retryAfter)
- return {decide(policy, state, now, retryAfter, {time = 0, cost = 0}), state}
-end
+local function decide(policy, state, now, retryAfter, receipt) return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = max(0, policy.limit - totalFrom(state, firstAt(policy, state, max(now, newest(state))))), resetAfter = max(0, expiresAt(policy, state) - now), receipt = receipt} end
+local function stay(policy, state, now, retryAfter) return {decide(policy, state, now, retryAfter, {time = 0, cost = 0}), state} end
 local function put(state, first, time, cost)
  local times = {}
  local counts = {}
@@ -110,5 +96,5 @@ local function decided(policy, state, input, now)
  if input.op == "take" then return take(policy, state, input.cost, now) end
  return stay(policy, input.op == "refund" and refund(state, input.receipt) or initial(), now, 0)
 end
-return {id = "sliding-log@2", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now) return isFarAhead(newest(state), now, policy, span) and stepAnew(decided, policy, state, initial(), input, now) or decided(policy, state, input, now) end}`
+return {id = "sliding-log@2", initial = initial, expiresAt = expiresAt, isPolicy = function(policy) return isWhole(policy.limit, 1) and isWhole(policy.window, 1) end, isState = function(_policy, state) return #state.times == #state.counts end, step = function(policy, state, input, now) return isFarAhead(newest(state), now, policy, span) and stepAnew(decided, policy, state, initial(), input, now) or decided(policy, state, input, now) end}`
 }

@@ -10,29 +10,18 @@ export const slidingWindow: Compiled = {
 local max = math.max
 local floor = math.floor
 local LEAST_TOLERANCE = 1000
-local function isFarAhead(time, now, policy, span)
- return time - now > LEAST_TOLERANCE and time - now > span(policy)
-end
+local function isFarAhead(time, now, policy, span) return time - now > LEAST_TOLERANCE and time - now > span(policy) end
 local function stepAnew(step, policy, given, fresh, input, now)
  local result = step(policy, fresh, input, now)
  return result[2] == fresh and ({result[1], given}) or result
 end
 local NEVER = -1
-local function initial()
- return {start = 0, counts = {}}
-end
-local function span(policy)
- return (policy.slices + 1) * policy.slice
-end
-local function sliceOf(policy, time)
- return floor(time / policy.slice)
-end
-local function sliceAt(policy, state, now)
- return sliceOf(policy, (state.start > now and state.start or now))
-end
-local function countOf(state, k)
- return state.counts[k + 1] or 0
-end
+local function isWhole(value, least) return value >= least and value <= 9007199254740991 and floor(value) == value end
+local function initial() return {start = 0, counts = {}} end
+local function span(policy) return (policy.slices + 1) * policy.slice end
+local function sliceOf(policy, time) return floor(time / policy.slice) end
+local function sliceAt(policy, state, now) return sliceOf(policy, (state.start > now and state.start or now)) end
+local function countOf(state, k) return state.counts[k + 1] or 0 end
 local function totalAt(policy, state, age)
  local last = min(policy.slices - age, #state.counts - 1)
  local total = 0
@@ -45,9 +34,7 @@ local function totalAt(policy, state, age)
  end
  return total
 end
-local function gone(policy, slice)
- return (slice + policy.slices + 1) * policy.slice
-end
+local function gone(policy, slice) return (slice + policy.slices + 1) * policy.slice end
 local function expiresAt(policy, state)
  local last = min(policy.slices, #state.counts - 1)
  do
@@ -59,12 +46,8 @@ local function expiresAt(policy, state)
  end
  return state.start
 end
-local function decide(policy, state, now, retryAfter, receipt)
- return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = max(0, policy.limit - totalAt(policy, state, sliceAt(policy, state, now) - sliceOf(policy, state.start))), resetAfter = max(0, expiresAt(policy, state) - now), receipt = receipt}
-end
-local function stay(policy, state, now, retryAfter)
- return {decide(policy, state, now, retryAfter, {start = state.start, cost = 0}), state}
-end
+local function decide(policy, state, now, retryAfter, receipt) return {allowed = retryAfter == 0, retryAfter = retryAfter, remaining = max(0, policy.limit - totalAt(policy, state, sliceAt(policy, state, now) - sliceOf(policy, state.start))), resetAfter = max(0, expiresAt(policy, state) - now), receipt = receipt} end
+local function stay(policy, state, now, retryAfter) return {decide(policy, state, now, retryAfter, {start = state.start, cost = 0}), state} end
 local function put(policy, state, age, k, cost)
  local counts = {}
  do
@@ -102,5 +85,5 @@ local function decided(policy, state, input, now)
  if input.op == "take" then return take(policy, state, input.cost, now) end
  return stay(policy, input.op == "refund" and refund(policy, state, input.receipt) or initial(), now, 0)
 end
-return {id = "sliding-window@2", initial = initial, expiresAt = expiresAt, step = function(policy, state, input, now) return isFarAhead(state.start, now, policy, span) and stepAnew(decided, policy, state, initial(), input, now) or decided(policy, state, input, now) end}`
+return {id = "sliding-window@2", initial = initial, expiresAt = expiresAt, isPolicy = function(policy) return isWhole(policy.limit, 1) and isWhole(policy.slice, 1) and isWhole(policy.slices, 1) end, isState = function(policy, state) return #state.counts == policy.slices + 1 or #state.counts == 0 and state.start == 0 end, step = function(policy, state, input, now) return isFarAhead(state.start, now, policy, span) and stepAnew(decided, policy, state, initial(), input, now) or decided(policy, state, input, now) end}`
 }
