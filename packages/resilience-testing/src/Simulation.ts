@@ -55,6 +55,7 @@ import { isTraffic, type Key, type Traffic } from "./Traffic.ts"
  */
 export interface HasPolicies<P> {
   readonly policies: P
+  readonly layer: unknown
 }
 
 /**
@@ -105,7 +106,7 @@ const played = (scenario: Scenario, policies: Policies): Effect.Effect<Run> =>
 const policiesOf = (parameter: string, value: Policies | HasPolicies<Policies>): Policies => {
   const something = (typeof value === "object" && value !== null) || typeof value === "function"
   such(module, parameter, value, something, "policies, or a service made of them")
-  const policies = "policies" in value ? value.policies : value
+  const policies = "layer" in value ? value.policies : value
   // what makes no sense is refused here, and not in the middle of a run
   Resilience.make("simulation", policies as {})
   return policies

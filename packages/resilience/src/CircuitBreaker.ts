@@ -30,32 +30,49 @@ import type * as Scope from "effect/Scope"
 import type * as Option from "effect/Option"
 import * as Backoff from "./Backoff.ts"
 import * as circuit from "./circuitBreaker/service.ts"
+import type { Control } from "./circuitBreaker/control.ts"
+import type { Inspection } from "./circuitBreaker/inspection.ts"
 import type { CircuitBreakerService } from "./circuitBreaker/service.ts"
 import { CircuitGate, type CircuitSpec } from "./circuitBreaker/CircuitGate.ts"
 import { callback, count, millis } from "./Validate.ts"
-import { InvalidPolicyError } from "./Rejection.ts"
+import * as Policies from "./Policy.ts"
+import { type CircuitOpen, InvalidPolicyError } from "./Rejection.ts"
 import type { Store } from "./StoreModel.ts"
 import { type TripPolicy, tripsOf } from "./circuitBreaker/Trip.ts"
 
 export * from "./circuitBreaker/Trip.ts"
+export type { Control } from "./circuitBreaker/control.ts"
 export type { Inspection } from "./circuitBreaker/inspection.ts"
 export type { CircuitBreakerService, ExecuteOptions } from "./circuitBreaker/service.ts"
 
-const TypeId = "~effect-resilience/CircuitBreaker"
-
 /**
- * A validated circuit breaker. `By` is the dimension that has a circuit each; `never` for one circuit in all.
+ * A circuit breaker, as a policy. `By` is the dimension that has a circuit each; `never` for one circuit in all.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Policy<out By extends string = string> {
-  readonly [TypeId]: { readonly _By: (_: never) => By }
-  readonly _tag: "CircuitBreaker"
-  /** Milliseconds that a probe may take before it counts as failed; 0: the service's timeout, or the open time. */
-  readonly lease: number
-  /** @internal */
-  readonly open: circuit.OpenCircuit
+export interface Policy<out By extends string = string> extends Policies.Policy<
+  CircuitOpen,
+  unknown,
+  Exclude<By, "key">,
+  Inspection,
+  Control
+> {
+  readonly [Policies.TypeId]: CircuitPhantom<By>
+  readonly kind: "circuitBreaker"
+  readonly options: Options & { readonly by?: string | undefined }
+  readonly open: (env: Policies.Env) => CircuitGate
+}
+
+interface CircuitPhantom<out By extends string> extends Policies.Phantom<
+  CircuitOpen,
+  unknown,
+  Exclude<By, "key">,
+  Inspection,
+  Control,
+  false
+> {
+  readonly by: () => By
 }
 
 /** The dimensions that a policy's circuits are kept by. @category utility types @since 0.1.0 */
@@ -116,7 +133,18 @@ const openings = (module: string, openDuration: Options["openDuration"]) => {
 export const policy: {
   <const By extends string>(options: Options & { readonly by: By }): Policy<By>
   (options: Options): Policy<never>
-} = (options: Options & { readonly by?: string }): Policy<never> => {
+} = (options: Policy["options"]): Policy<never> => {
+  specOf(options) // refuses here what makes no sense
+  return Policies.make<Policy<never>>({
+    kind: "circuitBreaker",
+    options,
+    open({ label, longest, service, store }) {
+      return new CircuitGate(circuit.leased(specOf(this.options), longest), service, store, label)
+    }
+  })
+}
+
+const specOf = (options: Policy["options"]): CircuitSpec => {
   const module = "CircuitBreaker.policy"
   const open = openings(module, options.openDuration)
   const { probes = {} } = options
@@ -153,7 +181,7 @@ export const policy: {
       reason: "does nothing without by: there is one circuit"
     })
   }
-  const spec: CircuitSpec = {
+  return {
     policy: {
       trips: tripsOf(module, "tripPolicy", options.tripPolicy),
       openLow: open.low,
@@ -179,12 +207,6 @@ export const policy: {
             return hint._tag === "None" ? undefined : Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(hint.value)))
           }
   }
-  return {
-    [TypeId]: { _By: (by: never) => by },
-    _tag: "CircuitBreaker",
-    lease,
-    open: ({ longest, service, store }) => new CircuitGate(circuit.leased(spec, longest), service, store)
-  }
 }
 
 /**
@@ -204,7 +226,7 @@ export class CircuitBreaker extends Context.Service<CircuitBreaker, CircuitBreak
  * @since 0.1.0
  */
 export const make = (policy: Policy, id = "effect-resilience/CircuitBreaker"): Effect.Effect<CircuitBreakerService> =>
-  circuit.make(id, policy.open)
+  circuit.make(id, policy)
 
 /**
  * A breaker whose circuits live in the `Store` of the context, shared with all that use this `id` there.
@@ -218,7 +240,7 @@ export const make = (policy: Policy, id = "effect-resilience/CircuitBreaker"): E
 export const makeFromStore = (
   policy: Policy,
   id = "effect-resilience/CircuitBreaker"
-): Effect.Effect<CircuitBreakerService, never, Store | Scope.Scope> => circuit.makeFromStore(id, policy.open)
+): Effect.Effect<CircuitBreakerService, never, Store | Scope.Scope> => circuit.makeFromStore(id, policy)
 
 /**
  * Provides the default breaker.
@@ -235,7 +257,7 @@ export const layer = (policy: Policy): Layer.Layer<CircuitBreaker> => Layer.effe
  * @since 0.1.0
  */
 export const layerFromStore = (policy: Policy): Layer.Layer<CircuitBreaker, never, Store> =>
-  Layer.effect(CircuitBreaker, circuit.makeFromStore("effect-resilience/CircuitBreaker", policy.open))
+  Layer.effect(CircuitBreaker, circuit.makeFromStore("effect-resilience/CircuitBreaker", policy))
 
 /** @category models @since 0.1.0 */
 export interface ServiceClass<Self, Id extends string> extends Context.ServiceClass<Self, Id, CircuitBreakerService> {
@@ -258,7 +280,7 @@ export const Service =
     const tag = Context.Service<Self, CircuitBreakerService>()(id)
     return Object.assign(tag, {
       policy,
-      layer: Layer.effect(tag, circuit.make(id, policy.open)),
-      layerFromStore: Layer.effect(tag, circuit.makeFromStore(id, policy.open))
+      layer: Layer.effect(tag, circuit.make(id, policy)),
+      layerFromStore: Layer.effect(tag, circuit.makeFromStore(id, policy))
     })
   }

@@ -8,8 +8,9 @@ import type * as Exit from "effect/Exit"
 import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type { Outcome } from "./Outcome.ts"
+import type { AnyPolicy, Policy, TypeId } from "./Policy.ts"
 import type * as RateLimiter from "./RateLimiter.ts"
-import type { BulkheadFull, CircuitOpen, RetryExhausted, StoreError, TimeoutExceeded } from "./Rejection.ts"
+import type { RetryExhausted, StoreError, TimeoutExceeded } from "./Rejection.ts"
 import type * as Retry from "./Retry.ts"
 
 /**
@@ -25,8 +26,10 @@ export interface Policies {
   readonly attemptTimeout?: Duration.Input | undefined
   readonly circuitBreaker?: CircuitBreaker.Policy | undefined
   readonly rateLimiter?: RateLimiter.Policy | undefined
-  readonly bulkhead?: Bulkhead.Policy | undefined
-  readonly retry?: Retry.Policy<never, Retry.OnExhausted> | undefined
+  readonly bulkhead?: Bulkhead.Policy<string> | undefined
+  readonly retry?: Retry.AnyPolicy<never, Retry.OnExhausted> | undefined
+  /** Your own policies, under labels of your choice: `inspect` and `control` have them under the same. */
+  readonly policies?: { readonly [label: string]: AnyPolicy } | undefined
   /**
    * Whether breaker and limiter are asked once for the call (default), or again for each attempt: then each retry pays,
    * and each attempt is recorded.
@@ -52,21 +55,57 @@ export interface Policies {
     | undefined
 }
 
-/** Names what is not a policy, in the compiler's message. @category utility types @since 0.1.0 */
-export type Known<P> = { readonly [K in keyof P]: K extends keyof Policies ? P[K] : `'${K & string}' is not a policy` }
+/**
+ * Names what is not a policy, in the compiler's message.
+ *
+ * @category utility types
+ * @since 0.1.0
+ */
+export type Known<P> = {
+  readonly [K in keyof P]: K extends "policies"
+    ? Labelled<P[K]>
+    : K extends keyof Policies
+      ? Said<P[K]>
+      : `'${K & string}' is not a policy`
+}
 
-/** `never` where it is not configured: the helpers below distribute over it, and add nothing. */
+/** A label is not one of the names that have a field: `inspect` and `control` have both under it. */
+type Labelled<Own> = {
+  readonly [K in keyof Own]: K extends keyof Policies ? `'${K & string}' has a field of its own` : Own[K]
+}
+
+/** A policy does what its options say: a copy that says something beside them would not do it. */
+type Said<V> = V extends AnyPolicy
+  ? [keyof V & keyof NumbersOf<V["options"]>] extends [never]
+    ? V
+    : V extends RateLimiter.Limit<string | undefined> | Retry.Policy<never, Retry.OnExhausted>
+      ? V
+      : `'${keyof V & keyof NumbersOf<V["options"]> & string}' is not read here: write it into options`
+  : V
+type NumbersOf<O> = { readonly [K in keyof O | "capacity"]: unknown }
+
+/** The policies of a configuration by their labels, those of `policies` among them. */
+type Labels<P> = { readonly [K in keyof P as K extends "policies" ? never : K]: P[K] } & Own<P>
+type Own<P> = P extends { readonly policies: infer O } ? O : unknown
+type PolicyLabels<P> = { [K in keyof P]-?: NonNullable<P[K]> extends AnyPolicy ? K : never }[keyof P]
+type Of<P> = Each<Labels<P>>
+type Each<L> = L extends unknown ? NonNullable<L[PolicyLabels<L>]> : never
+
+type RaisesOf<V> = V extends Policy<infer E, never, string, unknown, unknown, unknown> ? E : never
+type HandlesOf<V> = V extends { readonly [TypeId]: { readonly handles: (_: infer H) => void } } ? H : never
+type DimensionOf<V> = V extends Policy<unknown, never, infer D, unknown, unknown, unknown> ? D : never
+type InspectsOf<V> = V extends Policy<unknown, never, string, infer I, unknown, unknown> ? I : undefined
+type ControlsOf<V> = V extends Policy<unknown, never, string, unknown, infer C, unknown> ? C : undefined
+type WrapsOf<V> =
+  V extends Policy<unknown, never, string, unknown, unknown, infer W> ? (true extends W ? true : never) : never
+
 type Part<P, K extends keyof Policies> = K extends keyof P ? NonNullable<P[K]> : never
-
 type IfAny<X, Then> = [X] extends [never] ? never : Then
 type FailsWithStore<S> = S extends { readonly onError: infer OnError }
   ? "fail" extends OnError
     ? StoreError
     : never
   : never
-type WrapsErrors<R> = R extends Retry.Policy<never, infer Exhausted> ? ("wrap" extends Exhausted ? true : never) : never
-type RetriedErrors<R> = R extends Retry.Policy<infer E, Retry.OnExhausted> ? E : never
-type LimitDimensions<L> = L extends RateLimiter.Every<infer D> ? D : never
 
 /**
  * What the policies themselves can raise: exactly what is configured.
@@ -77,11 +116,7 @@ type LimitDimensions<L> = L extends RateLimiter.Every<infer D> ? D : never
 export type Raised<P> =
   // through `infer`, a hover shows the union and not this alias
   [
-    | IfAny<Part<P, "timeout" | "attemptTimeout">, TimeoutExceeded>
-    | RateLimiter.ErrorOf<Part<P, "rateLimiter">>
-    | IfAny<Part<P, "circuitBreaker">, CircuitOpen>
-    | IfAny<Part<P, "bulkhead">, BulkheadFull>
-    | FailsWithStore<Part<P, "store">>
+    IfAny<Part<P, "timeout" | "attemptTimeout">, TimeoutExceeded> | RaisesOf<Of<P>> | FailsWithStore<Part<P, "store">>
   ] extends [infer Errors]
     ? Errors
     : never
@@ -93,7 +128,7 @@ export type Raised<P> =
  * @since 0.1.0
  */
 export type ErrorOf<P, E> = [
-  E | Raised<P> | IfAny<WrapsErrors<Part<P, "retry">>, Exhausted<E | Extract<Raised<P>, TimeoutExceeded>>>
+  E | Raised<P> | IfAny<WrapsOf<Of<P>>, Exhausted<E | Extract<Raised<P>, TimeoutExceeded>>>
 ] extends [infer Errors]
   ? Errors
   : never
@@ -101,17 +136,47 @@ export type ErrorOf<P, E> = [
 /** Where nothing can fail, nothing can be exhausted. */
 type Exhausted<E> = [E] extends [never] ? never : RetryExhausted<E>
 
-/** The errors that the retry policy knows how to decide about. @category utility types @since 0.1.0 */
-export type RetriedBy<P> = [Part<P, "retry">] extends [never] ? unknown : RetriedErrors<Part<P, "retry">>
+/** The errors that every policy knows how to decide about. @category utility types @since 0.1.0 */
+export type RetriedBy<P> = [Of<P>] extends [never] ? unknown : All<Of<P>>
 
-type Dimensions<P> =
-  | LimitDimensions<Part<P, "rateLimiter">>
-  | Exclude<CircuitBreaker.ByOf<Part<P, "circuitBreaker">>, "key">
+/** What each of the policies can judge: in a tuple, so that a union of errors is not taken apart. */
+type All<V> = (V extends unknown ? (_: [HandlesOf<V>]) => void : never) extends (_: infer All) => void
+  ? All extends [infer Handled]
+    ? Handled
+    : never
+  : never
 
 /**
- * The key that the policies ask for: a string, or a string for each dimension that a limit or circuit looks at.
+ * The key that the policies ask for: a string, or a string for each dimension that one of them looks at.
  *
  * @category utility types
  * @since 0.1.0
  */
-export type KeyOf<P> = [Dimensions<P>] extends [never] ? string : { readonly [D in Dimensions<P>]: string }
+export type KeyOf<P> = [DimensionOf<Of<P>>] extends [never] ? string : { readonly [D in DimensionOf<Of<P>>]: string }
+
+type Flat<T> = { readonly [K in keyof T]: T[K] }
+
+/**
+ * What the policies know of a key, by label. A policy that is not configured is `undefined`, as all are in a service that
+ * a test has put in the place of this one.
+ *
+ * @category utility types
+ * @since 0.1.0
+ */
+export type Inspection<P = Policies> = Flat<
+  {
+    readonly [K in "rateLimiter" | "circuitBreaker" | "bulkhead"]: K extends keyof P
+      ? InspectsOf<P[K]> | undefined
+      : undefined
+  } & { readonly [K in keyof Own<P>]: InspectsOf<Own<P>[K]> | undefined }
+>
+
+/**
+ * What one does by hand to the policies, by label. A policy without anything of the kind has no field.
+ *
+ * @category utility types
+ * @since 0.1.0
+ */
+export type Control<P = Policies> = {
+  readonly [K in keyof Labels<P> as {} extends ControlsOf<Labels<P>[K]> ? never : K]: ControlsOf<Labels<P>[K]>
+}

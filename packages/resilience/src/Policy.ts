@@ -1,8 +1,9 @@
 /**
  * What a policy is to the engine, and all that is needed to write one.
  *
- * A `Policy` is a plain value. Opened for a service, it becomes a `Member`: something that takes part in the one admission
- * (`enter`), or a layer around the call or around each attempt (`around`). The engine knows members by their stage only:
+ * A `Policy` is a plain value (`make`). Opened for a service, it becomes a `Member`: something that takes part in the one
+ * admission (`enter`), or a layer around the call or around each attempt (`around`). The engine knows members by their
+ * stage only:
  *
  *     10 timeout                                          around the call
  *     30 shed   40 circuit   45 throttle   50 limit   60 slots     one admission of all tickets
@@ -19,7 +20,139 @@ import type { ReadKey } from "./internal/key.ts"
 import type { Outcome } from "./Outcome.ts"
 import type { StoreError } from "./Rejection.ts"
 import type { AnySpace, Committed, Guarded, Local, Step } from "./StoreModel.ts"
+import { refuse } from "./Validate.ts"
 import type { Waiter } from "./waiting/WaitQueue.ts"
+
+/** Marks a policy. @category constants @since 0.1.0 */
+export const TypeId = "~effect-resilience/Policy"
+
+/** What a policy does to the types of a service that has it. In the type alone: at run time it is empty. @category models @since 0.1.0 */
+export interface Phantom<out Raises, in Handles, out Dimension extends string, out Inspects, out Controls, out Wraps> {
+  readonly raises: Raises
+  readonly handles: (_: Handles) => void
+  readonly dimension: Dimension
+  readonly inspects: Inspects
+  readonly controls: Controls
+  readonly wraps: Wraps
+}
+
+/**
+ * A policy: a value, which a service opens.
+ *
+ * - `Raises`: the errors that it adds to those of the effect.
+ * - `Handles`: the errors that it can judge; an effect that fails with others does not compile. `unknown`: all.
+ * - `Dimension`: the field of the key that it looks at; `never` for none.
+ * - `Inspects`, `Controls`: what `inspect` and `control` of the service have under its label.
+ * - `Wraps`: `true` where it may put the errors of a call into one `RetryExhausted`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Policy<
+  out Raises = never,
+  in Handles = unknown,
+  out Dimension extends string = never,
+  out Inspects = undefined,
+  out Controls = {},
+  out Wraps = false
+> {
+  readonly [TypeId]: Phantom<Raises, Handles, Dimension, Inspects, Controls, Wraps>
+  /** What it is: for events, errors and inspection. */
+  readonly kind: string
+  /** What `open` reads, and nothing else. So a copy with other options does what it says, and a print tells the truth. */
+  readonly options: object
+  /** Validates the options. A policy may open into several members. */
+  readonly open: (env: Env) => Member | ReadonlyArray<Member>
+}
+
+/** Any policy. @category models @since 0.1.0 */
+export type AnyPolicy = Policy<unknown, never, string, unknown, unknown, unknown>
+
+/** A policy's own fields. @category models @since 0.1.0 */
+export const fields: ReadonlyArray<string> = [TypeId, "kind", "options", "open"] satisfies ReadonlyArray<
+  keyof AnyPolicy
+>
+
+/**
+ * Makes a policy. `open` reads its options from `this`, so that a copy of the policy reads its own:
+ * `{ ...policy, options: { ...policy.options, limit: 5 } }`. A copy that says something beside its options is refused where it
+ * is opened.
+ *
+ * **Example** (A switch that an operator turns)
+ *
+ * ```ts
+ * import { Policy, Rejection, Resilience } from "effect-resilience"
+ *
+ * class SwitchedOff extends Rejection.Rejection {
+ *   readonly _tag = "SwitchedOff"
+ *   readonly policy = "switch"
+ *   readonly reason = "off"
+ * }
+ *
+ * interface Control {
+ *   readonly set: (on: boolean) => void
+ * }
+ *
+ * interface Switch extends Policy.Policy<SwitchedOff, unknown, never, undefined, Control> {
+ *   readonly options: { readonly on: boolean }
+ * }
+ *
+ * const onOff = Policy.make<Switch>({
+ *   kind: "switch",
+ *   options: { on: true },
+ *   open({ service }) {
+ *     let { on } = this.options
+ *     const enter = ({ name }: Policy.Call): Policy.Ticket => ({
+ *       steps: [],
+ *       check: () => on,
+ *       refusal: () => (on ? undefined : { error: new SwitchedOff({ service, key: name }) }),
+ *       admitted: () => {}
+ *     })
+ *     return { kind: "switch", stage: Policy.Stage.shed, enter, control: { set: (to: boolean) => void (on = to) } }
+ *   }
+ * })
+ *
+ * // its calls fail with SwitchedOff, and `control.mail.set(false)` turns it off
+ * const mail = Resilience.make("app/Mail", { policies: { mail: onOff } })
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <P extends AnyPolicy>(
+  policy: { readonly [K in Exclude<keyof P, typeof TypeId>]: P[K] } & ThisType<P>
+): P => {
+  const { kind, open, options } = policy as unknown as P // the fields of P but the mark
+  const made: AnyPolicy = {
+    [TypeId]: {} as AnyPolicy[typeof TypeId], // a phantom: its fields are in the type alone
+    kind,
+    options: Object.freeze({ ...options }),
+    open(env) {
+      for (const name of Object.keys(this)) {
+        if (!fields.includes(name)) {
+          const value: unknown = this[name as never] // one of its own names
+          refuse("Policy", `${env.label}.${name}`, value, "is not read: write it into options")
+        }
+      }
+      return open.call(this, env)
+    }
+  }
+  return made as P // the phantom is in the type alone
+}
+
+/** Whether a value is a policy of this kind; without one, of any. @category guards @since 0.1.0 */
+export const isPolicy = (u: unknown, kind?: string): u is AnyPolicy =>
+  typeof u === "object" &&
+  u !== null &&
+  TypeId in u &&
+  "kind" in u &&
+  typeof u.kind === "string" &&
+  (kind === undefined || u.kind === kind) &&
+  "options" in u &&
+  typeof u.options === "object" &&
+  u.options !== null &&
+  "open" in u &&
+  typeof u.open === "function"
 
 /**
  * The stages of the library's own policies: a member of a lower stage stands further out.
@@ -36,6 +169,7 @@ export const Stage = {
   slots: 60,
   retry: 70,
   hedge: 80,
+  attemptTimeout: 89,
   timer: 90,
   chaos: 95
 } as const
@@ -153,7 +287,10 @@ export interface Member {
   readonly by?: string | undefined
   /** Where its state lives. */
   readonly spaces?: ReadonlyArray<AnySpace & { spread?: boolean | undefined }> | undefined
+  /** What `inspect` of the service has under the policy's label. */
   readonly inspect?: ((key: ReadKey) => Effect.Effect<unknown, StoreError>) | undefined
+  /** What `control` of the service has under the policy's label: what one does by hand. */
+  readonly control?: object | undefined
   /** Milliseconds that a ticket of it may take at least: no timeout may be longer. */
   readonly lease?: number | undefined
 }

@@ -50,6 +50,9 @@ import type { ErrorOf, KeyOf, Policy } from "./rateLimiter/Limit.ts"
 import type { Store } from "./StoreModel.ts"
 
 export {
+  type Algorithm,
+  type AnyLimit,
+  type Control,
   type DimensionsOf,
   every,
   by,
@@ -59,6 +62,7 @@ export {
   type Every,
   type KeyOf,
   type Limit,
+  type LimitOptions,
   type Policy,
   type Unlimited
 } from "./rateLimiter/Limit.ts"
@@ -85,7 +89,7 @@ export class RateLimiter extends Context.Service<RateLimiter, RateLimiterService
 export const make = <P extends Policy>(
   policy: P,
   id = "effect-resilience/RateLimiter"
-): Effect.Effect<RateLimiterService<KeyOf<P>, ErrorOf<P>>> => limiter.make(id, policy.open)
+): Effect.Effect<RateLimiterService<KeyOf<P>, ErrorOf<P>>> => limiter.make(id, policy)
 
 /**
  * A limiter whose keys live in the `Store` of the context, shared with all that use this `id` there.
@@ -114,7 +118,7 @@ export const makeFromStore = <P extends Policy>(
   policy: P,
   id = "effect-resilience/RateLimiter"
 ): Effect.Effect<RateLimiterService<KeyOf<P>, ErrorOf<P>>, never, Store | Scope.Scope> =>
-  limiter.makeFromStore(id, policy.open)
+  limiter.makeFromStore(id, policy)
 
 /**
  * Provides the default limiter.
@@ -123,7 +127,7 @@ export const makeFromStore = <P extends Policy>(
  * @since 0.1.0
  */
 export const layer = (policy: Policy): Layer.Layer<RateLimiter> =>
-  Layer.effect(RateLimiter, limiter.make("effect-resilience/RateLimiter", policy.open))
+  Layer.effect(RateLimiter, limiter.make("effect-resilience/RateLimiter", policy))
 
 /**
  * Provides the default limiter on a store that others share.
@@ -132,7 +136,7 @@ export const layer = (policy: Policy): Layer.Layer<RateLimiter> =>
  * @since 0.1.0
  */
 export const layerFromStore = (policy: Policy): Layer.Layer<RateLimiter, never, Store> =>
-  Layer.effect(RateLimiter, limiter.makeFromStore("effect-resilience/RateLimiter", policy.open))
+  Layer.effect(RateLimiter, limiter.makeFromStore("effect-resilience/RateLimiter", policy))
 
 /**
  * The class of a named limiter.
@@ -162,10 +166,9 @@ export const Service =
   <Self>() =>
   <const Id extends string, P extends Policy>(id: Id, policy: P): ServiceClass<Self, Id, P> => {
     const tag = Context.Service<Self, RateLimiterService<KeyOf<P>, ErrorOf<P>>>()(id)
-    const open = policy.open
     return Object.assign(tag, {
       policy,
-      layer: Layer.effect(tag, limiter.make<KeyOf<P>, ErrorOf<P>>(id, open)),
-      layerFromStore: Layer.effect(tag, limiter.makeFromStore<KeyOf<P>, ErrorOf<P>>(id, open))
+      layer: Layer.effect(tag, limiter.make<KeyOf<P>, ErrorOf<P>>(id, policy)),
+      layerFromStore: Layer.effect(tag, limiter.makeFromStore<KeyOf<P>, ErrorOf<P>>(id, policy))
     })
   }

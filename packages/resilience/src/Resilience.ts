@@ -41,11 +41,11 @@ import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type { Key } from "./internal/key.ts"
 import * as openServices from "./internal/openServices.ts"
-import { compose, type Composed, composeServices, fromPolicies, type Inspection } from "./resilience/compose.ts"
+import { compose, type Composed, composeServices, fromPolicies } from "./resilience/compose.ts"
 import { costOf } from "./rateLimiter/service.ts"
 import { memory } from "./internal/memoryStore.ts"
 import type { Outcome } from "./Outcome.ts"
-import type { ErrorOf, KeyOf, Known, Policies, Raised, RetriedBy } from "./Policies.ts"
+import type { Control, ErrorOf, Inspection, KeyOf, Known, Policies, Raised, RetriedBy } from "./Policies.ts"
 import type { PolicyService } from "./Policy.ts"
 import type * as RateLimiter from "./RateLimiter.ts"
 import type { StoreError } from "./Rejection.ts"
@@ -53,7 +53,7 @@ import type * as Retry from "./Retry.ts"
 import { Store } from "./StoreModel.ts"
 import { openStore } from "./internal/openStore.ts"
 
-export type { Inspection } from "./resilience/compose.ts"
+export type { Control, Inspection } from "./Policies.ts"
 
 /**
  * What one call may say for itself.
@@ -103,16 +103,19 @@ export interface Resilient<P, Requires = never> {
 export interface ResilienceService<P> {
   readonly id: string
   readonly resilient: Resilient<P>
-  readonly inspect: (key: KeyOf<P>) => Effect.Effect<Inspection, Extract<Raised<P>, StoreError>>
+  /** What the policies know of a key now. */
+  readonly inspect: (key: KeyOf<P>) => Effect.Effect<Inspection<P>, Extract<Raised<P>, StoreError>>
+  /** What one does by hand: `control.circuitBreaker.isolate()`. */
+  readonly control: Control<P>
 }
 
 /** Every policy, so that its errors are the union of all. @category utility types @since 0.1.0 */
 export interface AllPolicies {
   readonly timeout: Duration.Input
   readonly circuitBreaker: CircuitBreaker.Policy<never>
-  readonly rateLimiter: RateLimiter.Limit
+  readonly rateLimiter: RateLimiter.AnyLimit
   readonly bulkhead: Bulkhead.Policy
-  readonly retry: Retry.Policy<unknown, Retry.OnExhausted>
+  readonly retry: Retry.AnyPolicy<unknown, Retry.OnExhausted>
   readonly store: { readonly onError: "fail" }
 }
 
@@ -130,6 +133,7 @@ export interface DefaultService {
   readonly id: string
   readonly resilient: ResilientDefault
   readonly inspect: (key: Key) => Effect.Effect<Inspection, StoreError>
+  readonly control: Control
 }
 
 /** Like `Resilient`, for whatever policies and key the default layer has. @category models @since 0.1.0 */
@@ -168,7 +172,8 @@ const resilientWith = <F>(run: (self: AnyEffect, key: Key, options: AnyOptions) 
 const serviceOf = <P>(composed: Composed): ResilienceService<P> => ({
   id: composed.pipeline.id,
   resilient: resilientWith((self, key, options) => composed.run(self, key, options)),
-  inspect: composed.inspect as ResilienceService<P>["inspect"] // keys of P are keys
+  inspect: composed.inspect as ResilienceService<P>["inspect"], // keys of P are keys, and each policy's type says what it has
+  control: composed.control as ResilienceService<P>["control"] // as the policies' types say
 })
 
 interface AnyService {
@@ -307,7 +312,7 @@ export interface ServiceClass<Self, Id extends string, P extends Policies> exten
   readonly layerFromStore: Layer.Layer<Self, never, Store>
   readonly resilient: Resilient<P, Self>
   /** What the policies know of a key now. */
-  readonly inspect: (key: KeyOf<P>) => Effect.Effect<Inspection, Extract<Raised<P>, StoreError>, Self>
+  readonly inspect: (key: KeyOf<P>) => Effect.Effect<Inspection<P>, Extract<Raised<P>, StoreError>, Self>
 }
 
 type IdOf<Self> = [Self] extends [never] ? "name the class: Resilience.Service<Payments>()" : string

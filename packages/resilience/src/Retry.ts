@@ -36,22 +36,33 @@ import * as Layer from "effect/Layer"
 import { memory } from "./internal/memoryStore.ts"
 import { run as runCall } from "./engine/run.ts"
 import { assemble } from "./engine/assemble.ts"
-import type { PolicyService } from "./Policy.ts"
-import type { Failure, OnExhausted, Policy } from "./retry/RetryPolicy.ts"
+import { type Env, type PolicyService, unbounded } from "./Policy.ts"
+import type { AnyPolicy, Failure, OnExhausted } from "./retry/RetryPolicy.ts"
 
-export * from "./retry/RetryPolicy.ts"
+export {
+  type AnyPolicy,
+  type Driver,
+  type Failure,
+  fromSchedule,
+  type OnExhausted,
+  type Options,
+  policy,
+  type Policy
+} from "./retry/RetryPolicy.ts"
 
 const defaultId = "effect-resilience/Retry"
+
+const envOf = (service: string): Env => ({ service, label: "retry", store: memory, longest: unbounded })
 
 /** One effect through a policy alone: the pipeline with nothing else in it. `service` and `key` name it in events. */
 const run = <A, E extends PE, R, PE, Exhausted extends OnExhausted>(
   self: Effect.Effect<A, E, R>,
-  policy: Policy<PE, Exhausted>,
+  policy: AnyPolicy<PE, Exhausted>,
   service: string,
   key: string
 ): Effect.Effect<A, Failure<E, Exhausted>, R> =>
   // the loop asks the policy about E only, and nothing else in this pipeline can fail
-  runCall(assemble(service, [policy.open()], memory), self, key, {
+  runCall(assemble(service, [policy.open(envOf(service))], memory), self, key, {
     cost: 1,
     maxWait: undefined,
     classify: undefined
@@ -67,17 +78,17 @@ const run = <A, E extends PE, R, PE, Exhausted extends OnExhausted>(
  */
 export const execute: {
   <PE, Exhausted extends OnExhausted>(
-    policy: Policy<PE, Exhausted>
+    policy: AnyPolicy<PE, Exhausted>
   ): <A, E extends PE, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, Failure<E, Exhausted>, R>
   <A, E extends PE, R, PE, Exhausted extends OnExhausted>(
     self: Effect.Effect<A, E, R>,
-    policy: Policy<PE, Exhausted>
+    policy: AnyPolicy<PE, Exhausted>
   ): Effect.Effect<A, Failure<E, Exhausted>, R>
 } = dual(
   2,
   <A, E extends PE, R, PE, Exhausted extends OnExhausted>(
     self: Effect.Effect<A, E, R>,
-    policy: Policy<PE, Exhausted>
+    policy: AnyPolicy<PE, Exhausted>
   ): Effect.Effect<A, Failure<E, Exhausted>, R> => run(self, policy, defaultId, defaultId)
 )
 
@@ -105,7 +116,7 @@ export interface Execute<E, Exhausted extends OnExhausted, Requires = never> {
  * @since 0.1.0
  */
 export interface RetryService<E, Exhausted extends OnExhausted> extends PolicyService {
-  readonly policy: Policy<E, Exhausted>
+  readonly policy: AnyPolicy<E, Exhausted>
   readonly execute: Execute<E, Exhausted>
 }
 
@@ -124,10 +135,10 @@ const executeWith = <E, Exhausted extends OnExhausted, Requires>(
 
 const service = <E, Exhausted extends OnExhausted>(
   id: string,
-  policy: Policy<E, Exhausted>
+  policy: AnyPolicy<E, Exhausted>
 ): RetryService<E, Exhausted> => ({
   policy,
-  members: [policy.open()],
+  members: [policy.open(envOf(id))],
   store: undefined,
   execute: executeWith<E, Exhausted, never>(id, (self, key) => run(self, policy, id, key))
 })
@@ -152,7 +163,7 @@ export class Retry extends Context.Service<Retry, RetryService<unknown, OnExhaus
  * @since 0.1.0
  */
 export const make = <E, Exhausted extends OnExhausted>(
-  policy: Policy<E, Exhausted>
+  policy: AnyPolicy<E, Exhausted>
 ): Effect.Effect<RetryService<E, Exhausted>> => Effect.succeed(service(defaultId, policy))
 
 /**
@@ -161,7 +172,7 @@ export const make = <E, Exhausted extends OnExhausted>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = (policy: Policy<unknown, OnExhausted>): Layer.Layer<Retry> =>
+export const layer = (policy: AnyPolicy<unknown, OnExhausted>): Layer.Layer<Retry> =>
   Layer.succeed(Retry, service(defaultId, policy))
 
 /**
@@ -204,7 +215,7 @@ export const Service =
   <Self>() =>
   <const Id extends string, E, Exhausted extends OnExhausted>(
     id: Id,
-    policy: Policy<E, Exhausted>
+    policy: AnyPolicy<E, Exhausted>
   ): ServiceClass<Self, Id, E, Exhausted> => {
     const tag = Context.Service<Self, RetryService<E, Exhausted>>()(id)
     const execute = executeWith<E, Exhausted, Self>(id, (self, key) =>

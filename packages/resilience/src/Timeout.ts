@@ -27,6 +27,6 @@ export const ofCall = (module: string, parameter: string, timeout: Duration.Inpu
 
 /** The timeout of each attempt: what it says is the member's `longest`. */
 export const ofAttempt = (module: string, parameter: string, timeout: Duration.Input): ReadonlyArray<Member> => [
-  { kind: "attemptTimeout", stage: Stage.timer, longest: millis(module, parameter, timeout) },
+  { kind: "attemptTimeout", stage: Stage.attemptTimeout, longest: millis(module, parameter, timeout) },
   timer
 ]

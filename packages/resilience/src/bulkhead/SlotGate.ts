@@ -13,11 +13,62 @@ export interface SlotSpec {
   readonly maxWait: number
 }
 
-const NOTHING: ReadonlyArray<Step> = []
+/** What `inspect` tells. */
+export interface SlotsSeen {
+  readonly running: number
+  readonly queued: number
+  readonly free: number
+}
+
+/** A bulkhead decides in this process: it asks nothing of a store. */
+export const NO_STEPS: ReadonlyArray<Step> = []
+
+/** One set of slots, and the queue for them. */
+export class Slots {
+  readonly service: string
+  readonly spec: SlotSpec
+  readonly queue: WaitQueue
+  running = 0
+
+  constructor(spec: SlotSpec, service: string, onLeave: () => void = () => {}) {
+    this.service = service
+    this.spec = spec
+    this.queue = new WaitQueue(onLeave)
+  }
+
+  look(): SlotsSeen {
+    return { running: this.running, queued: this.queue.size, free: Math.max(0, this.spec.maxConcurrent - this.running) }
+  }
+
+  blocked(waiter: Waiter | undefined): boolean {
+    return this.running >= this.spec.maxConcurrent || this.queue.hasOlderThan(waiter)
+  }
+
+  take(): void {
+    this.running++
+  }
+
+  release(): void {
+    this.running--
+    this.queue.wakeHead()
+  }
+
+  refusal(call: Call, now: number): Refusal | undefined {
+    if (!this.blocked(call.waiter)) return undefined
+    const { maxQueued, maxWait } = this.spec
+    const until = Math.min(call.arrivedAt + maxWait, call.deadline)
+    const error = (reason: BulkheadFull["reason"]) =>
+      new BulkheadFull({ service: this.service, key: call.name, reason })
+    if (maxWait === 0) return { error: error("full"), until }
+    if (call.waiter === undefined && this.queue.size >= maxQueued) return { error: error("queue-full"), until }
+    if (now >= until) return { error: error("wait-too-long"), until }
+    return { error: error("full"), until, wait: (waiter) => this.queue.stand(waiter, Infinity) }
+  }
+}
 
 /** One slot: asked for, taken, released. */
 class Slot implements Ticket {
-  readonly steps = NOTHING
+  readonly steps = NO_STEPS
   declare private readonly gate: SlotGate
   declare private readonly call: Call
 
@@ -45,53 +96,19 @@ class Slot implements Ticket {
   }
 
   refusal(now: number): Refusal | undefined {
-    const { call, gate } = this
-    if (!gate.blocked(call.waiter)) return undefined
-    const { maxQueued, maxWait } = gate.spec
-    const until = Math.min(call.arrivedAt + maxWait, call.deadline)
-    const error = (reason: BulkheadFull["reason"]) =>
-      new BulkheadFull({ service: gate.service, key: call.name, reason })
-    if (maxWait === 0) return { error: error("full"), until }
-    if (call.waiter === undefined && gate.queue.size >= maxQueued) return { error: error("queue-full"), until }
-    if (now >= until) return { error: error("wait-too-long"), until }
-    return { error: error("full"), until, wait: (waiter) => gate.queue.stand(waiter, Infinity) }
+    return this.gate.refusal(this.call, now)
   }
 }
 
-export class SlotGate implements Member {
+/** The slots of a service. */
+export class SlotGate extends Slots implements Member {
   readonly kind = "bulkhead"
   readonly stage = Stage.slots
   readonly scope = "attempt"
-  readonly service: string
-  readonly spec: SlotSpec
-  readonly queue = new WaitQueue(() => {})
-  running = 0
-
-  constructor(spec: SlotSpec, service: string) {
-    this.service = service
-    this.spec = spec
-  }
 
   enter(call: Call): Ticket {
     return new Slot(this, call)
   }
 
-  look(): { readonly running: number; readonly queued: number; readonly free: number } {
-    return { running: this.running, queued: this.queue.size, free: Math.max(0, this.spec.maxConcurrent - this.running) }
-  }
-
   readonly inspect = () => Effect.sync(() => this.look())
-
-  blocked(waiter: Waiter | undefined): boolean {
-    return this.running >= this.spec.maxConcurrent || this.queue.hasOlderThan(waiter)
-  }
-
-  take(): void {
-    this.running++
-  }
-
-  release(): void {
-    this.running--
-    this.queue.wakeHead()
-  }
 }

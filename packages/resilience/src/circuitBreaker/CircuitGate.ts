@@ -19,9 +19,11 @@ import type { StoreError } from "../Rejection.ts"
 import { Step } from "../StoreModel.ts"
 import { emit, sinkOf } from "../internal/events.ts"
 import { partOf, type ReadKey } from "../internal/key.ts"
+import { spaceIn } from "../internal/spaces.ts"
 import { nowOf } from "../internal/time.ts"
 import { type Call, type Guarded, type Local, type Member, Stage } from "../Policy.ts"
 import { CircuitPass, type Circuits } from "./CircuitPass.ts"
+import { controlOf } from "./control.ts"
 import { type Inspection, inspectionOf } from "./inspection.ts"
 import type { CircuitSpace, CircuitSpec } from "./spec.ts"
 
@@ -58,11 +60,13 @@ export class CircuitGate implements Member, Circuits {
   /** What a circuit that lets everybody through said last: the same to all, as long as its state is this very one. */
   private welcome: readonly [answer: BreakerDecision, state: BreakerState] | undefined
 
-  constructor(spec: CircuitSpec, service: string, store: Local | Guarded) {
+  readonly control = controlOf(this)
+
+  constructor(spec: CircuitSpec, service: string, store: Local | Guarded, label: string) {
     this.spec = spec
     this.service = service
     this.store = store
-    const name = `${service}/circuitBreaker`
+    const name = spaceIn(service, label, this.kind, this.kind)
     this.space = { name, kernel: breaker, policy: spec.policy, keys: spec.keys, spread: true }
     this.slowAfter = spec.policy.trips
       .flatMap((trip) => (trip.kind === "rate" && trip.slowAfter > 0 ? [trip.slowAfter] : []))

@@ -6,11 +6,11 @@ import { dual } from "effect/Function"
 import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { Outcome } from "../Outcome.ts"
-import { type CircuitOpen, InvalidPolicyError, type StoreError } from "../Rejection.ts"
-import { Command, Store } from "../StoreModel.ts"
+import { type CircuitOpen, InvalidPolicyError } from "../Rejection.ts"
+import { Store } from "../StoreModel.ts"
 import type { CircuitGate, CircuitSpec } from "./CircuitGate.ts"
+import type { Control } from "./control.ts"
 import type { Inspection } from "./inspection.ts"
-import { sinkOf } from "../internal/events.ts"
 import { openStore } from "../internal/openStore.ts"
 import { type Key, readKey } from "../internal/key.ts"
 import { transactionalMemory } from "../internal/memoryTransactions.ts"
@@ -33,17 +33,8 @@ export interface ExecuteOptions<in A = unknown, in E = unknown> {
  * @category models
  * @since 0.1.0
  */
-export interface CircuitBreakerService extends PolicyService {
+export interface CircuitBreakerService extends PolicyService, Control {
   readonly state: (key?: Key) => Effect.Effect<Inspection>
-  /**
-   * Refuses everything, until `close` or `reset`. This and the next two fail where a shared store did not do it: it is away,
-   * it refuses to write, or it was too slow. A breaker in memory never fails.
-   */
-  readonly isolate: (key?: Key) => Effect.Effect<void, StoreError>
-  /** Closes the circuit, whatever it was. A closed one keeps its counts. */
-  readonly close: (key?: Key) => Effect.Effect<void, StoreError>
-  /** Closes the circuit and forgets what it counted. */
-  readonly reset: (key?: Key) => Effect.Effect<void, StoreError>
   readonly execute: {
     <A, E, R>(
       self: Effect.Effect<A, E, R>,
@@ -60,8 +51,10 @@ export interface CircuitBreakerService extends PolicyService {
   readonly gate: CircuitGate
 }
 
-/** Makes a policy's gate on a store. */
-export type OpenCircuit = (env: Env) => CircuitGate
+/** What opens into a gate. */
+export interface OpensCircuit {
+  readonly open: (env: Env) => CircuitGate
+}
 
 /** A probe must be able to end before its lease does. */
 export const leased = (spec: CircuitSpec, { attempt, call }: Longest): CircuitSpec => {
@@ -78,24 +71,9 @@ export const leased = (spec: CircuitSpec, { attempt, call }: Longest): CircuitSp
   })
 }
 
-const build = (id: string, open: OpenCircuit, store: Local | Guarded): CircuitBreakerService => {
-  const gate = open({ service: id, label: "circuitBreaker", store, longest: unbounded })
+const build = (id: string, policy: OpensCircuit, store: Local | Guarded): CircuitBreakerService => {
+  const gate = policy.open({ service: id, label: "circuitBreaker", store, longest: unbounded })
   const pipeline = assemble(id, [gate], store)
-
-  const command =
-    (op: "isolate" | "close" | "reset") =>
-    (key: Key = id): Effect.Effect<void, StoreError> =>
-      Effect.suspend(() => {
-        const step = new Command(gate.space, gate.keyOf(readKey(key)), { op })
-        return Effect.flatMap(store.commit([step]), ({ answers: [answer] }) => {
-          const told = Effect.withFiber((fiber) => {
-            if (op === "reset") gate.moved(step.key) // of a closed circuit, too: no transition tells of that
-            if (answer !== undefined) gate.observe(step.key, answer, sinkOf(fiber), fiber)
-            return Effect.void
-          })
-          return store.sync === undefined ? told : store.sync.afterCommit(told)
-        })
-      })
 
   const execute = <A, E, R>(
     self: Effect.Effect<A, E, R>,
@@ -110,9 +88,7 @@ const build = (id: string, open: OpenCircuit, store: Local | Guarded): CircuitBr
 
   return {
     state: (key = id) => Effect.orDie(Effect.suspend(() => gate.inspect(readKey(key)))), // a guarded store that falls back does not fail
-    isolate: command("isolate"),
-    close: command("close"),
-    reset: command("reset"),
+    ...gate.control,
     execute: dual((args) => Effect.isEffect(args[0]), execute),
     gate,
     members: [gate],
@@ -120,14 +96,14 @@ const build = (id: string, open: OpenCircuit, store: Local | Guarded): CircuitBr
   }
 }
 
-export const make = (id: string, open: OpenCircuit): Effect.Effect<CircuitBreakerService> =>
-  Effect.sync(() => build(id, open, transactionalMemory))
+export const make = (id: string, policy: OpensCircuit): Effect.Effect<CircuitBreakerService> =>
+  Effect.sync(() => build(id, policy, transactionalMemory))
 
 export const makeFromStore = (
   id: string,
-  open: OpenCircuit
+  policy: OpensCircuit
 ): Effect.Effect<CircuitBreakerService, never, Store | Scope.Scope> =>
   Effect.flatMap(Store, (store) => {
-    const service = build(id, open, openStore(store, id))
+    const service = build(id, policy, openStore(store, id))
     return Effect.as(openServices.open(store, "CircuitBreaker", id, [service.gate.space]), service)
   })

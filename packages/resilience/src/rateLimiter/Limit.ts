@@ -4,38 +4,126 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import { LimitGate, type LimitSpec } from "./LimitGate.ts"
-import type { OpenLimits } from "./service.ts"
+import type * as Effect from "effect/Effect"
+import type { Key } from "../internal/key.ts"
+import { memory } from "../internal/memoryStore.ts"
+import * as Policies from "../Policy.ts"
+import type { RateLimitExceeded, StoreError } from "../Rejection.ts"
 import { count, millis, such, waiting } from "../Validate.ts"
-import { InvalidPolicyError, type RateLimitExceeded } from "../Rejection.ts"
+import { LimitGate, type LimitSpec } from "./LimitGate.ts"
+import type { Peek } from "./peek.ts"
 
-const TypeId = "~effect-resilience/RateLimiter"
+/** The algorithm of a limit. @category models @since 0.1.0 */
+export type Algorithm = "TokenBucket" | "LeakyBucket" | "FixedWindow" | "SlidingWindow" | "SlidingLog" | "Kernel"
+
+/** What one does by hand to a limiter. @category models @since 0.1.0 */
+export interface Control {
+  /** Forgets one key, or all of them, as `reset` of a limiter does. */
+  readonly reset: (key?: Key) => Effect.Effect<void, StoreError>
+}
+
+/** What a limit may say, whatever its algorithm. @category models @since 0.1.0 */
+export interface LimitOptions extends Waiting {
+  readonly algorithm: Algorithm
+  /** Units per `window`. */
+  readonly limit: number
+  readonly window: Duration.Input
+  /** One state for all keys: `shared`. */
+  readonly shared?: boolean | undefined
+  /** The field of the key that it looks at when it stands in `every`: `by`. Default: that of its own name. */
+  readonly dimension?: string | undefined
+}
+
+interface LimitPhantom<out Dimension> extends Policies.Phantom<
+  RateLimitExceeded,
+  unknown,
+  never,
+  Peek,
+  Control,
+  false
+> {
+  readonly field: () => Dimension
+}
 
 /**
- * One limit. `Dimension` is the field of the key that it looks at when it stands in `every`: `undefined` for the field
- * that has its own name there, `never` for none (a shared limit).
+ * One limit, as a policy: what a service, `every`, `shared` and `by` take. `Dimension` is the field of the key that it looks
+ * at when it stands in `every`: `undefined` for the field that has its own name there, `never` for none (a shared limit).
  *
  * @category models
  * @since 0.1.0
  */
-export interface Limit<out Dimension extends string | undefined = undefined> {
-  readonly [TypeId]: { readonly _Dimension: (_: never) => Dimension }
-  readonly _tag: "TokenBucket" | "LeakyBucket" | "FixedWindow" | "SlidingWindow" | "SlidingLog" | "Kernel"
-  /** Units per `window`. */
-  readonly limit: number
-  /** Milliseconds. */
-  readonly window: number
-  /** Units that can be taken at once after a rest. */
-  readonly capacity: number
-  /** Milliseconds a call may wait for room; 0 refuses at once. */
-  readonly maxWait: number
-  /** How many calls may wait at the same time, for each key. */
-  readonly maxQueued: number
-  /** @internal */
-  readonly spec: LimitSpec
-  /** @internal */
-  readonly open: OpenLimits
+export interface AnyLimit<out Dimension extends string | undefined = string | undefined> extends Policies.Policy<
+  RateLimitExceeded,
+  unknown,
+  never,
+  Peek,
+  Control
+> {
+  readonly [Policies.TypeId]: LimitPhantom<Dimension>
+  readonly kind: "rateLimiter"
+  readonly options: LimitOptions
+  readonly open: (env: Policies.Env) => LimitGate
 }
+
+/** Where a limit is opened to be looked at. */
+const nowhere: Policies.Env = { service: "", label: "limit", store: memory, longest: Policies.unbounded }
+
+/**
+ * One limit, with its numbers as they are after validation. They are read from its options.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Limit<out Dimension extends string | undefined = undefined> implements AnyLimit<Dimension> {
+  declare readonly [Policies.TypeId]: LimitPhantom<Dimension>
+  declare readonly kind: "rateLimiter"
+  declare readonly options: LimitOptions
+  declare readonly open: (env: Policies.Env) => LimitGate
+
+  /** @internal */
+  constructor(limit: AnyLimit<Dimension>) {
+    Object.assign(this, limit)
+  }
+
+  get _tag(): Algorithm {
+    return this.options.algorithm
+  }
+  /** Units per `window`. */
+  get limit(): number {
+    return this.options.limit
+  }
+  /** Milliseconds. */
+  get window(): number {
+    return millis("RateLimiter", "window", this.options.window)
+  }
+  /** Units that can be taken at once after a rest. */
+  get capacity(): number {
+    return this.spec.capacity
+  }
+  /** Milliseconds a call may wait for room; 0 refuses at once. */
+  get maxWait(): number {
+    return this.spec.maxWait
+  }
+  /** How many calls may wait at the same time, for each key. */
+  get maxQueued(): number {
+    return this.spec.maxQueued
+  }
+  /** @internal */
+  get spec(): LimitSpec {
+    return specIn(this, nowhere)
+  }
+}
+
+const specIn = (limit: AnyLimit, env: Policies.Env): LimitSpec => limit.open(env).members[0]!.spec // a limit opens into one
+
+interface EveryPhantom<out Dimensions extends string> extends Policies.Phantom<
+  RateLimitExceeded,
+  unknown,
+  Dimensions,
+  Peek,
+  Control,
+  false
+> {}
 
 /**
  * Several limits, taken together or not at all. `Dimensions` are the fields of its key.
@@ -43,12 +131,17 @@ export interface Limit<out Dimension extends string | undefined = undefined> {
  * @category models
  * @since 0.1.0
  */
-export interface Every<out Dimensions extends string = string> {
-  readonly [TypeId]: { readonly _Dimensions: (_: never) => Dimensions }
-  readonly _tag: "Every"
-  readonly limits: { readonly [name: string]: Limit<string | undefined> }
-  /** @internal */
-  readonly open: OpenLimits
+export interface Every<out Dimensions extends string = string> extends Policies.Policy<
+  RateLimitExceeded,
+  unknown,
+  Dimensions,
+  Peek,
+  Control
+> {
+  readonly [Policies.TypeId]: EveryPhantom<Dimensions>
+  readonly kind: "rateLimiter"
+  readonly options: { readonly limits: { readonly [name: string]: AnyLimit } }
+  readonly open: (env: Policies.Env) => LimitGate
 }
 
 /**
@@ -57,11 +150,10 @@ export interface Every<out Dimensions extends string = string> {
  * @category models
  * @since 0.1.0
  */
-export interface Unlimited {
-  readonly [TypeId]: {}
-  readonly _tag: "Unlimited"
-  /** @internal */
-  readonly open: OpenLimits
+export interface Unlimited extends Policies.Policy {
+  readonly kind: "rateLimiter"
+  readonly options: {}
+  readonly open: (env: Policies.Env) => ReadonlyArray<never>
 }
 
 /**
@@ -70,7 +162,7 @@ export interface Unlimited {
  * @category models
  * @since 0.1.0
  */
-export type Policy = Limit<string | undefined> | Every | Unlimited
+export type Policy = AnyLimit | Every | Unlimited
 
 /**
  * The key that a policy asks for: a string, or for `every` a string for each of its dimensions.
@@ -79,14 +171,15 @@ export type Policy = Limit<string | undefined> | Every | Unlimited
  * @since 0.1.0
  */
 export type KeyOf<P> =
-  P extends Every<infer Dimensions>
+  P extends Policies.Policy<unknown, never, infer Dimensions, unknown, unknown, unknown>
     ? [Dimensions] extends [never]
       ? string
       : { readonly [D in Dimensions]: string }
     : string
 
 /** What a policy can refuse with. @category utility types @since 0.1.0 */
-export type ErrorOf<P> = P extends Unlimited ? never : RateLimitExceeded
+export type ErrorOf<P> =
+  P extends Policies.Policy<infer Error, never, string, unknown, unknown, unknown> ? Error : never
 
 /** What every limit may say beside its numbers. @category models @since 0.1.0 */
 export interface Waiting {
@@ -102,33 +195,31 @@ export interface Waiting {
   readonly idleTimeToLive?: Duration.Input | undefined
 }
 
-/** @internal */
-export const specOf = (
-  module: string,
-  kernel: LimitSpec["kernel"],
-  policy: unknown,
-  scale: LimitSpec["scale"],
-  capacity: number,
-  options: Waiting
-): LimitSpec => {
-  const { overflow = "evict" } = options
-  if (overflow !== "evict" && overflow !== "reject") {
-    throw new InvalidPolicyError({
-      module,
-      parameter: "overflow",
-      value: overflow,
-      reason: 'must be "evict" or "reject"'
-    })
-  }
+/** What an algorithm makes of the numbers of a limit. */
+interface Numbers {
+  readonly kernel: LimitSpec["kernel"]
+  readonly policy: unknown
+  readonly scale: LimitSpec["scale"]
+  readonly capacity: number
+  readonly lease?: LimitSpec["lease"]
+}
+
+const specOf = (module: string, numbers: Numbers, options: LimitOptions): LimitSpec => {
+  const { dimension, overflow = "evict", shared = false } = options
+  const { capacity, kernel, lease, policy, scale } = numbers
+  such(module, "overflow", overflow, overflow === "evict" || overflow === "reject", '"evict" or "reject"')
+  such(module, "shared", shared, typeof shared === "boolean", "true or false")
+  const named = dimension === undefined || (typeof dimension === "string" && dimension !== "")
+  such(module, "dimension", dimension, named, "the name of a dimension")
   return {
     name: "limit",
     kernel,
     policy,
     scale,
     capacity,
-    shared: false,
-    dimension: undefined,
-    lease: undefined,
+    shared,
+    dimension,
+    lease,
     ...waiting(module, options),
     keys: {
       maxKeys: options.maxKeys === undefined ? undefined : count(module, "maxKeys", options.maxKeys),
@@ -139,32 +230,48 @@ export const specOf = (
   }
 }
 
-const opens =
-  (specs: ReadonlyArray<LimitSpec>): OpenLimits =>
-  ({ service, store }) =>
-    new LimitGate(specs, service, store)
-const respecified = (spec: LimitSpec) => ({ spec, open: opens([spec]) })
-
 /** @internal */
-export const makeLimit = (
-  _tag: Limit["_tag"],
-  limit: number,
-  window: number,
-  capacity: number,
-  spec: LimitSpec
-): Limit => ({
-  [TypeId]: { _Dimension: (_: never) => undefined },
-  _tag,
-  limit,
-  window,
-  capacity,
-  maxWait: spec.maxWait,
-  maxQueued: spec.maxQueued,
-  ...respecified(spec)
-})
+export const makeLimit = <Options extends Waiting>(
+  module: string,
+  algorithm: Algorithm,
+  given: Options & { readonly limit: number; readonly window: Duration.Input },
+  numbersOf: (options: Options) => Numbers
+): Limit => {
+  const limit = new Limit(
+    Policies.make<AnyLimit<undefined>>({
+      kind: "rateLimiter",
+      options: { ...given, algorithm },
+      open({ label, service, store }) {
+        const { options } = this
+        such(module, "algorithm", options.algorithm, options.algorithm === algorithm, `"${algorithm}" here`)
+        // a copy that has lost what this algorithm needs is refused by name
+        const numbers = numbersOf(options as LimitOptions & Options)
+        return new LimitGate([specOf(module, numbers, options)], service, store, label)
+      }
+    })
+  )
+  void limit.spec // refuses here what makes no sense
+  return limit
+}
 
-const limitOf = <L extends Limit<string | undefined>>(module: string, parameter: string, limit: L): L =>
-  such(module, parameter, limit, typeof limit === "object" && limit !== null && "spec" in limit, "a limit")
+const isLimit = (u: unknown): u is AnyLimit => Policies.isPolicy(u, "rateLimiter") && "algorithm" in u.options
+
+const limitOf = <L extends AnyLimit>(module: string, parameter: string, limit: L): L =>
+  such(module, parameter, limit, isLimit(limit), "a limit")
+
+const withOptions = <Dimension extends string | undefined>(
+  module: string,
+  limit: AnyLimit,
+  options: Partial<LimitOptions>
+): Limit<Dimension> => {
+  const { [Policies.TypeId]: mark, kind, open } = limitOf(module, "limit", limit)
+  return new Limit<Dimension>({
+    [Policies.TypeId]: mark as LimitPhantom<Dimension>, // a phantom: its fields are in the type alone
+    kind,
+    options: Object.freeze({ ...limit.options, ...options }),
+    open
+  })
+}
 
 /**
  * One bucket for all keys.
@@ -172,11 +279,7 @@ const limitOf = <L extends Limit<string | undefined>>(module: string, parameter:
  * @category combinators
  * @since 0.1.0
  */
-export const shared = (limit: Limit<string | undefined>): Limit<never> => ({
-  ...limitOf("RateLimiter.shared", "limit", limit),
-  [TypeId]: { _Dimension: (_: never) => undefined as never }, // a phantom: nobody calls it
-  ...respecified({ ...limit.spec, shared: true })
-})
+export const shared = (limit: AnyLimit): Limit<never> => withOptions("RateLimiter.shared", limit, { shared: true })
 
 /**
  * The limit of a dimension that has another name than its own, so that two limits of `every` can look at one field.
@@ -184,24 +287,18 @@ export const shared = (limit: Limit<string | undefined>): Limit<never> => ({
  * @category combinators
  * @since 0.1.0
  */
-export const by = <const Dimension extends string>(dimension: Dimension, limit: Limit): Limit<Dimension> => ({
-  ...limitOf("RateLimiter.by", "limit", limit),
-  [TypeId]: { _Dimension: (_: never) => dimension },
-  ...respecified({
-    ...limit.spec,
-    dimension: such(
-      "RateLimiter.by",
-      "dimension",
-      dimension,
-      typeof dimension === "string" && dimension !== "",
-      "the name of a dimension"
-    )
-  })
-})
+export const by = <const Dimension extends string>(
+  dimension: Dimension,
+  limit: AnyLimit<undefined>
+): Limit<Dimension> => {
+  const module = "RateLimiter.by"
+  const is = typeof dimension === "string" && dimension !== ""
+  return withOptions(module, limit, { dimension: such(module, "dimension", dimension, is, "the name of a dimension") })
+}
 
 /** The fields that the limits of `every` look at. @category utility types @since 0.1.0 */
 export type DimensionsOf<Limits> = {
-  [Name in keyof Limits & string]: Limits[Name] extends Limit<infer Dimension>
+  [Name in keyof Limits & string]: Limits[Name] extends AnyLimit<infer Dimension>
     ? [Dimension] extends [never]
       ? never
       : [Dimension] extends [string]
@@ -231,26 +328,30 @@ export type DimensionsOf<Limits> = {
  * @category combinators
  * @since 0.1.0
  */
-export const every = <const Limits extends { readonly [name: string]: Limit<string | undefined> }>(
+export const every = <const Limits extends { readonly [name: string]: AnyLimit }>(
   limits: Limits
 ): Every<DimensionsOf<Limits>> => {
+  const policy = Policies.make<Every<DimensionsOf<Limits>>>({
+    kind: "rateLimiter",
+    options: { limits: isRecord(limits) ? { ...limits } : limits },
+    open(env) {
+      return new LimitGate(specsOf(this.options.limits, env), env.service, env.store, env.label)
+    }
+  })
+  specsOf(policy.options.limits, nowhere) // refuses here what makes no sense
+  return policy
+}
+
+const isRecord = (u: unknown): boolean => typeof u === "object" && u !== null && !Array.isArray(u)
+
+const specsOf = (limits: Every["options"]["limits"], env: Policies.Env): ReadonlyArray<LimitSpec> => {
   const module = "RateLimiter.every"
-  const named =
-    typeof limits === "object" && limits !== null && !Array.isArray(limits) && Object.keys(limits).length > 0
+  const named = isRecord(limits) && Object.keys(limits).length > 0
   such(module, "limits", limits, named, "a record of at least one limit")
-  for (const [name, limit] of Object.entries(limits)) limitOf(module, `limits.${name}`, limit)
-  return {
-    [TypeId]: { _Dimensions: (_: never) => undefined as never }, // a phantom: nobody calls it
-    _tag: "Every",
-    limits,
-    open: opens(
-      Object.entries(limits).map(([name, { spec }]) => ({
-        ...spec,
-        name,
-        dimension: spec.shared ? undefined : (spec.dimension ?? name)
-      }))
-    )
-  }
+  return Object.entries(limits).map(([name, limit]) => {
+    const spec = specIn(limitOf(module, `limits.${name}`, limit), env)
+    return { ...spec, name, dimension: spec.shared ? undefined : (spec.dimension ?? name) }
+  })
 }
 
 /**
@@ -259,4 +360,4 @@ export const every = <const Limits extends { readonly [name: string]: Limit<stri
  * @category constructors
  * @since 0.1.0
  */
-export const unlimited: Unlimited = { [TypeId]: {}, _tag: "Unlimited", open: opens([]) }
+export const unlimited: Unlimited = Policies.make<Unlimited>({ kind: "rateLimiter", options: {}, open: () => [] })

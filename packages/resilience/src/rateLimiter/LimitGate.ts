@@ -2,7 +2,8 @@
  * A limiter's part in an admission: what it asks of the store, why it refuses, and where a refused call may wait.
  */
 import * as Effect from "effect/Effect"
-import { nameOf, type ReadKey } from "../internal/key.ts"
+import { type Key, nameOf, type ReadKey } from "../internal/key.ts"
+import { spaceIn } from "../internal/spaces.ts"
 import { type LimiterDecision, NEVER } from "../kernel/Limiter.ts"
 import { nowOf } from "../internal/time.ts"
 import { type Call, type Member, type Refusal, Stage, type Ticket } from "../Policy.ts"
@@ -11,7 +12,7 @@ import { Step, type StoreView } from "../StoreModel.ts"
 import type { Waiter } from "../waiting/WaitQueue.ts"
 import { type Forecast, type LimitSpec, type LimitStep, OneLimit } from "./OneLimit.ts"
 import { type Peek, peek } from "./peek.ts"
-import { Resets } from "./resets.ts"
+import { reset, Resets } from "./resets.ts"
 
 export type { LimitSpec } from "./OneLimit.ts"
 
@@ -199,10 +200,10 @@ export class LimitGate implements Member {
   readonly store: StoreView
   /** What is taken together. */
   private readonly together: ReadonlyArray<OneLimit>
-  constructor(specs: ReadonlyArray<LimitSpec>, service: string, store: StoreView) {
+  constructor(specs: ReadonlyArray<LimitSpec>, service: string, store: StoreView, label: string) {
     this.service = service
     this.store = store
-    this.members = specs.map((spec) => new OneLimit(spec, service, store))
+    this.members = specs.map((spec) => new OneLimit(spec, spaceIn(service, label, this.kind, spec.name), store))
     this.together = this.members.filter(({ spec }) => spec.lease === undefined)
     this.spread(this.by !== undefined)
   }
@@ -216,6 +217,8 @@ export class LimitGate implements Member {
   get spaces(): ReadonlyArray<OneLimit["space"]> {
     return this.members.map(({ space }) => space)
   }
+
+  readonly control = { reset: (key?: Key) => reset(this, key) }
 
   private spread(spread: boolean): void {
     for (const { space } of this.together) space.spread = spread

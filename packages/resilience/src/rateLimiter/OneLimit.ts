@@ -54,13 +54,12 @@ export class OneLimit {
   readonly places = new Map<string, Place>()
   private readonly store: StoreView
 
-  constructor(spec: LimitSpec, service: string, store: StoreView) {
+  constructor(spec: LimitSpec, name: string, store: StoreView) {
     this.spec = spec
     this.store = store
-    const name = spec.name.replaceAll("~", "~0").replaceAll("/", "~1") // no two limits of two services are one space
     const { kernel, keys, lease, policy, scale } = spec
     this.space = {
-      name: `${service}/${name}`,
+      name,
       kernel,
       policy,
       keys,

@@ -10,7 +10,7 @@ import type { LimiterKernel } from "../kernel/Limiter.ts"
 import { slidingLog as slidingLogKernel } from "../kernel/SlidingLog.ts"
 import { slidingWindow as slidingWindowKernel } from "../kernel/SlidingWindow.ts"
 import { type TokenBucketPolicy, tokenBucket as tokenBucketKernel } from "../kernel/TokenBucket.ts"
-import { type Limit, makeLimit, specOf, type Waiting } from "./Limit.ts"
+import { type Limit, makeLimit, type Waiting } from "./Limit.ts"
 import { InvalidPolicyError } from "../Rejection.ts"
 
 /** @category models @since 0.1.0 */
@@ -69,20 +69,13 @@ const scaleLimit = <Policy extends { readonly limit: number }>(policy: Policy, s
   limit: shareOf(policy.limit, share)
 })
 
-const bucket = (
-  _tag: "TokenBucket" | "LeakyBucket",
-  module: string,
-  capacityName: string,
-  options: Rate,
-  capacity: number
-): Limit => {
+const bucket = (module: string, capacityName: string, options: Rate, capacity: number) => {
   const limit = count(module, "limit", options.limit)
   const window = millis(module, "window", options.window)
   count(module, capacityName, capacity)
   const parameter = capacity > limit ? capacityName : "limit"
   const policy = bucketPolicy(module, parameter, limit, window, capacity)
-  const scale = scaleBucket(module, parameter, limit, window)
-  return makeLimit(_tag, limit, window, capacity, specOf(module, tokenBucketKernel, policy, scale, capacity, options))
+  return { kernel: tokenBucketKernel, policy, scale: scaleBucket(module, parameter, limit, window), capacity }
 }
 
 /**
@@ -98,8 +91,10 @@ export interface LeaseOptions {
   readonly share: number
 }
 
-const leased = (module: string, limit: Limit, { duration, share }: LeaseOptions): Limit => {
-  const { capacity, limit: units, spec, window } = limit
+const leased = (module: string, rate: Rate, whole: ReturnType<typeof bucket>, { duration, share }: LeaseOptions) => {
+  const { capacity } = whole
+  const units = rate.limit
+  const window = millis(module, "window", rate.window)
   const life = millis(module, "lease.duration", duration)
   const late = Number((BigInt(units) * BigInt(life) + BigInt(window) - 1n) / BigInt(window)) // rounded up
   const burst = capacity - late
@@ -112,8 +107,7 @@ const leased = (module: string, limit: Limit, { duration, share }: LeaseOptions)
     })
   }
   const lease = { duration: life, share: count(module, "lease.share", share, 1, burst) }
-  const policy = bucketPolicy(module, "limit", units, window, burst)
-  return makeLimit("TokenBucket", units, window, burst, { ...spec, policy, capacity: burst, lease })
+  return { ...whole, policy: bucketPolicy(module, "limit", units, window, burst), capacity: burst, lease }
 }
 
 /**
@@ -154,10 +148,17 @@ export const tokenBucket = (
   }
 ): Limit => {
   const module = "RateLimiter.tokenBucket"
-  const limit = bucket("TokenBucket", module, "burst", options, options.burst ?? options.limit)
-  const { lease } = options
-  if (lease === undefined) return limit
-  return leased(module, limit, such(module, "lease", lease, typeof lease === "object" && lease !== null, "an object"))
+  return makeLimit(module, "TokenBucket", options, (options) => {
+    const whole = bucket(module, "burst", options, options.burst ?? options.limit)
+    const { lease } = options
+    if (lease === undefined) return whole
+    return leased(
+      module,
+      options,
+      whole,
+      such(module, "lease", lease, typeof lease === "object" && lease !== null, "an object")
+    )
+  })
 }
 
 /**
@@ -174,7 +175,10 @@ export const leakyBucket = (
     /** How many units the bucket holds. */
     readonly capacity: number
   }
-): Limit => bucket("LeakyBucket", "RateLimiter.leakyBucket", "capacity", options, options.capacity)
+): Limit => {
+  const module = "RateLimiter.leakyBucket"
+  return makeLimit(module, "LeakyBucket", options, (options) => bucket(module, "capacity", options, options.capacity))
+}
 
 /**
  * At most `limit` units in each window, counted from window edges (multiples of `window` on the clock in use).
@@ -186,15 +190,11 @@ export const leakyBucket = (
  */
 export const fixedWindow = (options: Rate): Limit => {
   const module = "RateLimiter.fixedWindow"
-  const limit = count(module, "limit", options.limit)
-  const window = millis(module, "window", options.window)
-  return makeLimit(
-    "FixedWindow",
-    limit,
-    window,
-    limit,
-    specOf(module, fixedWindowKernel, { limit, window }, scaleLimit, limit, options)
-  )
+  return makeLimit(module, "FixedWindow", options, (options) => {
+    const limit = count(module, "limit", options.limit)
+    const window = millis(module, "window", options.window)
+    return { kernel: fixedWindowKernel, policy: { limit, window }, scale: scaleLimit, capacity: limit }
+  })
 }
 
 /**
@@ -212,17 +212,13 @@ export const slidingWindow = (
   }
 ): Limit => {
   const module = "RateLimiter.slidingWindow"
-  const limit = count(module, "limit", options.limit)
-  const window = millis(module, "window", options.window)
-  const slices = count(module, "slices", options.slices ?? Math.min(10, window), 1, Math.min(window, 1_000))
-  const slice = Math.ceil(window / slices)
-  return makeLimit(
-    "SlidingWindow",
-    limit,
-    window,
-    limit,
-    specOf(module, slidingWindowKernel, { limit, slice, slices }, scaleLimit, limit, options)
-  )
+  return makeLimit(module, "SlidingWindow", options, (options) => {
+    const limit = count(module, "limit", options.limit)
+    const window = millis(module, "window", options.window)
+    const slices = count(module, "slices", options.slices ?? Math.min(10, window), 1, Math.min(window, 1_000))
+    const slice = Math.ceil(window / slices)
+    return { kernel: slidingWindowKernel, policy: { limit, slice, slices }, scale: scaleLimit, capacity: limit }
+  })
 }
 
 /**
@@ -233,15 +229,11 @@ export const slidingWindow = (
  */
 export const slidingLog = (options: Rate): Limit => {
   const module = "RateLimiter.slidingLog"
-  const limit = count(module, "limit", options.limit, 1, 1_000)
-  const window = millis(module, "window", options.window)
-  return makeLimit(
-    "SlidingLog",
-    limit,
-    window,
-    limit,
-    specOf(module, slidingLogKernel, { limit, window }, scaleLimit, limit, options)
-  )
+  return makeLimit(module, "SlidingLog", options, (options) => {
+    const limit = count(module, "limit", options.limit, 1, 1_000)
+    const window = millis(module, "window", options.window)
+    return { kernel: slidingLogKernel, policy: { limit, window }, scale: scaleLimit, capacity: limit }
+  })
 }
 
 /**
@@ -270,19 +262,20 @@ export const fromKernel = <Policy, State, Receipt>(
   }
 ): Limit => {
   const module = "RateLimiter.fromKernel"
-  const { kernel, policy } = options
-  const isKernel =
-    typeof kernel === "object" &&
-    kernel !== null &&
-    typeof kernel.id === "string" &&
-    kernel.id !== "" &&
-    [kernel.initial, kernel.step, kernel.expiresAt].every((part) => typeof part === "function")
-  such(module, "kernel", kernel, isKernel, "an id, and functions initial, step and expiresAt")
-  callback(module, "kernel.span", kernel.span)
-  callback(module, "kernel.rank", kernel.rank)
-  const scale = callback(module, "scale", options.scale)
-  const limit = count(module, "limit", options.limit)
-  const window = millis(module, "window", options.window)
-  const capacity = count(module, "capacity", options.capacity ?? limit)
-  return makeLimit("Kernel", limit, window, capacity, specOf(module, kernel, policy, scale, capacity, options))
+  return makeLimit(module, "Kernel", options, (options) => {
+    const { kernel, policy } = options
+    const isKernel =
+      typeof kernel === "object" &&
+      kernel !== null &&
+      typeof kernel.id === "string" &&
+      kernel.id !== "" &&
+      [kernel.initial, kernel.step, kernel.expiresAt].every((part) => typeof part === "function")
+    such(module, "kernel", kernel, isKernel, "an id, and functions initial, step and expiresAt")
+    callback(module, "kernel.span", kernel.span)
+    callback(module, "kernel.rank", kernel.rank)
+    const scale = callback(module, "scale", options.scale)
+    const limit = count(module, "limit", options.limit)
+    millis(module, "window", options.window)
+    return { kernel, policy, scale, capacity: count(module, "capacity", options.capacity ?? limit) }
+  })
 }

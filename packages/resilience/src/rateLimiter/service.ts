@@ -7,20 +7,21 @@ import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import type { RateLimitExceeded, StoreError } from "../Rejection.ts"
-import { Command, Store, type StoreView } from "../StoreModel.ts"
+import { Store, type StoreView } from "../StoreModel.ts"
 import { ambientOf } from "../internal/ambient.ts"
 import { heard } from "../internal/answers.ts"
 import { emit, sinkOf } from "../internal/events.ts"
 import { openStore } from "../internal/openStore.ts"
 import { type Key, nameOf, type ReadKey, readKey } from "../internal/key.ts"
-import type { LimitEntry, LimitGate } from "./LimitGate.ts"
+import type { Policy } from "./Limit.ts"
+import { type LimitEntry, LimitGate } from "./LimitGate.ts"
 import type { LimitStep } from "./OneLimit.ts"
 import type { Peek } from "./peek.ts"
 import { transactionalMemory } from "../internal/memoryTransactions.ts"
 import * as openServices from "../internal/openServices.ts"
 import { run } from "../engine/run.ts"
 import { assemble } from "../engine/assemble.ts"
-import { type Env, type Guarded, type Local, type PolicyService, unbounded } from "../Policy.ts"
+import { type Guarded, type Local, type PolicyService, unbounded } from "../Policy.ts"
 import { nowAt, nowOf } from "../internal/time.ts"
 import { inTransaction, maybeInTransaction } from "../internal/transaction.ts"
 import { count, maxWaitOf } from "../Validate.ts"
@@ -67,9 +68,6 @@ export interface RateLimiterService<in Key, out Error = RateLimitExceeded> exten
 
 export const costOf = (module: string, cost: number | undefined): number =>
   cost === undefined ? 1 : count(module, "cost", cost)
-/** Makes a policy's gate on a store: a policy carries its own, so that what is not used is not bundled. */
-export type OpenLimits = (env: Env) => LimitGate
-
 /** What the limits would say, in the transaction around it. Nothing is taken. */
 const look = (steps: ReadonlyArray<LimitStep>, store: StoreView): Effect.Effect<void, StoreError> =>
   Effect.forEach(
@@ -85,8 +83,10 @@ const look = (steps: ReadonlyArray<LimitStep>, store: StoreView): Effect.Effect<
 const YES = Effect.succeed(true)
 const NO = Effect.succeed(false)
 
-const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimiterService<Key, RateLimitExceeded> => {
-  const limits = open({ service: id, label: "rateLimiter", store, longest: unbounded })
+const build = (id: string, policy: Policy, store: Local | Guarded): RateLimiterService<Key, RateLimitExceeded> => {
+  const label = "rateLimiter"
+  const opened = policy.open({ service: id, label, store, longest: unbounded })
+  const limits = opened instanceof LimitGate ? opened : new LimitGate([], id, store, label) // without a limit
   const pipeline = assemble(id, [limits], store)
 
   /** One decision without a wait. It joins the transaction that it stands in, and its events follow the commit. */
@@ -173,33 +173,11 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
     )
   }
 
-  const reset = (key?: Key): Effect.Effect<void, StoreError> =>
-    Effect.suspend(() => {
-      if (key === undefined) {
-        return Effect.forEach(
-          limits.members,
-          (member) =>
-            Effect.map(store.clear(member.space), () => {
-              limits.resets.noteAll()
-              member.improvedAll()
-            }),
-          { discard: true }
-        )
-      }
-      const read = readKey(key)
-      const names = limits.members.map((member) => member.keyOf(read))
-      const steps = limits.members.map((member, i) => new Command(member.space, names[i]!, { op: "reset" }))
-      return Effect.map(store.commit(steps), () => {
-        limits.resets.note(names)
-        limits.members.forEach((member, i) => member.improved(names[i]!))
-      })
-    })
-
   return {
     allow,
     acquire,
     peek: (key) => Effect.orDie(Effect.suspend(() => limits.inspect(readKey(key)))), // a guarded store that falls back does not fail
-    reset,
+    reset: limits.control.reset,
     execute: dual((args) => Effect.isEffect(args[0]), execute),
     gate: limits,
     members: [limits],
@@ -211,15 +189,15 @@ const build = (id: string, open: OpenLimits, store: Local | Guarded): RateLimite
 const narrow = <Key2, Error>(service: RateLimiterService<Key, RateLimitExceeded>) =>
   service as unknown as RateLimiterService<Key2, Error>
 
-export const make = <Key2, Error>(id: string, open: OpenLimits): Effect.Effect<RateLimiterService<Key2, Error>> =>
-  Effect.sync(() => narrow(build(id, open, transactionalMemory)))
+export const make = <Key2, Error>(id: string, policy: Policy): Effect.Effect<RateLimiterService<Key2, Error>> =>
+  Effect.sync(() => narrow(build(id, policy, transactionalMemory)))
 
 export const makeFromStore = <Key2, Error>(
   id: string,
-  open: OpenLimits
+  policy: Policy
 ): Effect.Effect<RateLimiterService<Key2, Error>, never, Store | Scope.Scope> =>
   Effect.flatMap(Store, (store) => {
-    const service = build(id, open, openStore(store, id))
+    const service = build(id, policy, openStore(store, id))
     return Effect.as(
       openServices.open(
         store,

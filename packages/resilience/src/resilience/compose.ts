@@ -2,43 +2,43 @@
  * From policies to a pipeline. A policy opens its own gate, so only the types of the gates are known here.
  */
 import * as Effect from "effect/Effect"
-import type * as Bulkhead from "../Bulkhead.ts"
-import type * as CircuitBreaker from "../CircuitBreaker.ts"
 import { assemble, type AssembleOptions, longestOf } from "../engine/assemble.ts"
 import { run } from "../engine/run.ts"
 import type { Classify, Pipeline } from "../engine/Pipeline.ts"
-import { type Key, type ReadKey, readKey } from "../internal/key.ts"
+import { type Key, readKey } from "../internal/key.ts"
 import { memory } from "../internal/memoryStore.ts"
-import { between, callback, millis, such } from "../Validate.ts"
+import { between, callback, millis, refuse, such } from "../Validate.ts"
 import type { Outcome } from "../Outcome.ts"
-import type { Policies } from "../Policies.ts"
-import type { Env, Guarded, Local, Longest, Member, PolicyService } from "../Policy.ts"
-import type * as RateLimiter from "../RateLimiter.ts"
+import type { Inspection, Policies } from "../Policies.ts"
+import {
+  type AnyPolicy,
+  type Guarded,
+  isPolicy,
+  type Local,
+  type Longest,
+  type Member,
+  type PolicyService,
+  Stage
+} from "../Policy.ts"
 import { InvalidPolicyError, type StoreError } from "../Rejection.ts"
 import { type AnySpace, common, type StorePolicy } from "../StoreModel.ts"
 import * as Timeout from "../Timeout.ts"
 
 type RestOptions = Pick<Policies, "timeout" | "attemptTimeout" | "admission" | "classify">
 
-/**
- * What a service's policies know of a key. A policy that is not configured is `undefined`.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Inspection {
-  readonly rateLimiter: RateLimiter.Peek | undefined
-  readonly circuitBreaker: CircuitBreaker.Inspection | undefined
-  readonly bulkhead: Bulkhead.Inspection | undefined
-}
-
 /** Validated policies, before there is a store to keep their state. */
 export interface Parts {
   readonly id: string
-  readonly policies: Policies
+  readonly policies: Labelled
   readonly rest: Rest
   readonly store: StorePolicy
 }
+
+/** Policies by their labels. */
+type Labelled = ReadonlyArray<readonly [label: string, policy: AnyPolicy]>
+
+/** The members of a service; those of policies with their labels. */
+type LabelledMembers = ReadonlyArray<readonly [label: string | undefined, member: Member]>
 
 /** What is left of a configuration without the policies that keep state. */
 interface Rest {
@@ -58,6 +58,7 @@ export interface Composed {
     }
   ) => Effect.Effect<A, unknown, R>
   readonly inspect: (key: Key) => Effect.Effect<Inspection, StoreError>
+  readonly control: Readonly<Record<string, object>>
   /** Where the policies keep their state. */
   readonly spaces: ReadonlyArray<AnySpace>
 }
@@ -79,9 +80,55 @@ const restOf = (policies: RestOptions): Rest => {
   }
 }
 
-const policyOf = (parameter: string, value: { readonly _tag: string } | undefined, tags: ReadonlyArray<string>) => {
-  const is = value === undefined || (value !== null && tags.includes(value._tag))
-  return such(module, parameter, value, is, `made by its module: ${tags.join(", ")}`)
+/** The policies that have a field of their own, which is their kind as well, and what may stand there. */
+const named = {
+  circuitBreaker: "made by its module: CircuitBreaker",
+  rateLimiter:
+    "made by its module: TokenBucket, LeakyBucket, FixedWindow, SlidingWindow, SlidingLog, Kernel, Every, Unlimited",
+  bulkhead: "made by its module: Bulkhead",
+  retry: "a Retry.policy or a Retry.fromSchedule"
+} as const
+
+/** What an inspection has in any case. */
+const inspected = { rateLimiter: undefined, circuitBreaker: undefined, bulkhead: undefined }
+
+/** The fields that are no policies. */
+const options: ReadonlyArray<string> = ["timeout", "attemptTimeout", "admission", "classify", "store", "policies"]
+
+/** The policies of a configuration, each what its field says that it is. */
+const policiesOf = (policies: Policies): Labelled => {
+  const own = policies.policies ?? {}
+  such(module, "policies", own, typeof own === "object" && !Array.isArray(own), "a record of policies")
+  const labelled: Array<readonly [string, AnyPolicy]> = []
+  for (const [kind, what] of Object.entries(named)) {
+    const policy = policies[kind as keyof typeof named] // its own keys
+    if (policy !== undefined) labelled.push([kind, such(module, kind, policy, isPolicy(policy, kind), what)])
+  }
+  for (const [label, policy] of Object.entries(own)) {
+    const parameter = `policies.${label}`
+    const free = !Object.hasOwn(named, label) && !options.includes(label)
+    if (!free) refuse(module, parameter, policy, "has a field of its own")
+    labelled.push([
+      label,
+      such(module, parameter, policy, isPolicy(policy), "a policy: of a module, or of Policy.make")
+    ])
+  }
+  return labelled
+}
+
+/** Where a service has one layer at most. */
+const once: ReadonlyArray<number> = [Stage.timeout, Stage.retry, Stage.hedge, Stage.attemptTimeout]
+
+/** Two loops of attempts would multiply them, and of two timeouts only one could be meant. */
+const refuseSecond = (members: LabelledMembers): void => {
+  const first = new Map<number, string>()
+  for (const [label, { around, kind, longest, stage }] of members) {
+    if ((around === undefined && longest === undefined) || !once.includes(stage)) continue
+    const before = first.get(stage)
+    if (before !== undefined)
+      refuse(module, `policies.${label}`, kind, `cannot stand beside ${before}: one is the most`)
+    first.set(stage, label ?? kind)
+  }
 }
 
 /** A share that would do nothing, or that a kernel cannot do, is refused where it is written. */
@@ -101,41 +148,44 @@ const shareable = (share: number, onError: string, members: ReadonlyArray<Member
 }
 
 /** The members of a configuration on a store. */
-const membersOf = (id: string, policies: Policies, { longest, timers }: Rest, store: Local | Guarded) => {
-  const { bulkhead, circuitBreaker, rateLimiter, retry } = policies
-  const env = (label: string): Env => ({ service: id, label, store, longest })
-  return [
-    ...timers,
-    ...(circuitBreaker === undefined ? [] : [circuitBreaker.open(env("circuitBreaker"))]),
-    ...(rateLimiter === undefined || rateLimiter._tag === "Unlimited" ? [] : [rateLimiter.open(env("rateLimiter"))]),
-    ...(bulkhead === undefined ? [] : [bulkhead.open(env("bulkhead"))]),
-    ...(retry === undefined ? [] : [retry.open()])
-  ]
-}
+const membersOf = (
+  id: string,
+  policies: Labelled,
+  { longest, timers }: Rest,
+  store: Local | Guarded
+): LabelledMembers => [
+  ...timers.map((member) => [undefined, member] as const),
+  ...policies.flatMap(([label, policy]) =>
+    [policy.open({ service: id, label, store, longest })].flat().map((member) => [label, member] as const)
+  )
+]
+
+const plain = (members: LabelledMembers): ReadonlyArray<Member> => members.map(([, member]) => member)
 
 export const fromPolicies = (id: string, policies: Policies): Parts => {
   such(module, "id", id, typeof id === "string" && id !== "", "a name")
-  const limits = ["TokenBucket", "LeakyBucket", "FixedWindow", "SlidingWindow", "SlidingLog", "Kernel"]
-  policyOf("rateLimiter", policies.rateLimiter, [...limits, "Every", "Unlimited"])
-  policyOf("circuitBreaker", policies.circuitBreaker, ["CircuitBreaker"])
-  policyOf("bulkhead", policies.bulkhead, ["Bulkhead"])
-  const { retry } = policies
-  const retries = retry === undefined || (typeof retry === "object" && retry !== null && "driver" in retry)
-  such(module, "retry", retry, retries, "a Retry.policy or a Retry.fromSchedule")
+  const labelled = policiesOf(policies)
   const { onError = "local", deadline = 1_000, localShare = 1 } = policies.store ?? {}
   const known = onError === "local" || onError === "allow" || onError === "fail"
   such(module, "store.onError", onError, known, '"local", "allow" or "fail"')
   const rest = restOf(policies)
   // what an opening refuses, such as a lease that is too short, is refused here, where it is written
-  shareable(localShare, onError, membersOf(id, policies, rest, memory))
-  return { id, policies, rest, store: { onError, deadline: millis(module, "store.deadline", deadline), localShare } }
+  const members = membersOf(id, labelled, rest, memory)
+  refuseSecond(members)
+  shareable(localShare, onError, plain(members))
+  return {
+    id,
+    policies: labelled,
+    rest,
+    store: { onError, deadline: millis(module, "store.deadline", deadline), localShare }
+  }
 }
 
 /** A remote store comes with its guard, so that what needs none does not bundle it. */
 export const compose = ({ id, policies, rest }: Parts, store: Local | Guarded): Composed => {
   const members = membersOf(id, policies, rest, store)
-  spread(members)
-  return composed(assemble(id, members, store, rest.assemble))
+  spread(plain(members))
+  return composed(assemble(id, plain(members), store, rest.assemble), members)
 }
 
 /** Where what is taken together looks at different parts of the key, a store may not spread it by the key. */
@@ -163,28 +213,37 @@ export const composeServices = (id: string, services: ReadonlyArray<PolicyServic
   const lease = Math.min(...members.map(({ lease = Infinity }) => lease))
   const longest = Math.min(rest.longest.call, rest.longest.attempt)
   if (longest !== Infinity && lease < longest) refuse("timeout", `is longer than a probe's lease of ${lease} ms`)
-  return composed(assemble(id, [...members, ...rest.timers], store, rest.assemble))
+  const labelled = members.map((member) => [member.kind, member] as const)
+  return composed(assemble(id, [...members, ...rest.timers], store, rest.assemble), labelled)
 }
 
 const nameOf = (kind: string): string => kind.charAt(0).toUpperCase() + kind.slice(1)
 
-const composed = (pipeline: Pipeline): Composed => {
-  const { members } = pipeline
-  const look = (kind: string, key: ReadKey) =>
-    members.find((member) => member.kind === kind)?.inspect?.(key) ?? Effect.succeed(undefined)
+const composed = (pipeline: Pipeline, labelled: LabelledMembers): Composed => {
+  const labels = [...new Set(labelled.flatMap(([label]) => (label === undefined ? [] : [label])))]
+  const of = (label: string) => labelled.flatMap(([other, member]) => (other === label ? [member] : []))
+  const looks = labels.flatMap((label) => {
+    const inspect = of(label).find((member) => member.inspect !== undefined)
+    return inspect === undefined ? [] : [[label, inspect] as const]
+  })
   return {
     pipeline,
-    spaces: members.flatMap(({ spaces = [] }) => spaces),
+    spaces: pipeline.members.flatMap(({ spaces = [] }) => spaces),
+    control: Object.fromEntries(
+      labels.flatMap((label) => {
+        const controls = of(label).flatMap(({ control }) => (control === undefined ? [] : [control]))
+        return controls.length === 0 ? [] : [[label, Object.assign({}, ...controls) as object]]
+      })
+    ),
     run: (self, key, { classify, cost = 1 }) =>
       run(pipeline, self, key, { cost, maxWait: undefined, classify: classify as Classify | undefined }), // only called with exits of this effect
     inspect: (key) =>
       Effect.suspend(() => {
         const read = readKey(key)
-        const kinds = ["rateLimiter", "circuitBreaker", "bulkhead"] as const
-        return Effect.map(
-          Effect.forEach(kinds, (kind) => look(kind, read)),
-          ([rateLimiter, circuitBreaker, bulkhead]) => ({ rateLimiter, circuitBreaker, bulkhead }) as Inspection // of the members of these kinds
+        const seen = Effect.forEach(looks, ([label, member]) =>
+          Effect.map(member.inspect!(read), (view) => [label, view] as const)
         )
+        return Effect.map(seen, (views) => ({ ...inspected, ...Object.fromEntries(views) }) as Inspection) // by the policies' types
       })
   }
 }

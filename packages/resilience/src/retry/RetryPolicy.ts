@@ -11,7 +11,9 @@ import * as Backoff from "../Backoff.ts"
 import { callback, countOrInfinity, MAX_EXACT, millis, such } from "../Validate.ts"
 import { InvalidPolicyError, isRejection, type Rejection, type RetryExhausted, TimeoutExceeded } from "../Rejection.ts"
 import * as RetrySchedule from "./RetrySchedule.ts"
+import { memory } from "../internal/memoryStore.ts"
 import type { Member } from "../Policy.ts"
+import * as Policies from "../Policy.ts"
 import type { Driver } from "./driver.ts"
 import { loop } from "./loop.ts"
 
@@ -39,26 +41,99 @@ export type Failure<E, Exhausted extends OnExhausted> = [E] extends [never]
     ? E | RetryExhausted<E>
     : E
 
+interface RetryPhantom<in E, out Exhausted extends OnExhausted> extends Policies.Phantom<
+  never,
+  E,
+  never,
+  undefined,
+  {},
+  Wraps[Exhausted]
+> {
+  readonly exhausted: () => Exhausted
+}
+
+interface Wraps {
+  readonly last: false
+  readonly wrap: true
+}
+
 /**
- * When to try again, and when to stop. Built by `policy` and `fromSchedule`.
+ * A retry policy, as a service takes it.
  *
- * `E` are the errors it can judge; a policy that reads no errors is a `Policy<unknown>` and fits every call.
+ * `E` are the errors it can judge; a policy that reads no errors is an `AnyPolicy<unknown>` and fits every call.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Policy<in E, out Exhausted extends OnExhausted> {
-  /** Runs of a call, the first included. `Infinity` when a schedule decides. */
+export interface AnyPolicy<in E, out Exhausted extends OnExhausted> extends Policies.Policy<
+  never,
+  E,
+  never,
+  undefined,
+  {},
+  Wraps[Exhausted]
+> {
+  readonly [Policies.TypeId]: RetryPhantom<E, Exhausted>
+  readonly kind: "retry"
+  readonly options: Options<E, Exhausted> & {
+    readonly maxAttempts?: number | undefined
+    readonly backoff?: Backoff.Backoff | undefined
+    readonly schedule?: Schedule<unknown, E> | undefined
+  }
+  readonly open: (env: Policies.Env) => RetryMember<E>
+}
+
+interface Judge<in E> {
   readonly maxAttempts: number
-  readonly onExhausted: Exhausted
-  /** Whether an attempt that failed with this error may be followed by another. What `while` throws, it throws. */
+  readonly onExhausted: OnExhausted
   readonly retries: (error: E) => boolean
-  /** Whole milliseconds that an error asks to be left alone for; 0 when it asks for nothing. */
   readonly hintOf: (error: E) => number
-  /** Afresh for each call. */
   readonly driver: () => Driver<E>
+}
+
+/** The loop, and what it asks. */
+interface RetryMember<in E> extends Member {
+  readonly judge: Judge<E>
+}
+
+/** Where a policy is opened to be looked at. */
+const nowhere: Policies.Env = { service: "", label: "retry", store: memory, longest: Policies.unbounded }
+
+/**
+ * When to try again, and when to stop. Built by `policy` and `fromSchedule`. What it says is read from its options.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Policy<in E, out Exhausted extends OnExhausted> implements AnyPolicy<E, Exhausted> {
+  declare readonly [Policies.TypeId]: RetryPhantom<E, Exhausted>
+  declare readonly kind: "retry"
+  declare readonly options: AnyPolicy<E, Exhausted>["options"]
+  declare readonly open: (env: Policies.Env) => RetryMember<E>
+
   /** @internal */
-  readonly open: () => Member
+  constructor(policy: AnyPolicy<E, Exhausted>) {
+    Object.assign(this, policy)
+  }
+  /** Runs of a call, the first included. `Infinity` when a schedule decides. */
+  get maxAttempts(): number {
+    return this.open(nowhere).judge.maxAttempts
+  }
+  get onExhausted(): Exhausted {
+    return this.open(nowhere).judge.onExhausted as Exhausted // that of the options, or the parameter's default
+  }
+  /** Whether an attempt that failed with this error may be followed by another. What `while` throws, it throws. */
+  get retries(): (error: E) => boolean {
+    return this.open(nowhere).judge.retries
+  }
+  /** Whole milliseconds that an error asks to be left alone for; 0 when it asks for nothing. */
+  get hintOf(): (error: E) => number {
+    return this.open(nowhere).judge.hintOf
+  }
+  /** Afresh for each call. */
+  get driver(): () => Driver<E> {
+    return this.open(nowhere).judge.driver
+  }
 }
 
 /**
@@ -89,12 +164,40 @@ const ownHint = (error: unknown): number | undefined => (isRejection(error) ? er
 
 const build = <E, Exhausted extends OnExhausted>(
   module: string,
-  maxAttempts: number,
-  options: Options<E, Exhausted>,
-  delays: () => Driver<E>
+  options: AnyPolicy<E, Exhausted>["options"],
+  delaysOf: (options: AnyPolicy<E, Exhausted>["options"]) => {
+    readonly maxAttempts: number
+    readonly delays: () => Driver<E>
+  }
 ): Policy<E, Exhausted> => {
+  const policy = new Policy(
+    Policies.make<AnyPolicy<E, Exhausted>>({
+      kind: "retry",
+      options,
+      open() {
+        const { delays, maxAttempts } = delaysOf(this.options)
+        return opened(judgeOf(module, maxAttempts, this.options, delays))
+      }
+    })
+  )
+  policy.open(nowhere) // refuses here what makes no sense
+  return policy
+}
+
+const opened = <E>(judge: Judge<E>): RetryMember<E> => {
+  const { hintOf } = judge
+  // `resilient` takes only effects whose errors the policy knows
+  return { ...loop(judge as Judge<unknown>, hintOf as (error: unknown) => number), judge }
+}
+
+const judgeOf = <E>(
+  module: string,
+  maxAttempts: number,
+  options: Options<E, OnExhausted>,
+  delays: () => Driver<E>
+): Judge<E> => {
   const maxRetryAfter = millis(module, "maxRetryAfter", options.maxRetryAfter ?? "30 seconds")
-  const onExhausted = options.onExhausted ?? ("last" as Exhausted) // the default of the type parameter
+  const onExhausted = options.onExhausted ?? "last"
   if (!isOnExhausted(onExhausted)) {
     throw new InvalidPolicyError({
       module,
@@ -114,7 +217,7 @@ const build = <E, Exhausted extends OnExhausted>(
     const hint = told?._tag === "Some" ? Duration.toMillis(Duration.fromInputUnsafe(told.value)) : (ownHint(error) ?? 0)
     return Math.min(MAX_EXACT, Math.max(0, Math.ceil(hint)))
   }
-  const policy: Omit<Policy<E, Exhausted>, "open"> = {
+  return {
     maxAttempts,
     onExhausted,
     retries: (error) =>
@@ -136,9 +239,6 @@ const build = <E, Exhausted extends OnExhausted>(
       }
     }
   }
-  // `resilient` takes only effects whose errors the policy knows
-  const member = loop(policy as Omit<Policy<unknown, Exhausted>, "open">, hintOf as (error: unknown) => number)
-  return { ...policy, open: () => member }
 }
 
 /**
@@ -168,18 +268,19 @@ export const policy = <E = unknown, Exhausted extends OnExhausted = "last">(
     readonly maxAttempts?: number | undefined
     readonly backoff?: Backoff.Backoff | undefined
   } = {}
-): Policy<E, Exhausted> => {
+): Policy<E, NoInfer<Exhausted>> => {
   const module = "Retry.policy"
-  const maxAttempts = countOrInfinity(module, "maxAttempts", options.maxAttempts ?? 3)
-  const backoff = options.backoff ?? Backoff.exponential({ base: 100 })
-  if (!Backoff.isBackoff(backoff)) {
-    throw new InvalidPolicyError({ module, parameter: "backoff", value: backoff, reason: "must be a Backoff" })
-  }
-  return build(module, maxAttempts, options, () => {
-    let previous: number | undefined
-    return {
-      next: (_error, attempt, _now, draw) => (previous = Backoff.delay(backoff, attempt, draw(), previous))
+  return build(module, options, (options) => {
+    const maxAttempts = countOrInfinity(module, "maxAttempts", options.maxAttempts ?? 3)
+    const backoff = options.backoff ?? Backoff.exponential({ base: 100 })
+    such(module, "backoff", backoff, Backoff.isBackoff(backoff), "a Backoff")
+    const delays = (): Driver<E> => {
+      let previous: number | undefined
+      return {
+        next: (_error, attempt, _now, draw) => (previous = Backoff.delay(backoff, attempt, draw(), previous))
+      }
     }
+    return { maxAttempts, delays }
   })
 }
 
@@ -209,8 +310,10 @@ export const policy = <E = unknown, Exhausted extends OnExhausted = "last">(
 export const fromSchedule = <E = unknown, Exhausted extends OnExhausted = "last">(
   schedule: Schedule<unknown, E>,
   options: Options<E, Exhausted> = {}
-): Policy<E, Exhausted> => {
+): Policy<E, NoInfer<Exhausted>> => {
   const module = "Retry.fromSchedule"
-  such(module, "schedule", schedule, RetrySchedule.isSchedule(schedule), "a Schedule")
-  return build(module, Infinity, options, () => RetrySchedule.driver(schedule))
+  return build(module, { ...options, schedule }, ({ schedule }) => {
+    const known = such(module, "schedule", schedule, RetrySchedule.isSchedule(schedule), "a Schedule")!
+    return { maxAttempts: Infinity, delays: () => RetrySchedule.driver(known) }
+  })
 }

@@ -3,6 +3,7 @@ import { Context, Effect, Fiber, Layer, Option, References } from "effect"
 import { World } from "effect-resilience-testing/World"
 import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Resilience, Retry } from "../../src/index.ts"
 import { type Event, EventSink } from "../../src/Event.ts"
+import type { SlotGate } from "../../src/bulkhead/SlotGate.ts"
 import { CircuitPass } from "../../src/circuitBreaker/CircuitPass.ts"
 import { breaker } from "../../src/kernel/Breaker.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
@@ -24,6 +25,9 @@ export interface Ear {
   readonly untold: (pass: CircuitPass, fiber: AnyFiber) => void
   readonly release: (fiber: AnyFiber) => void
 }
+
+/** Without `by` its one member is the slots of the service. */
+const slotsOf = ({ members }: Bulkhead.BulkheadService): SlotGate => members[0] as SlotGate
 
 /** How many may wait means something only where anybody may. */
 const waitingOf = ({ maxQueued, maxWait }: { readonly maxWait: number; readonly maxQueued: number }) =>
@@ -92,7 +96,7 @@ export class Subject {
     }
     if (slots !== undefined) {
       this.bulkhead = get(Bulkhead.make(Bulkhead.policy({ maxConcurrent: slots.maxConcurrent, ...waitingOf(slots) })))
-      const { gate } = this.bulkhead
+      const gate = slotsOf(this.bulkhead)
       const release = gate.release.bind(gate)
       gate.release = () => {
         release()
@@ -187,7 +191,7 @@ export class Subject {
   /** Whether a call stands in any line. */
   stands(fiber: AnyFiber | undefined): boolean {
     const places = this.limiter?.gate.members.flatMap(({ places }) => Array.from(places.values())) ?? []
-    const queues = [...places, ...(this.bulkhead === undefined ? [] : [this.bulkhead.gate])]
+    const queues = [...places, ...(this.bulkhead === undefined ? [] : [slotsOf(this.bulkhead)])]
     return queues.some(({ queue }) => {
       for (let waiter = queue.head; waiter !== undefined; waiter = waiter.next) if (waiter.fiber === fiber) return true
       return false

@@ -1,0 +1,12 @@
+/**
+ * The names of spaces in a store.
+ */
+
+const escaped = (name: string): string => name.replaceAll("~", "~0").replaceAll("/", "~1")
+
+/**
+ * The space `name` of a policy, in a service. A policy of a service's own field is known by the service alone; one of
+ * `policies` by its label too. No two policies of two services have one space.
+ */
+export const spaceIn = (service: string, label: string, kind: string, name: string): string =>
+  `${service}/${label === kind ? "" : `${escaped(label)}~2`}${escaped(name)}`
