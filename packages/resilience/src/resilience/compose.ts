@@ -21,8 +21,7 @@ import {
   Stage
 } from "../Policy.ts"
 import { InvalidPolicyError, type StoreError } from "../Rejection.ts"
-import { common, type StorePolicy } from "../remote/guard.ts"
-import type { AnySpace } from "../StoreModel.ts"
+import { type AnySpace, common, type StorePolicy } from "../StoreModel.ts"
 import * as Timeout from "../Timeout.ts"
 
 type RestOptions = Pick<Policies, "timeout" | "attemptTimeout" | "admission" | "classify">
