@@ -9,6 +9,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type { Policies } from "effect-resilience/Policies"
 import { isRejection } from "effect-resilience/Rejection"
+import * as RemoteStore from "effect-resilience/RemoteStore"
 import * as Resilience from "effect-resilience/Resilience"
 import { layerMemory, Step, Store } from "effect-resilience/Store"
 import { World } from "../World.ts"
@@ -23,19 +24,19 @@ const yields = (turns: number): Effect.Effect<void> =>
   Effect.forEach(Array.from({ length: turns }), () => Effect.yieldNow, { discard: true })
 
 /** The memory store behind trips. */
-const remote = (memory: Store["Service"], { back, there }: NonNullable<Place>): Store["Service"] => ({
-  sync: undefined,
-  commit: (steps) =>
-    Effect.suspend(() => {
-      const sent = steps.map(({ input, key, space }) => new Step(space, key, input))
-      return Effect.andThen(
-        yields(there),
-        Effect.tap(memory.commit(sent), () => yields(back))
-      ) as never // the same steps, the same answers
-    }),
-  read: (space, key) => memory.read(space, key),
-  clear: (space) => memory.clear(space)
-})
+const remote = (memory: Store["Service"], { back, there }: NonNullable<Place>): Store["Service"] =>
+  RemoteStore.make({
+    commit: (steps) =>
+      Effect.suspend(() => {
+        const sent = steps.map(({ input, key, space }) => new Step(space, key, input))
+        return Effect.andThen(
+          yields(there),
+          Effect.tap(memory.commit(sent), () => yields(back))
+        ) as never // the same steps, the same answers
+      }),
+    read: (space, key) => memory.read(space, key),
+    clear: (space) => memory.clear(space)
+  })
 
 export interface Setting {
   readonly policies: Policies
