@@ -97,8 +97,9 @@ const options: ReadonlyArray<string> = ["timeout", "attemptTimeout", "admission"
 
 /** The policies of a configuration, each what its field says that it is. */
 const policiesOf = (policies: Policies): Labelled => {
-  const own = policies.policies ?? {}
-  such(module, "policies", own, typeof own === "object" && !Array.isArray(own), "a record of policies")
+  const { policies: own = {} } = policies
+  const isRecord = typeof own === "object" && own !== null && !Array.isArray(own)
+  such(module, "policies", own, isRecord, "a record of policies")
   const labelled: Array<readonly [string, AnyPolicy]> = []
   for (const [kind, what] of Object.entries(named)) {
     const policy = policies[kind as keyof typeof named] // its own keys
