@@ -27,7 +27,8 @@ export {
   type Space,
   type StateOf,
   Step,
-  Store
+  Store,
+  type StoreService
 } from "./StoreModel.ts"
 
 /**

@@ -175,6 +175,38 @@ export type Begin = (
 export const opening = "~effect-resilience/Store/opening" as const
 
 /**
+ * What a store does. Not to be implemented by hand: `RemoteStore.make` makes one of its first functions.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StoreService {
+  /**
+   * Ask all steps at one `now`. Inside `Effect.tx`, a store that can joins the transaction.
+   *
+   * `now` is whole milliseconds. It may not go back for a key; where a clock is set back all the same, no kernel grants
+   * more than before. No two steps ask the same key of the same space: what a store
+   * makes of that is not defined. A commit without steps is allowed.
+   */
+  readonly commit: Commit
+  /** The state of a key, `undefined` when absent, and the store's time. */
+  readonly read: <S extends AnySpace>(
+    space: S,
+    key: string
+  ) => Effect.Effect<{ readonly now: number; readonly state: StateOf<S> | undefined }, StoreError>
+  /** Forget every key of a space. */
+  readonly clear: (space: AnySpace) => Effect.Effect<void, StoreError>
+  /**
+   * For a remote store that can ask without a fiber: a `commit` that begins in this very step, for `fiber`, and lets
+   * `tell` hear what comes of it, once. What it returns takes the question back: what is not yet sent never is, and
+   * nobody listens any more. Where it is absent, each `commit` runs in a fiber of its own, which costs more.
+   */
+  readonly begin?: Begin | undefined
+  /** How a service opens it: written by `MemoryStore` and `RemoteStore.make`. A copy of a store opens as the copy. */
+  [opening](service: string, policy: StorePolicy | undefined): StoreView
+}
+
+/**
  * A store of keyed state: `MemoryStore`, or a remote one, which `RemoteStore.make` makes.
  *
  * A key is any string, and a state any plain data that survives JSON. What else a store has to keep is in the laws of
@@ -183,34 +215,7 @@ export const opening = "~effect-resilience/Store/opening" as const
  * @category services
  * @since 0.1.0
  */
-export class Store extends Context.Service<
-  Store,
-  {
-    /**
-     * Ask all steps at one `now`. Inside `Effect.tx`, a store that can joins the transaction.
-     *
-     * `now` is whole milliseconds. It may not go back for a key; where a clock is set back all the same, no kernel grants
-     * more than before. No two steps ask the same key of the same space: what a store
-     * makes of that is not defined. A commit without steps is allowed.
-     */
-    readonly commit: Commit
-    /** The state of a key, `undefined` when absent, and the store's time. */
-    readonly read: <S extends AnySpace>(
-      space: S,
-      key: string
-    ) => Effect.Effect<{ readonly now: number; readonly state: StateOf<S> | undefined }, StoreError>
-    /** Forget every key of a space. */
-    readonly clear: (space: AnySpace) => Effect.Effect<void, StoreError>
-    /**
-     * For a remote store that can ask without a fiber: a `commit` that begins in this very step, for `fiber`, and lets
-     * `tell` hear what comes of it, once. What it returns takes the question back: what is not yet sent never is, and
-     * nobody listens any more. Where it is absent, each `commit` runs in a fiber of its own, which costs more.
-     */
-    readonly begin?: Begin | undefined
-    /** How a service opens it: written by `MemoryStore` and `RemoteStore.make`. A copy of a store opens as the copy. */
-    [opening](service: string, policy: StorePolicy | undefined): StoreView
-  }
->()("effect-resilience/Store") {}
+export class Store extends Context.Service<Store, StoreService>()("effect-resilience/Store") {}
 
 /** What a service does while its store cannot be reached: `policies.store`, read. */
 export interface StorePolicy {
