@@ -6,7 +6,7 @@ import * as Redis from "effect/persistence/Redis"
 import { Resilience } from "effect-resilience"
 import { RedisStore } from "../src/index.ts"
 import { startProxy } from "./proxy.ts"
-import { missing, pause, skipped, startRedis } from "./servers.ts"
+import { missing, skipped, startRedis } from "./servers.ts"
 import { eventually, isAllowed, keepsNothing, perHour } from "./support.ts"
 
 const silence = "700 millis"
