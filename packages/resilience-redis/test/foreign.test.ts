@@ -1,12 +1,12 @@
 /** The client of `NodeRedis.layer`: nothing is queued in it, and it may be watched. */
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, References } from "effect"
+import { Context, Effect, Layer, Logger, References } from "effect"
 import * as Redis from "effect/persistence/Redis"
 import { Resilience } from "effect-resilience"
 import { RedisStore } from "../src/index.ts"
 import { startProxy } from "./proxy.ts"
-import { missing, pause, skipped, startRedis } from "./servers.ts"
+import { missing, skipped, startRedis } from "./servers.ts"
 import { eventually, isAllowed, keepsNothing, perHour } from "./support.ts"
 
 const silence = "700 millis"
@@ -43,8 +43,10 @@ describe.skipIf(missing !== undefined)(`a store on the client of NodeRedis${skip
     Effect.gen(function* () {
       const server = yield* startRedis(["--appendonly", "yes", "--appendfsync", "always"])
       // by default, this client queues what is sent while it is not connected
+      const context = yield* Layer.build(clientOf({ url: server.url }))
+      const { client } = Context.get(context, NodeRedis.NodeRedis)
       const { resilient } = yield* serviceOn(
-        clientOf({ url: server.url }),
+        Layer.succeedContext(context),
         {},
         { onError: "local", deadline: "200 millis" }
       )
@@ -55,7 +57,11 @@ describe.skipIf(missing !== undefined)(`a store on the client of NodeRedis${skip
       for (let i = 0; i < 5; i++) yield* call
       assert.strictEqual(used(), 5)
       yield* server.kill
-      yield* pause(300) // until the client has noticed: what it has not yet written by then is run later, and given back
+      // what it has not yet written by then is run later, and given back
+      yield* eventually(
+        "the client has noticed",
+        Effect.sync(() => !client.isReady)
+      )
       // of more than a thousand, not all would be given back when their answers come late
       yield* Effect.forEach(Array.from({ length: 3_000 }), () => call, { concurrency: "unbounded" })
       yield* server.start
