@@ -21,9 +21,8 @@ export const kernel: LimiterKernel<{ readonly cents: number }, Spent, Spent> = {
       return [{ allowed: retryAfter === 0, retryAfter, remaining, resetAfter, receipt: { day, cents } }, next] as const
     }
     if (input.op === "reset") return answer({ day: 0, cents: 0 })
-    const isBack = input.op === "refund" && input.receipt.day === spent.day
-    if (isBack) return answer({ day: spent.day, cents: Math.max(0, spent.cents - input.receipt.cents) })
-    if (input.op === "refund") return answer(spent) // of another day
+    if (input.op === "refund" && input.receipt.day !== spent.day) return answer(spent) // of another day
+    if (input.op === "refund") return answer({ day: spent.day, cents: Math.max(0, spent.cents - input.receipt.cents) })
     if (input.cost === 0) return answer(spent)
     if (input.cost > budget.cents) return answer(spent, -1) // on no day
     const cents = usedIn(spent) + input.cost
