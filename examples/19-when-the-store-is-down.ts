@@ -1,6 +1,6 @@
 /** A shared store can fail. What a call does then is a policy, and part of its type. */
 import { Effect, Layer, pipe } from "effect"
-import { RateLimiter, Rejection, Resilience, Store } from "effect-resilience"
+import { RateLimiter, Rejection, RemoteStore, Resilience, Store } from "effect-resilience"
 
 const rateLimiter = RateLimiter.tokenBucket({ limit: 1, window: "1 minute" })
 
@@ -12,12 +12,9 @@ class Open extends Resilience.Service<Open>()("app/Open", { rateLimiter, store: 
 class Strict extends Resilience.Service<Strict>()("app/Strict", { rateLimiter, store: { onError: "fail" } }) {}
 
 const unavailable = Effect.fail(new Rejection.StoreError({ reason: "unavailable" }))
-const Down = Layer.succeed(Store.Store, {
-  commit: () => unavailable,
-  read: () => unavailable,
-  clear: () => unavailable,
-  sync: undefined
-})
+const Down = Layer.sync(Store.Store, () =>
+  RemoteStore.make({ commit: () => unavailable, read: () => unavailable, clear: () => unavailable })
+)
 
 const ok = Effect.succeed("ok")
 const program = Effect.gen(function* () {

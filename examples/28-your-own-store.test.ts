@@ -1,7 +1,7 @@
 /** A store of your own, and the laws that it has to keep. */
 import { it } from "@effect/vitest"
 import { Clock, Effect, Layer } from "effect"
-import { Store } from "effect-resilience"
+import { RemoteStore, Store } from "effect-resilience"
 import { StoreLaws } from "effect-resilience-testing"
 
 // #region store
@@ -27,15 +27,14 @@ const make = (): Store.Store["Service"] => {
   }
 
   const now = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
-  return {
+  return RemoteStore.make({
     commit: (steps) => Effect.map(now, (now) => commit(steps, now) as never), // the answers of these very steps
     read: (space, key) => Effect.map(now, (now) => ({ now, state: load(space, key) })),
     clear: (space) =>
       Effect.sync(() => {
         for (const row of rows.keys()) if (row.startsWith(spaceOf(space))) rows.delete(row)
-      }),
-    sync: undefined
-  }
+      })
+  })
 }
 // #endregion
 

@@ -33,7 +33,7 @@ const places: ReadonlyArray<readonly [place: string, files: RegExp]> = [
   ["waiting", /^waiting\//],
   ["Policy", /^Policy\.ts$/],
   ["engine", /^engine\//], // runs one call through members, and knows no policy
-  ["remote", /^remote\//], // a store that may fail: what `store.onError` says, and an admission that takes a trip
+  ["remote", /^(RemoteStore\.ts|remote\/)/], // a store that may fail: what `store.onError` says, and an admission that takes a trip
   ["schedule", /^retry\/(RetrySchedule|driver)\.ts$/],
   ["RateLimiter", /^(RateLimiter\.ts|rateLimiter\/)/],
   ["CircuitBreaker", /^(CircuitBreaker\.ts|circuitBreaker\/)/],
@@ -48,7 +48,7 @@ const places: ReadonlyArray<readonly [place: string, files: RegExp]> = [
 ]
 
 const ground = ["kernel", "values", "StoreModel", "shared"]
-const policy = [...ground, "memory", "waiting", "Policy", "engine", "remote"]
+const policy = [...ground, "memory", "waiting", "Policy", "engine"]
 const policies = ["RateLimiter", "CircuitBreaker", "Bulkhead", "Timeout", "Retry", "Backoff", "schedule"]
 
 /** What each place may import beside itself, always from further down. `index` is in no row: nothing imports it. */

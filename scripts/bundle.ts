@@ -29,6 +29,12 @@ interface Part {
   readonly kernels: ReadonlyArray<string> | "any"
   /** To compare with: it may weigh what it weighs. */
   readonly peer?: true
+  /** Whether it may stand in `Effect.tx`. What may not bundles no transactional reference. */
+  readonly joins?: true
+  /** Whether it brings a remote store. What does not bundles no guard. */
+  readonly remote?: true
+  /** kB beside all of Effect's runtime, at most: what it weighed when it was last looked at, and a little. */
+  readonly most?: number
 }
 
 /** Imports by module: esbuild keeps all of a namespace that an index re-exports (Rollup and Rolldown do not). */
@@ -42,7 +48,17 @@ const limiter = (code: string) =>
 
 const trip = `tripPolicy: CircuitBreaker.consecutive(5), openDuration: "30 seconds"`
 
+const engine = ["assemble", "run"].map(
+  (name) => `import { ${name} } from ${JSON.stringify(join(root, "packages/resilience/src/engine", `${name}.ts`))}`
+)
+
 const parts: ReadonlyArray<Part> = [
+  {
+    name: "the engine alone",
+    code: [application, ...engine, "globalThis.part = [assemble, run]"].join("\n"),
+    kernels: [],
+    most: 4.4
+  },
   { name: "Rejection", code: from("Rejection", "Rejection.isRejection"), kernels: [] },
   {
     name: "Resilience, timeout only",
@@ -88,7 +104,25 @@ const parts: ReadonlyArray<Part> = [
         retry: Retry.policy({ maxAttempts: 3, backoff: Backoff.exponential({ base: "500 millis" }) })
       })]`
     ),
-    kernels: ["token-bucket", "circuit-breaker"]
+    kernels: ["token-bucket", "circuit-breaker"],
+    most: 22.6
+  },
+  {
+    name: "one token bucket as a service",
+    code: from("RateLimiter", `RateLimiter.make(RateLimiter.tokenBucket({ limit: 1, window: 1 }))`),
+    kernels: ["token-bucket"],
+    joins: true,
+    most: 14.3
+  },
+  {
+    name: "a pipeline on a store of one's own",
+    code: from(
+      "RateLimiter, RemoteStore, Resilience",
+      `[RemoteStore.make, Resilience.makeFromStore("app/Api", { rateLimiter: RateLimiter.tokenBucket({ limit: 1, window: 1 }) })]`
+    ),
+    kernels: ["token-bucket"],
+    joins: true,
+    remote: true
   },
   {
     name: "Effect's RateLimiter, CircuitBreaker, retry and timeout",
@@ -162,8 +196,20 @@ for (const part of parts) {
     if (bundled === part.kernels.includes(kernel)) continue
     problems.push(`${part.name}  ${bundled ? "bundles" : "lacks"} the kernel ${kernel}`)
   }
-  // what only the guard of a store elsewhere says
-  if (part.peer === undefined && built.text.includes('"StoreFlipped"')) problems.push(`${part.name}  bundles a guard`)
+  const weighs = (beside.gzipped - wholeBase.gzipped) / 1000
+  if (part.most !== undefined && weighs > part.most) {
+    problems.push(`${part.name}  weighs ${weighs.toFixed(2)} kB, ${part.most} at most`)
+  }
+  // what only the guard of a remote store says
+  const guards = built.text.includes('"StoreFlipped"')
+  if (part.peer === undefined && guards !== (part.remote === true)) {
+    problems.push(`${part.name}  ${guards ? "bundles" : "lacks"} a guard`)
+  }
+  // what only the journal of a transaction needs
+  const joins = Object.keys(built.inputs).some((file) => file.endsWith("/internal/memoryTransactions.ts"))
+  if (part.peer === undefined && joins !== (part.joins === true)) {
+    problems.push(`${part.name}  ${joins ? "bundles" : "lacks"} transactions`)
+  }
   for (const [file, bytes] of Object.entries(built.inputs)) {
     const added = bytes - (base.inputs[file] ?? 0)
     if (part.peer === undefined && heavy.test(file) && added > 0)

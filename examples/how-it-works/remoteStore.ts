@@ -3,7 +3,7 @@
  * a trip, which the caller of `make` describes.
  */
 import { Effect } from "effect"
-import { Store } from "effect-resilience"
+import { RemoteStore, Store } from "effect-resilience"
 
 export type Trip = <A, E>(question: Effect.Effect<A, E>) => Effect.Effect<A, E>
 
@@ -17,13 +17,12 @@ export const make = (trip: Trip): Effect.Effect<Store.Store["Service"]> =>
         return (known ?? space) as S // services of one name have one policy here
       }
       const copied = (step: Store.Step) => Store.copyStep(step, spaceOf(step.space), step.input)
-      return {
+      return RemoteStore.make({
         // the answers are those of the copied steps, in their order
         commit: (steps) => trip(memory.commit(steps.map(copied))) as ReturnType<typeof memory.commit<typeof steps>>,
         read: (space, key) => trip(memory.read(spaceOf(space), key)),
-        clear: (space) => trip(memory.clear(spaceOf(space))),
-        sync: undefined
-      }
+        clear: (space) => trip(memory.clear(spaceOf(space)))
+      })
     }),
     Store.layerMemory
   )

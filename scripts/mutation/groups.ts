@@ -47,12 +47,23 @@ export const groups = {
   },
   store: {
     sources: [
-      "internal/{memoryStore,memoryTable,memoryCell,memoryCandidates,heap,isolated,key,transaction}.ts",
+      "internal/{memoryStore,memoryTransactions,memoryTable,memoryCell,memoryCandidates,heap,isolated,key,transaction}.ts",
       "remote/*.ts"
     ],
     tests: [
       // those of one file alone
-      ...state("heap", "candidates", "table", "key", "abandoned", "guard", "isolated", "memory"),
+      ...state(
+        "heap",
+        "candidates",
+        "table",
+        "key",
+        "abandoned",
+        "guard",
+        "isolated",
+        "memory",
+        "synchronous",
+        "openStore"
+      ),
       ...state(
         "transactions",
         "waiters",

@@ -18,7 +18,7 @@ class Gate {
   running = 0
   recorded = 0
   readonly space: Store.AnySpace
-  readonly store: Store.Store["Service"]
+  readonly store: Policy.Env["store"]
   constructor({ label, service, store }: Policy.Env) {
     this.store = store
     this.space = {

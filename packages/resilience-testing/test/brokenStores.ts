@@ -75,9 +75,6 @@ class Locked extends MapStore {
   }
 }
 
-const memoryWith = (change: (memory: Store.Store["Service"]) => Store.Store["Service"]): Layer.Layer<Store.Store> =>
-  Layer.effect(Store.Store, Effect.map(Store.Store, change)).pipe(Layer.provide(Store.layerMemory))
-
 export const brokenStores: ReadonlyArray<Broken> = [
   broken(
     "does not keep every fifth state",
@@ -240,46 +237,6 @@ export const brokenStores: ReadonlyArray<Broken> = [
         }
       }
     })
-  },
-  {
-    mistake: "keeps what was only asked without an Effect",
-    breaks: "what can be asked without an Effect is the same store",
-    hangs: false,
-    layer: memoryWith((memory) => ({
-      ...memory,
-      sync: { ...memory.sync!, commit: (steps, now) => memory.sync!.commit(steps, now) }
-    }))
-  },
-  {
-    mistake: "takes what it only looks at",
-    breaks: "what can be asked without an Effect is the same store",
-    hangs: false,
-    layer: memoryWith((memory) => ({
-      ...memory,
-      sync: {
-        ...memory.sync!,
-        look: (step, now) => {
-          const seen = memory.sync!.read(step.space, step.key)
-          memory.sync!.commit([step], now)
-          return seen
-        }
-      }
-    }))
-  },
-  {
-    mistake: "has another memory for what is asked without an Effect",
-    breaks: "what can be asked without an Effect is the same store",
-    hangs: false,
-    layer: Layer.effect(
-      Store.Store,
-      Effect.gen(function* () {
-        const [one, other] = yield* Effect.all([
-          Effect.provide(Store.Store, Layer.fresh(Store.layerMemory)),
-          Effect.provide(Store.Store, Layer.fresh(Store.layerMemory))
-        ])
-        return { ...one, sync: other.sync }
-      })
-    )
   },
   keyed("has keys in any case", ownKeys, (space, key, id) => apart(space, id) + key.toLowerCase()),
   keyed("trims keys", ownKeys, (space, key, id) => apart(space, id) + key.trim()),

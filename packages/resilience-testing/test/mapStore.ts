@@ -3,7 +3,7 @@
  * of the memory store; the broken ones override a part of it.
  */
 import { Clock, Effect, Layer } from "effect"
-import { type Rejection, Store } from "effect-resilience"
+import { type Rejection, RemoteStore, Store } from "effect-resilience"
 
 type AnyStep = Store.Step
 
@@ -87,12 +87,11 @@ export class MapStore {
     return Effect.map(this.trip(), () => this.cleared(space).forEach((cell) => this.cells.delete(cell)))
   }
   get service(): Store.Store["Service"] {
-    return {
+    return RemoteStore.make({
       commit: (steps) => this.commit(steps) as never, // the answers of these very steps
       read: (space, key) => this.read(space, key) as never, // a state of this very space
-      clear: (space) => this.clear(space),
-      sync: undefined
-    }
+      clear: (space) => this.clear(space)
+    })
   }
   static readonly layer: Layer.Layer<Store.Store> = Layer.sync(Store.Store, () => new MapStore().service)
 }

@@ -95,7 +95,11 @@ type RaisesOf<V> = V extends Policy<infer E, never, string, unknown, unknown, un
 type HandlesOf<V> = V extends { readonly [TypeId]: { readonly handles: (_: infer H) => void } } ? H : never
 type DimensionOf<V> = V extends Policy<unknown, never, infer D, unknown, unknown, unknown> ? D : never
 type InspectsOf<V> = V extends Policy<unknown, never, string, infer I, unknown, unknown> ? I : undefined
-type ControlsOf<V> = V extends Policy<unknown, never, string, unknown, infer C, unknown> ? C : undefined
+type ControlsOf<V> = V extends undefined
+  ? undefined
+  : V extends Policy<unknown, never, string, unknown, infer C, unknown>
+    ? C
+    : {}
 type WrapsOf<V> =
   V extends Policy<unknown, never, string, unknown, unknown, infer W> ? (true extends W ? true : never) : never
 
@@ -139,11 +143,11 @@ type Exhausted<E> = [E] extends [never] ? never : RetryExhausted<E>
 /** The errors that every policy knows how to decide about. @category utility types @since 0.1.0 */
 export type RetriedBy<P> = [Of<P>] extends [never] ? unknown : All<Of<P>>
 
-/** What each of the policies can judge: in a tuple, so that a union of errors is not taken apart. */
-type All<V> = (V extends unknown ? (_: [HandlesOf<V>]) => void : never) extends (_: infer All) => void
-  ? All extends [infer Handled]
-    ? Handled
-    : never
+/** What each of the policies can judge: in a box, so that a union of errors is not taken apart. */
+type All<V> = (V extends unknown ? (_: { readonly handled: HandlesOf<V> }) => void : never) extends (
+  _: infer Boxes
+) => void
+  ? Boxes["handled" & keyof Boxes]
   : never
 
 /**
@@ -157,8 +161,8 @@ export type KeyOf<P> = [DimensionOf<Of<P>>] extends [never] ? string : { readonl
 type Flat<T> = { readonly [K in keyof T]: T[K] }
 
 /**
- * What the policies know of a key, by label. A policy that is not configured is `undefined`, as all are in a service that
- * a test has put in the place of this one.
+ * What the policies know of a key, by label. A policy of ours that is not configured is `undefined`, as all are in a service
+ * that a test has put in the place of this one; one of your own that tells nothing has no field.
  *
  * @category utility types
  * @since 0.1.0
@@ -168,7 +172,11 @@ export type Inspection<P = Policies> = Flat<
     readonly [K in "rateLimiter" | "circuitBreaker" | "bulkhead"]: K extends keyof P
       ? InspectsOf<P[K]> | undefined
       : undefined
-  } & { readonly [K in keyof Own<P>]: InspectsOf<Own<P>[K]> | undefined }
+  } & {
+    readonly [K in keyof Own<P> as [InspectsOf<Own<P>[K]>] extends [undefined] ? never : K]:
+      | InspectsOf<Own<P>[K]>
+      | undefined
+  }
 >
 
 /**

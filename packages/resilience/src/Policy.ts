@@ -21,7 +21,7 @@ import type { ReadKey } from "./internal/key.ts"
 import { spaceIn } from "./internal/spaces.ts"
 import type { Outcome } from "./Outcome.ts"
 import type { StoreError } from "./Rejection.ts"
-import type { AnySpace, Committed, Step, Store, SyncStore } from "./StoreModel.ts"
+import type { AnySpace, Committed, Guarded, Local, Step } from "./StoreModel.ts"
 import { refuse } from "./Validate.ts"
 import type { Waiter } from "./waiting/WaitQueue.ts"
 
@@ -186,16 +186,7 @@ export const Stage = {
 /** What a store answers to a commit. @category models @since 0.1.0 */
 export type Reply = Committed<ReadonlyArray<Step>>
 
-/** A store in this process, as services and calls see it: it cannot fail. @category models @since 0.1.0 */
-export type Local = Store["Service"] & { readonly sync: SyncStore }
-
-/** A remote store with a guard before it, which brings what an admission on it needs. @category models @since 0.1.0 */
-export type Guarded = Store["Service"] & {
-  readonly sync: undefined
-  readonly begin: NonNullable<Store["Service"]["begin"]>
-  /** Asks for an attempt. `free`: nothing in this process stands against it. */
-  readonly admit: (attempt: Attempt, free: boolean, now: number) => ReturnType<Run>
-}
+export type { Guarded, Local } from "./StoreModel.ts"
 
 /** Where a policy is opened. @category models @since 0.1.0 */
 export interface Env {
@@ -335,7 +326,7 @@ export interface Member {
 export interface PolicyService {
   readonly members: ReadonlyArray<Member>
   /** `undefined` where it keeps nothing in a store. */
-  readonly store: Store["Service"] | undefined
+  readonly store: Local | Guarded | undefined
 }
 
 /**

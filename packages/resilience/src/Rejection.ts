@@ -124,7 +124,8 @@ export abstract class Rejection extends Base {
     this.key = options.key
     this.retryAfterMillis = options.retryAfterMillis
   }
-  get [TypeId](): typeof TypeId {
+  // not `[TypeId]`: a bundler keeps a class with a computed name, also where nothing extends it
+  get "~effect-resilience/Rejection"(): typeof TypeId {
     return TypeId
   }
   /** How long until the same call could pass; `undefined` where that is not known, or it never can. */

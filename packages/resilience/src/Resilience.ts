@@ -40,7 +40,6 @@ import type * as Scope from "effect/Scope"
 import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type { Key } from "./internal/key.ts"
-import { guarded } from "./remote/guard.ts"
 import * as openServices from "./internal/openServices.ts"
 import { compose, type Composed, composeServices, fromPolicies } from "./resilience/compose.ts"
 import { costOf } from "./rateLimiter/service.ts"
@@ -52,6 +51,7 @@ import type * as RateLimiter from "./RateLimiter.ts"
 import type { StoreError } from "./Rejection.ts"
 import type * as Retry from "./Retry.ts"
 import { Store } from "./StoreModel.ts"
+import { openStore } from "./internal/openStore.ts"
 
 export type { Control, Inspection } from "./Policies.ts"
 
@@ -219,7 +219,7 @@ const inStore = <P>(
 ): Effect.Effect<ResilienceService<P>, never, Store | Scope.Scope> => {
   const parts = fromPolicies(id, policies)
   return Effect.flatMap(Store, (store) => {
-    const composed = compose(parts, guarded(store, id, parts.store))
+    const composed = compose(parts, openStore(store, id, parts.store))
     return Effect.as(openServices.open(store, "Resilience", id, composed.spaces), serviceOf<P>(composed))
   })
 }

@@ -1,4 +1,7 @@
-/** A store and what it is asked, without any store. All is exported from `Store`. */
+/**
+ * A store and what it is asked, without any store. `Store` exports it, but for the last part: what a service makes of a store
+ * when it opens one.
+ */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -156,8 +159,23 @@ export interface Committed<Steps extends ReadonlyArray<Step>> {
   readonly answers: { readonly [I in keyof Steps]: Steps[I] extends Step<infer S> ? AnswerOf<S> | undefined : never }
 }
 
+/** @category models @since 0.1.0 */
+export type Commit = <const Steps extends ReadonlyArray<Step>>(
+  steps: Steps
+) => Effect.Effect<Committed<Steps>, StoreError>
+
+/** @category models @since 0.1.0 */
+export type Begin = (
+  steps: ReadonlyArray<Step>,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  tell: (exit: Exit.Exit<Committed<ReadonlyArray<Step>>, StoreError>) => void
+) => () => void
+
+/** The key of a store's `[opening]`. Not exported from `Store`. */
+export const opening = "~effect-resilience/Store/opening" as const
+
 /**
- * A store of keyed state.
+ * A store of keyed state: `MemoryStore`, or a remote one, which `RemoteStore.make` makes.
  *
  * A key is any string, and a state any plain data that survives JSON. What else a store has to keep is in the laws of
  * effect-resilience-testing (`StoreLaws`), to run on one of your own.
@@ -175,9 +193,7 @@ export class Store extends Context.Service<
      * more than before. No two steps ask the same key of the same space: what a store
      * makes of that is not defined. A commit without steps is allowed.
      */
-    readonly commit: <const Steps extends ReadonlyArray<Step>>(
-      steps: Steps
-    ) => Effect.Effect<Committed<Steps>, StoreError>
+    readonly commit: Commit
     /** The state of a key, `undefined` when absent, and the store's time. */
     readonly read: <S extends AnySpace>(
       space: S,
@@ -185,30 +201,79 @@ export class Store extends Context.Service<
     ) => Effect.Effect<{ readonly now: number; readonly state: StateOf<S> | undefined }, StoreError>
     /** Forget every key of a space. */
     readonly clear: (space: AnySpace) => Effect.Effect<void, StoreError>
-    /** What a store in this process can do without an Effect. `undefined` for a store elsewhere. */
-    readonly sync: SyncStore | undefined
     /**
-     * For a store elsewhere that can ask without a fiber: a `commit` that begins in this very step, for `fiber`, and lets
+     * For a remote store that can ask without a fiber: a `commit` that begins in this very step, for `fiber`, and lets
      * `tell` hear what comes of it, once. What it returns takes the question back: what is not yet sent never is, and
      * nobody listens any more. Where it is absent, each `commit` runs in a fiber of its own, which costs more.
      */
-    readonly begin?:
-      | ((
-          steps: ReadonlyArray<Step>,
-          fiber: Fiber.Fiber<unknown, unknown>,
-          tell: (exit: Exit.Exit<Committed<ReadonlyArray<Step>>, StoreError>) => void
-        ) => () => void)
-      | undefined
+    readonly begin?: Begin | undefined
+    /** How a service opens it: written by `MemoryStore` and `RemoteStore.make`. A copy of a store opens as the copy. */
+    [opening](service: string, policy: StorePolicy | undefined): StoreView
   }
 >()("effect-resilience/Store") {}
 
+/** What a service does while its store cannot be reached: `policies.store`, read. */
+export interface StorePolicy {
+  readonly onError: "local" | "allow" | "fail"
+  /** Milliseconds. */
+  readonly deadline: number
+  /** Of each limit, what this process lets through by itself: above 0, at most 1. */
+  readonly localShare: number
+}
+
+/** A store as the services that have opened it, and their calls, see it. */
+interface View {
+  readonly commit: Commit
+  readonly read: <S extends AnySpace>(
+    space: S,
+    key: string
+  ) => Effect.Effect<
+    {
+      readonly now: number
+      readonly state: StateOf<S> | undefined
+      /** Under which the state is to be seen, where it is not the space's: of its share, read in this process. */
+      readonly policy?: unknown
+    },
+    StoreError
+  >
+  readonly clear: (space: AnySpace) => Effect.Effect<void, StoreError>
+}
+
+/** A store in this process: it cannot fail. */
+export interface Local extends View {
+  readonly sync: SyncStore
+}
+
+/** A remote store behind its guard, which brings what an admission on it needs. */
+export interface Guarded extends View {
+  readonly sync: undefined
+  readonly begin: Begin
+  /** Asks for an attempt of the engine. `free`: nothing in this process stands against it. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- as the engine's `Run`, which is declared further up
+  readonly admit: (attempt: object, free: boolean, now: number) => Effect.Effect<any, any, any>
+  readonly guard: Shared
+}
+
+/** What the views of several services have in common: one outage, one memory. */
+export interface Shared {
+  /** The store as another service sees it. */
+  readonly for: (service: string) => Guarded
+}
+
+export type StoreView = Local | Guarded
+
+/** The one store behind those of some services, as another one sees it; `undefined` if there is more than one. */
+export const common = (views: ReadonlyArray<StoreView>, service: string): StoreView | undefined => {
+  const behind = new Set(views.map((view) => (view.sync === undefined ? view.guard : view)))
+  const [one] = behind
+  if (one === undefined || behind.size > 1) return undefined
+  return "for" in one ? one.for(service) : one
+}
+
 /**
- * The synchronous half of a store that lives in this process: the hot path.
+ * The synchronous half of the store in this process: the hot path.
  *
  * JavaScript runs one fiber at a time, so a synchronous step over several keys is atomic without a transaction.
- *
- * @category models
- * @since 0.1.0
  */
 export interface SyncStore {
   /**

@@ -12,6 +12,7 @@ import {
   type EventStream,
   RateLimiter,
   Rejection,
+  RemoteStore,
   Resilience,
   Retry,
   Store
@@ -41,12 +42,11 @@ const elsewhere = Effect.gen(function* () {
   const state = { down: false }
   const reach = <A>(self: Effect.Effect<A, Rejection.StoreError>) =>
     Effect.suspend(() => (state.down ? Effect.fail(new Rejection.StoreError({ reason: "unavailable" })) : self))
-  const store: Store.Store["Service"] = {
-    sync: undefined,
+  const store = RemoteStore.make({
     commit: (steps) => reach(inner.commit(steps)),
     read: (space, key) => reach(inner.read(space, key)),
     clear: (space) => reach(inner.clear(space))
-  }
+  })
   return { state, layer: Layer.succeed(Store.Store, store) }
 }).pipe(Effect.provide(Store.layerMemory))
 

@@ -7,6 +7,7 @@ import type * as Fiber from "effect/Fiber"
 import type * as Redis from "effect/persistence/Redis"
 import { lease as leaseKernel } from "effect-resilience/kernel/Lease"
 import { StoreError } from "effect-resilience/Rejection"
+import * as RemoteStore from "effect-resilience/RemoteStore"
 import type { AnySpace, Committed, Step, Store } from "effect-resilience/Store"
 import { Batches } from "./batches.ts"
 import { Cell } from "./cell.ts"
@@ -129,8 +130,7 @@ export const make = (redis: Service, { clock, fork, kernels: more, prefix, shard
     return Effect.forEach(trips, trip, { concurrency: 128, discard: true })
   }
 
-  const store: Store["Service"] = {
-    sync: undefined,
+  const store = RemoteStore.make({
     commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps) =>
       Effect.suspend(() => any(steps)) as Effect.Effect<Committed<Steps>, StoreError>, // the answers are those of the steps, in their order
     begin: (steps, fiber, tell) => {
@@ -158,6 +158,6 @@ export const make = (redis: Service, { clock, fork, kernels: more, prefix, shard
         const heads = homeOf(space).places.all()
         return clearing(heads, machines.areSeveral ? 1 : MOST_CLEARED)
       })
-  }
+  })
   return { store, close: leases.close }
 }

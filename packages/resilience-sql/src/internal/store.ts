@@ -13,7 +13,8 @@ import * as Scope from "effect/Scope"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { isSqlError, SerializationError, SqlError } from "effect/sql/SqlError"
 import { StoreError } from "effect-resilience/Rejection"
-import type { Committed, Step, Store } from "effect-resilience/Store"
+import * as RemoteStore from "effect-resilience/RemoteStore"
+import type { Committed, Step } from "effect-resilience/Store"
 import { type Decided, Draft, stateIn } from "./decide.ts"
 import type { Change, Dialect, Look, Place } from "./dialect.ts"
 import { type Entry, Line } from "./line.ts"
@@ -135,8 +136,7 @@ export const makeStore = Effect.fnUntraced(function* (sql: SqlClient, dialect: D
     )
   )
 
-  const store: Store["Service"] = {
-    sync: undefined,
+  return RemoteStore.make({
     commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps) =>
       Effect.suspend(() => {
         const rows = steps.map((step) => {
@@ -152,6 +152,5 @@ export const makeStore = Effect.fnUntraced(function* (sql: SqlClient, dialect: D
         Exit.map(stateIn(space, found[0], now), (state) => ({ now, state: state as never }))
       ),
     clear: (space) => alone(asked(dialect.clear(nameOfSpace(space))))
-  }
-  return store
+  })
 })

@@ -4,7 +4,16 @@
  */
 import * as Effect from "effect/Effect"
 import type { Decision, Kernel } from "effect-resilience/kernel/Kernel"
-import { type AnyPolicy, type Call, make, type Member, type Policy, Stage, type Ticket } from "effect-resilience/Policy"
+import {
+  type AnyPolicy,
+  type Call,
+  type Env,
+  make,
+  type Member,
+  type Policy,
+  Stage,
+  type Ticket
+} from "effect-resilience/Policy"
 import { Rejection } from "effect-resilience/Rejection"
 import { type Space, Step, type Store } from "effect-resilience/Store"
 
@@ -61,7 +70,7 @@ export class Witness {
     this.policy = make<Policy>({ kind: "witness", options: {}, open })
   }
 
-  private units(space: Space<{}, Used, Input, Answer>, store: Store["Service"], stage: number): Member {
+  private units(space: Space<{}, Used, Input, Answer>, store: Env["store"], stage: number): Member {
     const enter = ({ cost, name: key, service }: Call): Ticket => {
       const step = new Step(space, KEY, { op: "take", cost, may: this.verdict !== "refused by the store" })
       return {

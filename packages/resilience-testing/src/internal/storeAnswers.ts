@@ -237,36 +237,6 @@ const again = draft(
   })
 )
 
-const synchronous = draft(
-  "what can be asked without an Effect is the same store",
-  Arbitrary.array(int(0, 3), { maxLength: 12 }),
-  30,
-  Effect.fnUntraced(function* (lab: Lab, hows) {
-    const { sync } = lab.store
-    if (sync === undefined) return
-    const space = lab.space(ledger, { initial: 0, limit: 5 }, "sync")
-    let count = 0
-    for (const how of hows) {
-      const { now } = yield* lab.read(space, "ada")
-      const steps = [new Step(space, "ada", { add: 1 })] as const
-      const committed = how % 2 === 0 ? yield* lab.commit(steps) : undefined
-      const allowed = committed === undefined ? sync.commit(steps, now, how === 1) : committed.allowed
-      const answer = committed === undefined ? steps[0].result?.[0] : committed.answers[0]
-      mustEqual(allowed, count < 5, `whether 1 can be added to ${count} of 5`)
-      if (allowed) mustEqual(answer?.count, count + 1, "the sum that is answered")
-      if (how !== 3 && allowed) count++
-      mustEqual((yield* lab.read(space, "ada")).state?.count ?? 0, count, "the sum that is read")
-      mustEqual(sync.read(space, "ada")?.count ?? 0, count, "the sum that is read without an Effect")
-      const looks = new Step(space, "ada", { add: 1 })
-      mustEqual(sync.look(looks, now)?.count ?? 0, count, "the sum that a look sees")
-      mustEqual(sync.read(space, "ada")?.count ?? 0, count, "the sum after a look")
-      sync.hold(steps[0], now)
-      mustEqual(sync.held(steps[0]).count, count, "the sum that is read while it is held")
-      sync.release(steps[0])
-    }
-  })
-)
-
 const begun = draft(
   "what is begun is a commit, told once",
   Arbitrary.array(int(1, 3), { minLength: 1, maxLength: 12 }),
@@ -307,6 +277,5 @@ export const lawsOfAnswers: ReadonlyArray<Draft> = [
   empty,
   refunds,
   again,
-  synchronous,
   begun
 ]

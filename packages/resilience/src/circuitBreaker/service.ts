@@ -11,9 +11,9 @@ import { Store } from "../StoreModel.ts"
 import type { CircuitGate, CircuitSpec } from "./CircuitGate.ts"
 import type { Control } from "./control.ts"
 import type { Inspection } from "./inspection.ts"
-import { guarded } from "../remote/guard.ts"
+import { openStore } from "../internal/openStore.ts"
 import { type Key, readKey } from "../internal/key.ts"
-import { memory } from "../internal/memoryStore.ts"
+import { transactionalMemory } from "../internal/memoryTransactions.ts"
 import * as openServices from "../internal/openServices.ts"
 import { run } from "../engine/run.ts"
 import { assemble } from "../engine/assemble.ts"
@@ -97,13 +97,13 @@ const build = (id: string, policy: OpensCircuit, store: Local | Guarded): Circui
 }
 
 export const make = (id: string, policy: OpensCircuit): Effect.Effect<CircuitBreakerService> =>
-  Effect.sync(() => build(id, policy, memory))
+  Effect.sync(() => build(id, policy, transactionalMemory))
 
 export const makeFromStore = (
   id: string,
   policy: OpensCircuit
 ): Effect.Effect<CircuitBreakerService, never, Store | Scope.Scope> =>
   Effect.flatMap(Store, (store) => {
-    const service = build(id, policy, guarded(store, id))
+    const service = build(id, policy, openStore(store, id))
     return Effect.as(openServices.open(store, "CircuitBreaker", id, [service.gate.space]), service)
   })

@@ -8,7 +8,7 @@ import { type LimiterDecision, NEVER } from "../kernel/Limiter.ts"
 import { nowOf } from "../internal/time.ts"
 import { type Call, type Member, type Refusal, Stage, type Ticket } from "../Policy.ts"
 import { RateLimitExceeded, type RateLimitReason, type RefusedLimit, type StoreError } from "../Rejection.ts"
-import { Step, type Store } from "../StoreModel.ts"
+import { Step, type StoreView } from "../StoreModel.ts"
 import type { Waiter } from "../waiting/WaitQueue.ts"
 import { type Forecast, type LimitSpec, type LimitStep, OneLimit } from "./OneLimit.ts"
 import { type Peek, peek } from "./peek.ts"
@@ -84,16 +84,6 @@ export class LimitEntry implements Ticket {
 
   asks(): void {
     this.resets = this.gate.resets.count
-  }
-
-  /** What the limits would say, in the transaction around it. Nothing is taken. */
-  look() {
-    return Effect.forEach(this.steps, (step) =>
-      Effect.map(this.gate.store.read(step.space, step.key), ({ now, state }) => {
-        const { kernel, policy } = step.space
-        step.result = kernel.step(policy, state ?? kernel.initial(policy), step.input, now)
-      })
-    )
   }
 
   /** Reads the answers of a commit that was not allowed, or of one that was only asked. */
@@ -207,10 +197,10 @@ export class LimitGate implements Member {
   readonly resets = new Resets()
   /** What most calls ask, made once. */
   readonly takeOne = { op: "take", cost: 1 } as const
-  readonly store: Store["Service"]
+  readonly store: StoreView
   /** What is taken together. */
   private readonly together: ReadonlyArray<OneLimit>
-  constructor(specs: ReadonlyArray<LimitSpec>, service: string, store: Store["Service"], label: string) {
+  constructor(specs: ReadonlyArray<LimitSpec>, service: string, store: StoreView, label: string) {
     this.service = service
     this.store = store
     this.members = specs.map((spec) => new OneLimit(spec, spaceIn(service, label, this.kind, spec.name), store))

@@ -3,7 +3,7 @@
  */
 import { partOf, type ReadKey } from "../internal/key.ts"
 import type { LimiterDecision, LimiterKernel } from "../kernel/Limiter.ts"
-import type { KeyBounds, Lease, Space, Step, Store } from "../StoreModel.ts"
+import type { KeyBounds, Lease, Space, Step, StoreView } from "../StoreModel.ts"
 import { WaitQueue } from "../waiting/WaitQueue.ts"
 
 /** One limit of a policy. `dimension` is the field of the key it looks at; `undefined` for the whole key. */
@@ -52,9 +52,9 @@ export class OneLimit {
   readonly spec: LimitSpec
   readonly space: LimitSpace & { spread: boolean }
   readonly places = new Map<string, Place>()
-  private readonly store: Store["Service"]
+  private readonly store: StoreView
 
-  constructor(spec: LimitSpec, name: string, store: Store["Service"]) {
+  constructor(spec: LimitSpec, name: string, store: StoreView) {
     this.spec = spec
     this.store = store
     const { kernel, keys, lease, policy, scale } = spec

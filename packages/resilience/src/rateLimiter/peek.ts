@@ -4,9 +4,8 @@
 import * as Effect from "effect/Effect"
 import { type LimiterDecision, NEVER } from "../kernel/Limiter.ts"
 import type { StoreError } from "../Rejection.ts"
-import { policyIn } from "../remote/guard.ts"
 import type { ReadKey } from "../internal/key.ts"
-import type { Space, Store } from "../StoreModel.ts"
+import type { Space, StoreView } from "../StoreModel.ts"
 import { count } from "../Validate.ts"
 
 /**
@@ -30,7 +29,7 @@ export interface Peek {
 
 /** What a look needs of a gate. */
 interface Limits {
-  readonly store: Store["Service"]
+  readonly store: StoreView
   readonly members: ReadonlyArray<{
     // oxlint-disable-next-line typescript/no-explicit-any -- limits of every kernel
     readonly space: Space<any, any, any, LimiterDecision<unknown>>
@@ -45,9 +44,7 @@ export const peek = (gate: Limits, key: ReadKey): Effect.Effect<Peek, StoreError
     Effect.forEach(gate.members, (member) => {
       const { kernel } = member.space
       const name = member.keyOf(key)
-      return Effect.map(gate.store.read(member.space, name), (read) => {
-        const { now, state } = read
-        const policy = policyIn(read, member.space)
+      return Effect.map(gate.store.read(member.space, name), ({ now, policy = member.space.policy, state }) => {
         const known: unknown = state ?? kernel.initial(policy)
         const ask = (cost: number): LimiterDecision<unknown> => kernel.step(policy, known, { op: "take", cost }, now)[0]
         const { remaining, resetAfter } = ask(0)

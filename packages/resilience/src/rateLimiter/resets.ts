@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import { type Key, type ReadKey, readKey } from "../internal/key.ts"
 import type { StoreError } from "../Rejection.ts"
-import { type AnySpace, Command, type Store } from "../StoreModel.ts"
+import { type AnySpace, Command, type StoreView } from "../StoreModel.ts"
 
 /**
  * Which keys were reset lately: what a call took before that is not its to give back any more. Where there were too
@@ -34,7 +34,7 @@ export class Resets {
 
 /** What a reset needs of a gate. */
 interface Limits {
-  readonly store: Store["Service"]
+  readonly store: StoreView
   readonly resets: Resets
   readonly members: ReadonlyArray<{
     readonly space: AnySpace

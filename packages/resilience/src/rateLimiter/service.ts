@@ -7,16 +7,17 @@ import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import type { RateLimitExceeded, StoreError } from "../Rejection.ts"
-import { Store } from "../StoreModel.ts"
+import { Store, type StoreView } from "../StoreModel.ts"
 import { ambientOf } from "../internal/ambient.ts"
 import { heard } from "../internal/answers.ts"
 import { emit, sinkOf } from "../internal/events.ts"
-import { guarded } from "../remote/guard.ts"
+import { openStore } from "../internal/openStore.ts"
 import { type Key, nameOf, type ReadKey, readKey } from "../internal/key.ts"
 import type { Policy } from "./Limit.ts"
 import { type LimitEntry, LimitGate } from "./LimitGate.ts"
+import type { LimitStep } from "./OneLimit.ts"
 import type { Peek } from "./peek.ts"
-import { memory } from "../internal/memoryStore.ts"
+import { transactionalMemory } from "../internal/memoryTransactions.ts"
 import * as openServices from "../internal/openServices.ts"
 import { run } from "../engine/run.ts"
 import { assemble } from "../engine/assemble.ts"
@@ -67,6 +68,18 @@ export interface RateLimiterService<in Key, out Error = RateLimitExceeded> exten
 
 export const costOf = (module: string, cost: number | undefined): number =>
   cost === undefined ? 1 : count(module, "cost", cost)
+/** What the limits would say, in the transaction around it. Nothing is taken. */
+const look = (steps: ReadonlyArray<LimitStep>, store: StoreView): Effect.Effect<void, StoreError> =>
+  Effect.forEach(
+    steps,
+    (step) =>
+      Effect.map(store.read(step.space, step.key), ({ now, state }) => {
+        const { kernel, policy } = step.space
+        step.result = kernel.step(policy, state ?? kernel.initial(policy), step.input, now)
+      }),
+    { discard: true }
+  )
+
 const YES = Effect.succeed(true)
 const NO = Effect.succeed(false)
 
@@ -105,7 +118,7 @@ const build = (id: string, policy: Policy, store: Local | Guarded): RateLimiterS
     }
     // who waits goes first; the keys are read all the same, so that a transaction that waits for them is woken
     const asked = blocked
-      ? Effect.as(entry.look(), false)
+      ? Effect.as(look(entry.steps, store), false)
       : Effect.map(store.commit(entry.steps), (committed) => heard(entry.steps, committed))
     // a guarded store that falls back does not fail
     return Effect.flatMap(Effect.orDie(asked), (allowed) => {
@@ -177,14 +190,14 @@ const narrow = <Key2, Error>(service: RateLimiterService<Key, RateLimitExceeded>
   service as unknown as RateLimiterService<Key2, Error>
 
 export const make = <Key2, Error>(id: string, policy: Policy): Effect.Effect<RateLimiterService<Key2, Error>> =>
-  Effect.sync(() => narrow(build(id, policy, memory)))
+  Effect.sync(() => narrow(build(id, policy, transactionalMemory)))
 
 export const makeFromStore = <Key2, Error>(
   id: string,
   policy: Policy
 ): Effect.Effect<RateLimiterService<Key2, Error>, never, Store | Scope.Scope> =>
   Effect.flatMap(Store, (store) => {
-    const service = build(id, policy, guarded(store, id))
+    const service = build(id, policy, openStore(store, id))
     return Effect.as(
       openServices.open(
         store,

@@ -11,14 +11,14 @@ import { heard } from "../internal/answers.ts"
 import type { Guarded, Reply } from "../Policy.ts"
 import { nowOf } from "../internal/time.ts"
 import { startTimer } from "../internal/timers.ts"
-import type { Attempt, Ticket } from "../Policy.ts"
+import type { Ticket } from "../Policy.ts"
 import type { StoreError } from "../Rejection.ts"
 import type { Step } from "../StoreModel.ts"
 
 // oxlint-disable-next-line typescript/no-explicit-any -- as `Run`
 type Admission = Effect.Effect<any, any, any>
 
-export const admit = (given: Attempt, free: boolean, now: number): Admission => {
+export const admit = (given: object, free: boolean, now: number): Admission => {
   const attempt = given as CallAttempt // the engine makes all attempts
   const { call, tickets } = attempt
   if (!free) return refused(attempt, now, false) // not worth a trip

@@ -5,24 +5,26 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { StoreError } from "../Rejection.ts"
-import { type AnySpace, type Committed, copyStep, type Step, type Store } from "../StoreModel.ts"
+import {
+  type AnySpace,
+  type Committed,
+  copyStep,
+  type Guarded,
+  type Shared,
+  type Step,
+  type Store,
+  type StorePolicy
+} from "../StoreModel.ts"
 import { resets, takes, undoing } from "./abandoned.ts"
 import { emit, sinkOf } from "../internal/events.ts"
 import { isolated } from "../internal/isolated.ts"
 import * as memoryStore from "../internal/memoryStore.ts"
-import type { Guarded, Local, Reply } from "../Policy.ts"
+import { transactions } from "../internal/memoryTransactions.ts"
+import type { Reply } from "../Policy.ts"
 import { startTimer } from "../internal/timers.ts"
 import { admit } from "./admit.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
-
-export interface StorePolicy {
-  readonly onError: "local" | "allow" | "fail"
-  /** Milliseconds. */
-  readonly deadline: number
-  /** Of each limit, what this process lets through by itself: above 0, at most 1. */
-  readonly localShare: number
-}
 
 /** So many questions may be on their way that nobody waits for any more. */
 const MOST_ABANDONED = 1_000
@@ -57,9 +59,6 @@ const shares = (share: number): Asked["spaceOf"] => {
     return part as S // but for the numbers it is the same
   }
 }
-
-/** The policy that a state is to be seen under: of its share, where it was read in this process. */
-export const policyIn = (read: object, space: AnySpace): unknown => ("policy" in read ? read.policy : space.policy)
 
 const copiesFor = (asked: Asked, steps: ReadonlyArray<Step>): ReadonlyArray<Step> =>
   steps.map((step) => {
@@ -128,7 +127,7 @@ const keyIn = (keyed: Question<unknown>["keyed"]): string | undefined => {
 const isCommand = (steps: ReadonlyArray<Step>): boolean => steps[0]?.isCommand === true // all of them are, or none
 
 /** One store elsewhere, and what decides in this process while it is away. */
-class Guard {
+class Guard implements Shared {
   private readonly remote: Asked
   private readonly policy: StorePolicy
   private readonly fallback: Asked
@@ -140,14 +139,15 @@ class Guard {
   constructor(store: Store["Service"], policy: StorePolicy) {
     this.remote = { store, spaceOf: whole }
     this.policy = policy
-    this.fallback = { store: memoryStore.make(), spaceOf: shares(policy.localShare) }
+    this.fallback = { store: memoryStore.make(transactions), spaceOf: shares(policy.localShare) }
   }
 
   /** The store as a service sees it. Several may share one guard: then they are in one outage, with one memory. */
   for(service: string): Guarded {
     const { store } = this.remote
-    const guarded: Guarded = {
+    return {
       sync: undefined,
+      guard: this,
       admit,
       commit: <const Steps extends ReadonlyArray<Step>>(steps: Steps) =>
         this.commit(service, steps) as Effect.Effect<Committed<Steps>, StoreError>, // the answers are those of the steps
@@ -178,8 +178,6 @@ class Guard {
           return { keyed: [], remote: forked(store.clear(space)), local: notDone }
         })
     }
-    guards.set(guarded, this)
-    return guarded
   }
 
   private commit(service: string, steps: ReadonlyArray<Step>): Effect.Effect<Reply, StoreError> {
@@ -280,7 +278,10 @@ class Guard {
       const instead =
         onError === "fail"
           ? Effect.fail(error)
-          : local(onError === "local" ? this.fallback : { store: memoryStore.make(), spaceOf: whole }, error)
+          : local(
+              onError === "local" ? this.fallback : { store: memoryStore.make(transactions), spaceOf: whole },
+              error
+            )
       // the store is there; what it holds of this one key cannot be read
       return error.reason === "damaged" ? instead : Effect.andThen(this.flip(service, false), instead)
     })
@@ -299,29 +300,17 @@ class Guard {
   }
 }
 
-const isLocal = (store: Store["Service"]): store is Local => store.sync !== undefined
-
-const guards = new WeakMap<Store["Service"], Guard>()
-const usual = new WeakMap<Store["Service"], Guard>()
+const usual = new WeakMap<Asked["store"], Guard>()
 const defaults: StorePolicy = { onError: "local", deadline: 1_000, localShare: 1 }
 
 /**
- * A store in this process cannot fail and is left alone. Another one gets a deadline, and while it fails: the same
- * kernels in this process, at a share of the limits (`local`), kernels that remember nothing (`allow`), or a typed error (`fail`). Services
- * without a policy of their own share one guard for each store, so that they can be composed.
+ * A remote store gets a deadline, and while it fails: the same kernels in this process, at a share of the limits (`local`),
+ * kernels that remember nothing (`allow`), or a typed error (`fail`). Services without a policy of their own share one guard
+ * for each store, so that they can be composed.
  */
-export const guarded = (store: Store["Service"], service: string, policy?: StorePolicy): Local | Guarded => {
-  if (isLocal(store)) return store
+export const guarded = (store: Asked["store"], service: string, policy?: StorePolicy): Guarded => {
   if (policy !== undefined) return new Guard(store, policy).for(service)
   let guard = usual.get(store)
   if (guard === undefined) usual.set(store, (guard = new Guard(store, defaults)))
   return guard.for(service)
-}
-
-/** The one store behind those of some services; `undefined` if there is more than one. */
-export const common = (stores: ReadonlyArray<Store["Service"]>, service: string): Local | Guarded | undefined => {
-  const behind = new Set(stores.map((store) => guards.get(store) ?? store))
-  if (behind.size > 1) return undefined
-  const [one] = behind
-  return one instanceof Guard ? one.for(service) : guarded(one!, service) // there is one
 }

@@ -21,8 +21,7 @@ import {
   Stage
 } from "../Policy.ts"
 import { InvalidPolicyError, type StoreError } from "../Rejection.ts"
-import { common, type StorePolicy } from "../remote/guard.ts"
-import type { AnySpace } from "../StoreModel.ts"
+import { type AnySpace, common, type StorePolicy } from "../StoreModel.ts"
 import * as Timeout from "../Timeout.ts"
 
 type RestOptions = Pick<Policies, "timeout" | "attemptTimeout" | "admission" | "classify">
@@ -98,8 +97,9 @@ const options: ReadonlyArray<string> = ["timeout", "attemptTimeout", "admission"
 
 /** The policies of a configuration, each what its field says that it is. */
 const policiesOf = (policies: Policies): Labelled => {
-  const own = policies.policies ?? {}
-  such(module, "policies", own, typeof own === "object" && !Array.isArray(own), "a record of policies")
+  const { policies: own = {} } = policies
+  const isRecord = typeof own === "object" && own !== null && !Array.isArray(own)
+  such(module, "policies", own, isRecord, "a record of policies")
   const labelled: Array<readonly [string, AnyPolicy]> = []
   for (const [kind, what] of Object.entries(named)) {
     const policy = policies[kind as keyof typeof named] // its own keys

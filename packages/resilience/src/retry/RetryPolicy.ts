@@ -162,26 +162,27 @@ const isOnExhausted = (u: unknown): u is OnExhausted => u === "last" || u === "w
 
 const ownHint = (error: unknown): number | undefined => (isRejection(error) ? error.retryAfterMillis : undefined)
 
+type Said<E, Exhausted extends OnExhausted> = AnyPolicy<E, Exhausted>["options"]
+
 const build = <E, Exhausted extends OnExhausted>(
   module: string,
-  options: AnyPolicy<E, Exhausted>["options"],
-  delaysOf: (options: AnyPolicy<E, Exhausted>["options"]) => {
-    readonly maxAttempts: number
-    readonly delays: () => Driver<E>
-  }
+  options: Said<E, Exhausted>,
+  delaysOf: (options: Said<E, Exhausted>) => { readonly maxAttempts: number; readonly delays: () => Driver<E> }
 ): Policy<E, Exhausted> => {
-  const policy = new Policy(
-    Policies.make<AnyPolicy<E, Exhausted>>({
-      kind: "retry",
-      options,
-      open() {
-        const { delays, maxAttempts } = delaysOf(this.options)
-        return opened(judgeOf(module, maxAttempts, this.options, delays))
-      }
-    })
-  )
-  policy.open(nowhere) // refuses here what makes no sense
-  return policy
+  const openedOf = (options: Said<E, Exhausted>): RetryMember<E> => {
+    const { delays, maxAttempts } = delaysOf(options)
+    return opened(judgeOf(module, maxAttempts, options, delays))
+  }
+  const own = openedOf(options) // refuses here what makes no sense
+  const policy: AnyPolicy<E, Exhausted> = Policies.make<AnyPolicy<E, Exhausted>>({
+    kind: "retry",
+    options,
+    // its own options never change, and the loop keeps nothing: `execute` opens it for each call
+    open() {
+      return this.options === policy.options ? own : openedOf(this.options)
+    }
+  })
+  return new Policy(policy)
 }
 
 const opened = <E>(judge: Judge<E>): RetryMember<E> => {

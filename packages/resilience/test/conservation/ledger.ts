@@ -11,7 +11,7 @@ import { CircuitPass } from "../../src/circuitBreaker/CircuitPass.ts"
 import { committed } from "../../src/internal/answers.ts"
 import type { Guarded, Local } from "../../src/Policy.ts"
 import type { Committed, Step } from "../../src/Store.ts"
-import type { StoreService } from "../laws/harness.ts"
+import type { MemoryService, StoreService } from "../laws/harness.ts"
 
 /** The limit whose key is the call's own name. */
 export const TRACE = "call"
@@ -66,8 +66,8 @@ export class Ledger {
   }
 
   /** A store in this process, every commit of which is noted when it takes place. */
-  around(memory: StoreService, now: () => number): StoreService {
-    const sync = memory.sync!
+  around(memory: MemoryService, now: () => number): MemoryService {
+    const { sync } = memory
     const commit = <const S extends Steps>(steps: S, now: number, write: boolean) => {
       const result = committed(steps, now, sync.commit(steps, now, write))
       if (result.allowed && write) this.note(steps, result, now)

@@ -8,7 +8,7 @@ import { CircuitGate } from "../../src/circuitBreaker/CircuitGate.ts"
 import { type Key, readKey } from "../../src/internal/key.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
 import { run } from "../../src/engine/run.ts"
-import { guarded } from "../../src/remote/guard.ts"
+import { openStore } from "../../src/internal/openStore.ts"
 import { compose, fromPolicies } from "../../src/resilience/compose.ts"
 import { breaker, type BreakerInput, view } from "../../src/kernel/Breaker.ts"
 import { LimitGate } from "../../src/rateLimiter/LimitGate.ts"
@@ -17,16 +17,19 @@ import type { Policies } from "../../src/Policies.ts"
 import type { Inspection } from "../../src/Resilience.ts"
 import type { Rejection, RetryExhausted, StoreError, TimeoutExceeded } from "../../src/Rejection.ts"
 import { Step, type Store } from "../../src/Store.ts"
+import * as RemoteStore from "../../src/RemoteStore.ts"
+import type { Local } from "../../src/StoreModel.ts"
 
 export type StoreService = Store["Service"]
+export type MemoryService = StoreService & Local
 
 /** The memory store, counting what it is asked to hold. */
 export class CountedStore {
   holds = 0
   watches = 0
-  readonly store: StoreService
-  constructor(memory: StoreService = memoryStore.make()) {
-    const sync = memory.sync!
+  readonly store: MemoryService
+  constructor(memory: MemoryService = memoryStore.make()) {
+    const { sync } = memory
     this.store = {
       ...memory,
       sync: {
@@ -72,8 +75,7 @@ export const elsewhere = (
   trip: (steps: ReadonlyArray<Step>, nth: number) => Trip
 ): StoreService => {
   let nth = 0
-  return {
-    sync: undefined,
+  return RemoteStore.make({
     commit: (steps) =>
       Effect.suspend(() => {
         const sent = steps.map(({ input, key, space }) => new Step(space, key, input))
@@ -85,7 +87,7 @@ export const elsewhere = (
       }),
     read: (space, key) => memory.read(space, key),
     clear: (space) => memory.clear(space)
-  }
+  })
 }
 
 /** The effect of a call, watched: how often it ran, how often it was interrupted, and whether it still runs. */
@@ -116,7 +118,7 @@ export class Body {
 /** A service, with its members by their names. */
 const parts = (policies: Policies, store: StoreService) => {
   const parts = fromPolicies("laws", policies)
-  const composed = compose(parts, guarded(store, "laws", parts.store))
+  const composed = compose(parts, openStore(store, "laws", parts.store))
   const { members } = composed.pipeline
   const circuit = members.find((member) => member instanceof CircuitGate)
   const limits = members.find((member) => member instanceof LimitGate)
@@ -149,7 +151,7 @@ export class Stage {
       readonly key?: Key | undefined
       readonly maxOps?: number | undefined
       readonly sink?: Sink | undefined
-      readonly store?: ((memory: StoreService) => StoreService) | undefined
+      readonly store?: ((memory: MemoryService) => StoreService | MemoryService) | undefined
     } = {}
   ) {
     this.world = new World({

@@ -7,7 +7,9 @@ import type { SlotGate } from "../../src/bulkhead/SlotGate.ts"
 import { CircuitPass } from "../../src/circuitBreaker/CircuitPass.ts"
 import { breaker } from "../../src/kernel/Breaker.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
+import { transactions } from "../../src/internal/memoryTransactions.ts"
 import { type AnySpace, type Step, Store } from "../../src/Store.ts"
+import type { Local } from "../../src/StoreModel.ts"
 import { classify } from "./commands.ts"
 import { CAP, type CircuitNumbers, type LimitNumbers, type Numbers } from "./numbers.ts"
 import { type Oracle, same } from "./policies.ts"
@@ -72,7 +74,7 @@ export class Subject {
   readonly breaker: CircuitBreaker.CircuitBreakerService | undefined
   readonly bulkhead: Bulkhead.BulkheadService | undefined
   private readonly resilience: Resilience.DefaultService | undefined
-  private readonly store: Store["Service"] = memoryStore.make()
+  private readonly store = memoryStore.make(transactions)
   private readonly numbers: Numbers
 
   constructor(numbers: Numbers, maxOps: number, ear: Ear) {
@@ -150,8 +152,8 @@ export class Subject {
   }
 
   /** The memory store, overheard. */
-  private heard(ear: Ear): Store["Service"] {
-    const sync = this.store.sync!
+  private heard(ear: Ear): Store["Service"] & Local {
+    const { sync } = this.store
     return {
       ...this.store,
       sync: {
@@ -176,12 +178,12 @@ export class Subject {
     hasGone: (where, key) => {
       const space =
         where === "circuit" ? this.breaker!.gate.space : this.limiter!.gate.members[where === "limit" ? 0 : 1]!.space
-      return this.store.sync!.read(space as AnySpace, key) === undefined
+      return this.store.sync.read(space as AnySpace, key) === undefined
     },
     isFresh: (circuit) => {
       if (this.breaker === undefined) return false
       const { policy, ...space } = this.breaker.gate.space
-      const state = this.store.sync!.read(this.breaker.gate.space, circuit)
+      const state = this.store.sync.read(this.breaker.gate.space, circuit)
       return space !== undefined && (state === undefined || same(state, breaker.initial(policy)))
     }
   }

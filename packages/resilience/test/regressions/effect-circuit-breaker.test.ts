@@ -15,6 +15,7 @@ import {
   EventStream,
   RateLimiter,
   Rejection,
+  RemoteStore,
   Resilience,
   Store,
   Telemetry
@@ -69,8 +70,7 @@ const flaky = Effect.gen(function* () {
   const store = yield* Store.Store
   const link = { stalled: false }
   const through = <A, E>(self: Effect.Effect<A, E>) => Effect.suspend(() => (link.stalled ? Effect.never : self))
-  const remote = Store.Store.of({
-    sync: undefined,
+  const remote = RemoteStore.make({
     commit: (steps) => through(store.commit(steps)),
     read: (space, key) => through(store.read(space, key)),
     clear: (space) => through(store.clear(space))

@@ -9,6 +9,7 @@ import { assert, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, CircuitBreaker, RateLimiter, Rejection, Resilience, Retry, Store } from "../../src/index.ts"
+import * as RemoteStore from "../../src/RemoteStore.ts"
 import { limiterOn, spied } from "../state/support.ts"
 import { counted, kinds, outcomeOf, settle, times } from "./support.ts"
 
@@ -173,8 +174,7 @@ const elsewhere = Effect.gen(function* () {
   const store = yield* Store.Store
   const clock = yield* Clock.Clock
   const onItsClock = Effect.provideService(Clock.Clock, clock)
-  return Store.Store.of({
-    sync: undefined,
+  return RemoteStore.make({
     commit: (steps) => onItsClock(store.commit(steps)),
     read: (space, key) => onItsClock(store.read(space, key)),
     clear: (space) => onItsClock(store.clear(space))
@@ -201,8 +201,7 @@ it.effect(
 
 const down = Layer.succeed(
   Store.Store,
-  Store.Store.of({
-    sync: undefined,
+  RemoteStore.make({
     commit: () => Effect.fail(new Rejection.StoreError({ reason: "unavailable" })),
     read: () => Effect.fail(new Rejection.StoreError({ reason: "unavailable" })),
     clear: () => Effect.void
@@ -210,7 +209,7 @@ const down = Layer.succeed(
 )
 const stalled = Layer.succeed(
   Store.Store,
-  Store.Store.of({ sync: undefined, commit: () => Effect.never, read: () => Effect.never, clear: () => Effect.never })
+  RemoteStore.make({ commit: () => Effect.never, read: () => Effect.never, clear: () => Effect.never })
 )
 
 for (const [name, layer] of Object.entries({ down, stalled })) {

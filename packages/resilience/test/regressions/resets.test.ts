@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, CircuitBreaker, RateLimiter, Resilience, Retry } from "../../src/index.ts"
+import * as RemoteStore from "../../src/RemoteStore.ts"
 import { layerMemory, Store } from "../../src/Store.ts"
 
 /** A store elsewhere: it decides at once, and the first answer is late. */
@@ -10,16 +11,15 @@ const lateFirstAnswer = Effect.gen(function* () {
   const memory = yield* Store
   const gate = yield* Deferred.make<void>()
   let first = true
-  const store: Store["Service"] = {
+  const store = RemoteStore.make({
     ...memory,
-    sync: undefined,
     commit: (steps) =>
       Effect.tap(memory.commit(steps), () => {
         const late = first
         first = false
         return late ? Deferred.await(gate) : Effect.void
       })
-  }
+  })
   return { answer: Deferred.succeed(gate, undefined), layer: Layer.succeed(Store, store) }
 }).pipe(Effect.provide(layerMemory))
 
@@ -91,10 +91,7 @@ describe("a call that backs off when its closed circuit is reset", () => {
     Retry.layer(Retry.policy({ maxAttempts: 3, backoff: Backoff.constant("1 hour") }))
   )
   const Composed = Resilience.layerFrom([CircuitBreaker.CircuitBreaker, Retry.Retry])
-  const Elsewhere = Layer.effect(
-    Store,
-    Effect.map(Store, (memory): Store["Service"] => ({ ...memory, sync: undefined }))
-  ).pipe(Layer.provide(layerMemory))
+  const Elsewhere = Layer.effect(Store, Effect.map(Store, RemoteStore.make)).pipe(Layer.provide(layerMemory))
 
   for (const [where, layer] of [
     ["this process", layerMemory],

@@ -8,6 +8,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Exit, Fiber, Schema, TxRef } from "effect"
 import { make } from "../../src/internal/memoryStore.ts"
+import { transactions } from "../../src/internal/memoryTransactions.ts"
 import { Cell } from "../../src/internal/memoryCell.ts"
 import type { Decision, Kernel } from "../../src/kernel/Kernel.ts"
 import { type Space, Step } from "../../src/Store.ts"
@@ -62,7 +63,7 @@ const register: Kernel<null, Value, Input, Decision & Value> = {
 }
 
 const overStore = (): World => {
-  const store = make()
+  const store = make(transactions)
   const space: Space<null, Value, Input, Decision & Value> = {
     name: "registers",
     kernel: register,

@@ -2,15 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Random } from "effect"
 import { TestClock } from "effect/testing"
-import { Backoff, CircuitBreaker, Resilience, resilient, Retry } from "../../src/index.ts"
+import { Backoff, CircuitBreaker, RemoteStore, Resilience, resilient, Retry } from "../../src/index.ts"
 import type { Key } from "../../src/internal/key.ts"
 import { layerMemory, Store } from "../../src/Store.ts"
 
 const down = Effect.fail("down")
-const Elsewhere = Layer.effect(
-  Store,
-  Effect.map(Store, (memory): Store["Service"] => ({ ...memory, sync: undefined }))
-).pipe(Layer.provide(layerMemory))
+const Elsewhere = Layer.effect(Store, Effect.map(Store, RemoteStore.make)).pipe(Layer.provide(layerMemory))
 const stores = [
   ["this process", layerMemory],
   ["a store elsewhere", Elsewhere]
@@ -312,14 +309,13 @@ it.effect("its state is kept under the name of its service", () =>
   Effect.gen(function* () {
     const memory = yield* Store
     const names = new Set<string>()
-    const noting: Store["Service"] = {
+    const noting = RemoteStore.make({
       ...memory,
-      sync: undefined,
       commit: (steps) => {
         for (const { space } of steps) names.add(space.name)
         return memory.commit(steps)
       }
-    }
+    })
     const policy = CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 minute" })
     const { resilient } = yield* Resilience.makeFromStore("app/Api", { circuitBreaker: policy }).pipe(
       Effect.provideService(Store, noting)
@@ -333,16 +329,15 @@ describe("a store elsewhere that has no room for a report", () => {
   it.effect("is none of the call's business", () =>
     Effect.gen(function* () {
       const memory = yield* Store
-      const full: Store["Service"] = {
+      const full = RemoteStore.make({
         ...memory,
-        sync: undefined,
         commit: (steps) =>
           Effect.map(memory.commit(steps), (committed) =>
             (steps[0]!.input as { readonly op: string }).op === "record"
               ? { ...committed, allowed: false, answers: steps.map(() => undefined) as never }
               : committed
           )
-      }
+      })
       const policy = CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 minute" })
       const call = Effect.flatMap(CircuitBreaker.CircuitBreaker, ({ execute }) => execute(Effect.succeed("up")))
       const live = Layer.provide(CircuitBreaker.layerFromStore(policy), Layer.succeed(Store, full))

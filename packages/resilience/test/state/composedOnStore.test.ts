@@ -1,7 +1,7 @@
 /** `Resilience.layerFrom` over policy services whose state lives in one store elsewhere. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer } from "effect"
-import { CircuitBreaker, RateLimiter, Rejection, Resilience, resilient, Retry } from "../../src/index.ts"
+import { CircuitBreaker, RateLimiter, Rejection, RemoteStore, Resilience, resilient, Retry } from "../../src/index.ts"
 import { layerMemory, type Step, Store } from "../../src/Store.ts"
 
 /** A store elsewhere that can go away, and the commits that reached it. */
@@ -10,15 +10,14 @@ const elsewhere = Effect.gen(function* () {
   const seen: { commits: Array<ReadonlyArray<Step>>; down: boolean } = { commits: [], down: false }
   const answer = <A>(effect: Effect.Effect<A, Rejection.StoreError>): Effect.Effect<A, Rejection.StoreError> =>
     Effect.suspend(() => (seen.down ? Effect.fail(new Rejection.StoreError({ reason: "unavailable" })) : effect))
-  const store: Store["Service"] = {
-    sync: undefined,
+  const store = RemoteStore.make({
     commit: (steps) => {
       seen.commits.push(steps)
       return answer(memory.commit(steps))
     },
     read: (space, key) => answer(memory.read(space, key)),
     clear: (space) => answer(memory.clear(space))
-  }
+  })
   return { seen, layer: Layer.succeed(Store, store) }
 }).pipe(Effect.provide(layerMemory))
 

@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import { guarded } from "../../src/remote/guard.ts"
 import { fixedWindow } from "../../src/kernel/FixedWindow.ts"
 import { StoreError } from "../../src/Rejection.ts"
+import * as RemoteStore from "../../src/RemoteStore.ts"
 import { type AnySpace, Step, type Store } from "../../src/Store.ts"
 
 const space: AnySpace = {
@@ -35,7 +36,7 @@ const behindGuard = () => {
       question.isTakenBack = true
     }
   }
-  const store = { sync: undefined, commit: notBegun, read: notBegun, clear: notBegun, begin }
+  const store = RemoteStore.make({ commit: notBegun, read: notBegun, clear: notBegun, begin })
   const guard = guarded(store, "app/Api", { onError: "local", deadline: 100, localShare: 1 })
   const ask = (...steps: ReadonlyArray<Step>) => Effect.forkChild(guard.commit(steps), { startImmediately: true })
   return { questions, ask }

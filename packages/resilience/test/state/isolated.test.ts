@@ -2,11 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
-import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Resilience, Retry } from "../../src/index.ts"
+import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, RemoteStore, Resilience, Retry } from "../../src/index.ts"
 import { committed } from "../../src/internal/answers.ts"
 import { guarded } from "../../src/remote/guard.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
-import type { Store } from "../../src/Store.ts"
+import { transactions } from "../../src/internal/memoryTransactions.ts"
 import { limiterOn, settle, spied } from "./support.ts"
 import { uncaught } from "./uncaught.ts"
 
@@ -73,16 +73,15 @@ describe("where a store answers several calls in a row", () => {
   it.effect("the onExit of one that throws keeps no other from its answer", () =>
     Effect.gen(function* () {
       const thrown = yield* uncaught
-      const memory = memoryStore.make()
+      const memory = memoryStore.make(transactions)
       const replies: Array<() => void> = []
-      const remote: Store["Service"] = {
+      const remote = RemoteStore.make({
         ...memory,
-        sync: undefined,
         begin: (steps, _fiber, tell) => {
           replies.push(() => tell(Exit.succeed(committed(steps, 0, memory.sync.commit(steps, 0)))))
           return () => {}
         }
-      }
+      })
       const limiter = yield* limiterOn(remote, limit)
       yield* careless(limiter.acquire("a"))
       yield* careless(limiter.allow("b"))
@@ -101,16 +100,15 @@ describe("where a store answers several calls in a row", () => {
   it.effect("and the same for what reads", () =>
     Effect.gen(function* () {
       const thrown = yield* uncaught
-      const memory = memoryStore.make()
+      const memory = memoryStore.make(transactions)
       const waiting: Array<() => void> = []
-      const remote: Store["Service"] = {
+      const remote = RemoteStore.make({
         ...memory,
-        sync: undefined,
         read: (space, key) =>
           Effect.callback((resume) => {
             waiting.push(() => resume(memory.read(space, key)))
           })
-      }
+      })
       const store = guarded(remote, "s")
       const space = (yield* RateLimiter.make(limit)).gate.members[0]!.space
       yield* careless(store.read(space, "a"))

@@ -2,8 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { Bulkhead, CircuitBreaker, RateLimiter, Rejection, Resilience, Retry } from "../../src/index.ts"
+import { Bulkhead, CircuitBreaker, RateLimiter, Rejection, RemoteStore, Resilience, Retry } from "../../src/index.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
+import { transactions } from "../../src/internal/memoryTransactions.ts"
 import type { Store } from "../../src/Store.ts"
 import { limiterOn, recorder, settle } from "./support.ts"
 
@@ -111,18 +112,17 @@ describe("each field is read once", () => {
     tenant: RateLimiter.tokenBucket({ limit: 9, window: "1 hour" })
   })
   const remote = (): Store["Service"] => {
-    const memory = memoryStore.make()
-    return {
+    const memory = memoryStore.make(transactions)
+    return RemoteStore.make({
       ...memory,
-      sync: undefined,
       commit: (steps) => Effect.andThen(Effect.yieldNow, memory.commit(steps)),
       read: (space, key) => Effect.andThen(Effect.yieldNow, memory.read(space, key))
-    }
+    })
   }
   const once = { user: 1, tenant: 1 }
 
   for (const [where, store] of [
-    ["this process", memoryStore.make],
+    ["this process", () => memoryStore.make(transactions)],
     ["a remote store", remote]
   ] as const) {
     for (const inTransaction of where === "this process" ? [false, true] : [false]) {

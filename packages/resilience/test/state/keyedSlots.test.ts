@@ -6,7 +6,7 @@ import { World } from "effect-resilience-testing/World"
 import { KeyedSlots } from "../../src/bulkhead/KeyedSlots.ts"
 import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Rejection, Resilience, Retry } from "../../src/index.ts"
 import { type Key, readKey } from "../../src/internal/key.ts"
-import { Stage } from "../laws/harness.ts"
+import { elsewhere, Stage } from "../laws/harness.ts"
 import { keyedOf, keysInUse } from "./keyedSlots.ts"
 import { remote, serviceOn } from "./remote.ts"
 
@@ -324,6 +324,29 @@ describe("the slots of a key are dropped when nothing runs and nothing waits", (
     assert.deepStrictEqual(moves.pollUnsafe(), Exit.void)
     assert.deepStrictEqual(keysInUse(keyed), [])
     world.runOut()
+  })
+
+  it("a call that a remote store refused, and that asks again, holds a slot that others of its key see", () => {
+    const stage = new Stage(
+      {
+        rateLimiter: RateLimiter.tokenBucket({ limit: 1, window: "1 second", burst: 1, maxWait: "1 minute" }),
+        bulkhead: Bulkhead.policy({ maxConcurrent: 1, by: "key" })
+      },
+      { key: "a", store: (memory) => elsewhere(memory, () => ({ before: Effect.sleep(5) })) }
+    )
+    const { world } = stage
+    const keyed = keyedOf(stage)
+    world.fork(stage.call(Effect.void))
+    world.advance(10)
+    const call = world.fork(stage.call(Effect.sleep(100)))
+    world.advance(10)
+    assert.deepStrictEqual(keysInUse(keyed), [], "reserved for the trip, and dropped when the limit said no")
+    assert.isUndefined(call.pollUnsafe())
+    world.advance(1_020)
+    assert.deepStrictEqual(keyed.look("a"), { running: 1, queued: 0, free: 0 })
+    world.runOut()
+    assert.deepStrictEqual(call.pollUnsafe(), Exit.void)
+    assert.deepStrictEqual(keysInUse(keyed), [])
   })
 
   it.effect("after the late reply of a remote store to a call that has left", () =>

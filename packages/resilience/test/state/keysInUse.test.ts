@@ -4,6 +4,7 @@ import { Effect, Fiber } from "effect"
 import { vi } from "vitest"
 import type * as Heap from "../../src/internal/heap.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
+import { transactions } from "../../src/internal/memoryTransactions.ts"
 import { fixedWindow } from "../../src/kernel/FixedWindow.ts"
 import { type KeyBounds, Step } from "../../src/Store.ts"
 import { settle } from "./support.ts"
@@ -26,7 +27,7 @@ const many = 8_000
 const news = 300
 
 const setUp = (keys: Partial<KeyBounds> = {}) => {
-  const store = memoryStore.make()
+  const store = memoryStore.make(transactions)
   const space = {
     name: "s",
     kernel: fixedWindow,

@@ -1,7 +1,7 @@
 /** Which values share state: the layer value is the state, and a key is nobody else's. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, ManagedRuntime } from "effect"
-import { CircuitBreaker, RateLimiter, Resilience, resilient, Store } from "../../src/index.ts"
+import { CircuitBreaker, RateLimiter, RemoteStore, Resilience, resilient, Store } from "../../src/index.ts"
 import { limiterOn, spied } from "./support.ts"
 
 const limit = RateLimiter.fixedWindow({ limit: 1, window: "1 hour" })
@@ -182,15 +182,14 @@ describe("layerFromStore", () => {
   it("names spaces so that no two limits of a store elsewhere are one", () => {
     const name = (id: string, limitName: string) => {
       const names: Array<string> = []
-      const store: Store.Store["Service"] = {
-        sync: undefined,
+      const store = RemoteStore.make({
         commit: (steps) => {
           names.push(...steps.map(({ space }) => space.name))
           return Effect.die("seen")
         },
         read: () => Effect.die("seen"),
         clear: () => Effect.die("seen")
-      }
+      })
       const policies = { rateLimiter: RateLimiter.every({ [limitName]: RateLimiter.shared(limit) }) }
       const call = Effect.flatMap(Resilience.makeFromStore(id, policies), ({ resilient }) =>
         resilient(Effect.void, "" as never)

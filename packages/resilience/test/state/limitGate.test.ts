@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { RateLimiter, type Rejection } from "../../src/index.ts"
+import { RateLimiter, type Rejection, RemoteStore } from "../../src/index.ts"
 import { adopted } from "../../src/kernel/Adoption.ts"
 import type { LimiterDecision } from "../../src/kernel/Limiter.ts"
 import { layerMemory, Store } from "../../src/Store.ts"
@@ -190,11 +190,10 @@ describe("elsewhere", () => {
     Effect.gen(function* () {
       const memory = yield* Store
       let asked = 0
-      const store: Store["Service"] = {
+      const store = RemoteStore.make({
         ...memory,
-        sync: undefined,
         commit: (steps) => Effect.suspend(() => (asked++, memory.commit(steps)))
-      }
+      })
       const limit = RateLimiter.tokenBucket({ limit: 1, window: "1 second", maxWait: hour })
       const limiter = yield* limiterOn(store, limit)
       yield* limiter.acquire("a")

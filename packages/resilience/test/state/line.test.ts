@@ -177,7 +177,7 @@ const counted = (policies: Policies) => {
   const stage = new Stage(policies, {
     store: (memory) => ({
       ...memory,
-      sync: { ...memory.sync!, commit: (...args) => (asked.times++, memory.sync!.commit(...args)) }
+      sync: { ...memory.sync, commit: (...args) => (asked.times++, memory.sync.commit(...args)) }
     })
   })
   return { stage, asked }

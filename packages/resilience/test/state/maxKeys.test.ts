@@ -10,7 +10,7 @@ import { slidingLog } from "../../src/kernel/SlidingLog.ts"
 import { slidingWindow } from "../../src/kernel/SlidingWindow.ts"
 import { tokenBucket } from "../../src/kernel/TokenBucket.ts"
 import { type AnySpace, layerMemory, Step, Store } from "../../src/Store.ts"
-import { breakerOn, limiterOn, settle, spied } from "./support.ts"
+import { breakerOn, inMemory, limiterOn, settle, spied } from "./support.ts"
 
 const int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
@@ -51,7 +51,7 @@ describe("evict forgets a key that is fresh, else the one of the lowest rank", (
       { rolls },
       ({ rolls }) =>
         Effect.gen(function* () {
-          const sync = (yield* Store).sync!
+          const { sync } = inMemory(yield* Store)
           const usedAt = new Map<string, number>()
           const held = new Map<string, Step>()
           const given: Array<{ readonly key: string; readonly answer: Record<string, unknown> }> = []

@@ -3,14 +3,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { type Duration, Effect, Exit, Fiber, Logger, References, TxRef } from "effect"
 import { TestClock } from "effect/testing"
 import { World } from "effect-resilience-testing/World"
-import { RateLimiter, Rejection } from "../../src/index.ts"
+import { RateLimiter, Rejection, RemoteStore } from "../../src/index.ts"
 import { guarded } from "../../src/remote/guard.ts"
 import { Cell } from "../../src/internal/memoryCell.ts"
 import { Table } from "../../src/internal/memoryTable.ts"
 import { fixedWindow } from "../../src/kernel/FixedWindow.ts"
 import type { Kernel } from "../../src/kernel/Kernel.ts"
 import { type KeyBounds, layerMemory, type Space, Step, Store } from "../../src/Store.ts"
-import { limiterOn, settle, spied } from "./support.ts"
+import { inMemory, limiterOn, settle, spied } from "./support.ts"
 
 const unbounded: KeyBounds = { maxKeys: undefined, overflow: "evict", idleTimeToLive: Infinity }
 const policy = { limit: 10, window: 1_000 }
@@ -21,7 +21,7 @@ const spaceOf = (keys: Partial<KeyBounds> = {}) => ({
   keys: { ...unbounded, ...keys }
 })
 const take = (space: ReturnType<typeof spaceOf>, key: string) => new Step(space, key, { op: "take", cost: 1 })
-const sync = Effect.map(Store, (store) => store.sync!)
+const sync = Effect.map(Store, (store) => inMemory(store).sync)
 
 describe("a key", () => {
   it.effect("is kept for a step until it is forgotten, and its next life is another", () =>
@@ -150,9 +150,9 @@ describe("reset", () => {
 
   it.effect("of a space answers nothing, also in a transaction", () =>
     Effect.gen(function* () {
-      const { clear, sync } = yield* Store
+      const { clear, sync } = inMemory(yield* Store)
       const space = spaceOf()
-      sync!.commit([take(space, "a")], 1)
+      sync.commit([take(space, "a")], 1)
       assert.isUndefined(yield* Effect.tx(clear(space)))
       assert.isUndefined(yield* clear(space))
     }).pipe(Effect.provide(layerMemory))
@@ -353,11 +353,10 @@ describe("a store elsewhere", () => {
   /** One that hangs, and counts who stopped asking. */
   const hanging = Effect.map(Store, (memory) => {
     const seen = { left: 0 }
-    const store: Store["Service"] = {
+    const store = RemoteStore.make({
       ...memory,
-      sync: undefined,
       read: () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => seen.left++))
-    }
+    })
     return { seen, store }
   })
 
@@ -381,7 +380,7 @@ describe("a store elsewhere", () => {
     const memory = world.get(Effect.provide(Store, layerMemory))
     const answers: Store["Service"]["commit"] = (steps) => Effect.andThen(Effect.yieldNow, memory.commit(steps))
     for (const commit of [answers, () => Effect.never, () => Effect.uninterruptible(Effect.never)]) {
-      const limiter = world.get(limiterOn({ ...memory, sync: undefined, commit }, limit(0)))
+      const limiter = world.get(limiterOn(RemoteStore.make({ ...memory, commit }), limit(0)))
       const fiber = world.fork(limiter.allow("a"))
       for (let i = 0; i < 20; i++) world.turn(world.now)
       if (commit === answers) assert.deepStrictEqual(fiber.pollUnsafe(), Exit.succeed(true))
@@ -396,14 +395,13 @@ describe("a store elsewhere", () => {
     Effect.gen(function* () {
       const memory = yield* Store
       let down = false
-      const store: Store["Service"] = {
+      const store = RemoteStore.make({
         ...memory,
-        sync: undefined,
         commit: (steps) =>
           Effect.suspend(() =>
             down ? Effect.fail(new Rejection.StoreError({ reason: "unavailable" })) : memory.commit(steps)
           )
-      }
+      })
       const limiter = yield* limiterOn(store, limit("1 hour"))
       yield* limiter.acquire("a")
       const fiber = yield* Effect.forkChild(limiter.acquire("a"), { startImmediately: true })
@@ -416,7 +414,7 @@ describe("a store elsewhere", () => {
   it.effect("is asked for nothing by a commit of nothing", () =>
     Effect.gen(function* () {
       const memory = yield* Store
-      const store = guarded({ ...memory, sync: undefined }, "app/Api")
+      const store = guarded(RemoteStore.make(memory), "app/Api")
       assert.deepInclude(yield* store.commit([]), { allowed: true, answers: [] })
     }).pipe(Effect.provide(layerMemory))
   )

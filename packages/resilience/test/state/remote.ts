@@ -1,6 +1,6 @@
 /** A store elsewhere, for the tests of what its failures do. */
 import { Effect, Layer } from "effect"
-import { type Policies, Rejection, Resilience } from "../../src/index.ts"
+import { type Policies, Rejection, RemoteStore, Resilience } from "../../src/index.ts"
 import { layerMemory, Store } from "../../src/Store.ts"
 
 type Mode =
@@ -37,12 +37,11 @@ export const remote = Effect.gen(function* () {
           return Effect.andThen(counted, Effect.never)
       }
     })
-  const store: Store["Service"] = {
-    sync: undefined,
+  const store = RemoteStore.make({
     commit: (steps) => over(commit(steps)),
     read: (space, key) => over(read(space, key)),
     clear: (space) => over(clear(space))
-  }
+  })
   return { line, store, layer: Layer.succeed(Store, store) }
 }).pipe(Effect.provide(layerMemory))
 

@@ -10,6 +10,7 @@ import {
   Outcome,
   RateLimiter,
   Rejection,
+  RemoteStore,
   Resilience,
   Retry,
   Store,
@@ -106,12 +107,11 @@ describe("a rejection says its service, policy, reason, key and time", () => {
 
 describe("a store's error says which service asked", () => {
   const down = new Rejection.StoreError({ reason: "unavailable", cause: "ECONNREFUSED" })
-  const away: Store.Store["Service"] = {
-    sync: undefined,
+  const away = RemoteStore.make({
     commit: () => Effect.fail(down),
     read: () => Effect.fail(down),
     clear: () => Effect.fail(down)
-  }
+  })
   const on = { store: { onError: "fail", deadline: "1 second" } } as const
   const service = (policies: object) =>
     Effect.gen(function* () {

@@ -1,7 +1,7 @@
 /** What a service tells a store of several machines: whether the keys of a commit are all one. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { CircuitBreaker, type Policies, RateLimiter, Resilience } from "../../src/index.ts"
+import { CircuitBreaker, type Policies, RateLimiter, RemoteStore, Resilience } from "../../src/index.ts"
 import { layerMemory, Store } from "../../src/Store.ts"
 
 const limit = RateLimiter.fixedWindow({ limit: 9, window: "1 hour" })
@@ -14,17 +14,19 @@ const asked = <const P extends Policies.Policies>(policies: P & Policies.Known<P
   Effect.gen(function* () {
     const memory = yield* Store
     const seen = { spread: new Set<boolean | undefined>(), keys: new Set<string>() }
-    const layer = Layer.succeed(Store, {
-      ...memory,
-      sync: undefined,
-      commit: (steps) => {
-        for (const { key, space } of steps) {
-          seen.spread.add(space.spread)
-          seen.keys.add(key)
+    const layer = Layer.succeed(
+      Store,
+      RemoteStore.make({
+        ...memory,
+        commit: (steps) => {
+          for (const { key, space } of steps) {
+            seen.spread.add(space.spread)
+            seen.keys.add(key)
+          }
+          return memory.commit(steps)
         }
-        return memory.commit(steps)
-      }
-    })
+      })
+    )
     const { resilient } = yield* Effect.provide(Resilience.makeFromStore<P>("service", policies), layer)
     const call: Effect.Effect<string, never> = Effect.succeed("ran")
     yield* Effect.exit(resilient(call, key))

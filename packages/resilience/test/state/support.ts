@@ -4,8 +4,19 @@ import { Effect, Fiber, Layer } from "effect"
 import { CircuitBreaker, type Event, RateLimiter } from "../../src/index.ts"
 import { EventSink } from "../../src/Event.ts"
 import { committed } from "../../src/internal/answers.ts"
-import { layerMemory, type Step, Store, type SyncStore } from "../../src/Store.ts"
+import { layerMemory, type Step, Store } from "../../src/Store.ts"
 import type { AnySpace } from "../../src/Store.ts"
+import { type Local, opening, type SyncStore } from "../../src/StoreModel.ts"
+
+/** A store in this process, with its synchronous half. */
+export type Memory = Store["Service"] & Local
+
+/** The store of a memory layer, which a service sees as it is. */
+export const inMemory = (store: Store["Service"]): Memory => {
+  const view = store[opening]("tests", undefined)
+  assert.isDefined(view.sync)
+  return view as Memory
+}
 
 /** Keeps every event, in the order of their arrival. */
 export const recorder = () => {
@@ -26,7 +37,7 @@ export const settle: Effect.Effect<void> = Effect.gen(function* () {
  * A store that forgets nothing: as little as a store can be, with no transactions. What it and the real one do must
  * differ in nothing but memory.
  */
-export const neverForgets = (): Store["Service"] => {
+export const neverForgets = (): Memory => {
   const spaces = new Map<AnySpace, Map<string, unknown>>()
   const watches = new Map<unknown, () => void>()
   const keysOf = (space: AnySpace) => {
@@ -62,15 +73,17 @@ export const neverForgets = (): Store["Service"] => {
     sync,
     commit: (steps) => Effect.map(now, (now) => committed(steps, now, sync.commit(steps, now))),
     read: (space, key) => Effect.map(now, (now) => ({ now, state: sync.read(space, key) })),
-    clear: (space) => Effect.sync(() => keysOf(space).clear())
+    clear: (space) => Effect.sync(() => keysOf(space).clear()),
+    [opening]() {
+      return this
+    }
   }
 }
 
 /** The memory store, and what it remembers. Its spaces are known once something was asked of them. */
 export const spied = Effect.gen(function* () {
-  const store = yield* Store
+  const store = inMemory(yield* Store)
   const { sync } = store
-  assert.isDefined(sync)
   const spaces = new Set<AnySpace>()
   const note = <Steps extends ReadonlyArray<Step>>(steps: Steps) => {
     for (const { space } of steps) spaces.add(space)
@@ -88,7 +101,7 @@ export const spied = Effect.gen(function* () {
           return sync.look(step, now)
         }
       }
-    } satisfies Store["Service"],
+    } satisfies Memory,
     spaces,
     size: () => Array.from(spaces, sync.size).reduce((sum, size) => sum + size, 0),
     remembers: (key: string) => Array.from(spaces).some((space) => sync.read(space, key) !== undefined)

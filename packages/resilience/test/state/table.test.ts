@@ -4,6 +4,7 @@ import { Effect, TxRef } from "effect"
 import { getHeapStatistics, setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
+import { transactions } from "../../src/internal/memoryTransactions.ts"
 import { BoundedCell } from "../../src/internal/memoryCell.ts"
 import { Table } from "../../src/internal/memoryTable.ts"
 import type { Kernel } from "../../src/kernel/Kernel.ts"
@@ -210,7 +211,7 @@ describe("what transactions hear of a cell", () => {
 
   it.effect("a watch of a key hears of each write of a transaction, until it ends", () =>
     Effect.gen(function* () {
-      const store = memoryStore.make()
+      const store = memoryStore.make(transactions)
       const { space } = looked(0, () => false).table
       const step = new Step(space, "a", null)
       store.sync.hold(step, 1)

@@ -3,7 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Arbitrary, Context, Effect, Layer, Schema } from "effect"
 import { Bulkhead, Resilience, Retry, Store } from "effect-resilience"
 import { KernelLaws, PolicyLaws, StoreLaws } from "effect-resilience-testing"
-import { BudgetSpent, dailyBudget, kernel, Price } from "./42-a-policy-of-your-own.ts"
+import { BudgetSpent, dailyBudget, kernel, Price } from "./43-a-policy-of-your-own.ts"
 
 // #region service
 class Search extends Resilience.Service<Search>()("app/Search", {
