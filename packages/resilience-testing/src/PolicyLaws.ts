@@ -159,7 +159,7 @@ const lawsIn = (options: Options, where: string, store: Layer.Layer<Store>): Rea
     ({ acts, cost, isFirst, key, verdict }) => {
       const stage = stageOf(isFirst)
       play(stage, acts)
-      stage.world.settle()
+      stage.world.advance(0) // all that is due now
       // the first call tells which keys it asks for: only then is it known what the store has of them
       for (let i = 0; i < 3; i++) {
         const known = stage.audit.known
@@ -182,7 +182,7 @@ const lawsIn = (options: Options, where: string, store: Layer.Layer<Store>): Rea
       for (let turns = 0, ended = false; !ended; turns++) {
         const stage = stageOf(isFirst, maxOps)
         play(stage, acts)
-        stage.world.settle()
+        stage.world.advance(0) // all that is due now, or another call may end meanwhile
         const before = stage.seen()
         const call = stage.call(key, Effect.never, cost)
         for (let i = 0; i < turns; i++) ended = !stage.world.turn(stage.world.now)
