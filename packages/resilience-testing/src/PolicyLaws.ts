@@ -3,7 +3,11 @@
  *
  * A policy that keeps them can stand beside any other: it takes nothing where another refuses, it gives back what was not
  * used, and it is told of every call exactly once, wherever the call is interrupted. They run on the memory store and on one
- * whose answers take a trip, in a world with its own time.
+ * whose answers take a trip, in a world with its own time. Beside your policies stands a witness, which refuses now and then
+ * and counts what it let through.
+ *
+ * What a policy holds is seen by its `inspect`, and by what the store has: give a policy with slots or counters in this
+ * process an `inspect` that tells them.
  *
  * **Example** (The laws of a policy of your own)
  *
@@ -21,10 +25,13 @@
 import * as Arbitrary from "effect/Arbitrary"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { Policies } from "effect-resilience/Policies"
-import { type AnyPolicy, type Member, make as makePolicy, type Policy } from "effect-resilience/Policy"
-import { isRefused, type Key, type Place, Stage } from "./internal/policyStage.ts"
+import { layerMemory, type Store } from "effect-resilience/Store"
+import * as distantStore from "./internal/distantStore.ts"
+import { BUG, isRefused, type Key, Stage } from "./internal/policyStage.ts"
+import { manyAt, probe, type Verdict } from "./internal/policyWitness.ts"
 import * as Law from "./Law.ts"
 
 /**
@@ -52,35 +59,54 @@ const acts = (most: number) => Arbitrary.array(act, { minLength: 1, maxLength: m
 
 /** How the effect of a call goes on and ends. */
 const bodyOf = ({ millis, pick }: Act): Effect.Effect<unknown, unknown> => {
-  const ends: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
-    Effect.succeed(1),
-    Effect.fail("down"),
-    Effect.die("bug")
-  ]
+  const ends: ReadonlyArray<Effect.Effect<unknown, unknown>> = [Effect.succeed(1), Effect.fail("down"), Effect.die(BUG)]
   const end = ends[pick % 3]!
   if (pick < 3) return end
   if (pick < 6) return Effect.andThen(Effect.sleep(millis), end)
   return pick < 8 ? Effect.andThen(Effect.yieldNow, end) : Effect.never
 }
 
-const play = (stage: Stage, all: ReadonlyArray<Act>): void => {
+/** One that says nothing about the dependency, or only good things, and takes no time. */
+const goodBodyOf = ({ pick }: Act): Effect.Effect<unknown> => {
+  if (pick < 4) return Effect.succeed(1)
+  return pick < 7 ? Effect.andThen(Effect.yieldNow, Effect.succeed(1)) : Effect.never
+}
+
+const verdicts: ReadonlyArray<Verdict> = ["passes", "refused in this process", "refused by the store"]
+
+/** Calls, interruptions and time, with or without rest between them. */
+const play = (stage: Stage, all: ReadonlyArray<Act>, onlyGood = false): void => {
   for (const act of all) {
-    if (act.what < 7) stage.call(act.key, bodyOf(act), act.cost)
-    else if (act.what < 9) stage.made[act.pick % Math.max(1, stage.made.length)]?.fiber.interruptUnsafe()
-    else stage.world.advance(act.millis)
+    if (act.what < 7) {
+      stage.witness.verdict = verdicts[Math.max(0, act.what - 4)]!
+      stage.call(act.key, onlyGood ? goodBodyOf(act) : bodyOf(act), act.cost)
+    } else if (act.what < 9) stage.made[act.pick % Math.max(1, stage.made.length)]?.fiber.interruptUnsafe()
+    else if (!onlyGood) stage.world.advance(act.millis)
     if (act.pick % 2 === 0) stage.world.settle()
     else stage.world.turn(stage.world.now)
   }
+  stage.witness.verdict = "passes"
 }
 
-const must = (holds: boolean, what: string): void => {
-  if (!holds) throw new Error(what)
+const must = (holds: boolean, what: () => string): void => {
+  if (!holds) throw new Error(what())
 }
 
-const places: ReadonlyArray<readonly [name: string, place: Place]> = [
-  ["in this process", undefined],
-  ["on a remote store", { there: 2, back: 2 }]
-]
+const mustEnd = (stage: Stage, when = ""): void => {
+  const faults = stage.end()
+  must(faults.length === 0, () => `${when}${faults.join("; ")}`)
+}
+
+/**
+ * The store of the laws that is not in this process: the memory store behind trips, for tests of your own.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerDistant: Layer.Layer<Store> = distantStore.layer
+
+/** Within it a circuit that is healthy, and a limit of whatever window, is as good as new. */
+const AGES = 400 * 86_400_000
 
 /**
  * The laws of some policies together.
@@ -90,93 +116,102 @@ const places: ReadonlyArray<readonly [name: string, place: Place]> = [
  * @category laws
  * @since 0.1.0
  */
-export const laws = (options: Options): ReadonlyArray<Law.Law> => {
+export const laws = (options: Options): ReadonlyArray<Law.Law> => [
+  ...lawsIn(options, "in this process", layerMemory),
+  ...lawsIn(options, "on a remote store", layerDistant)
+]
+
+const lawsIn = (options: Options, where: string, store: Layer.Layer<Store>): ReadonlyArray<Law.Law> => {
   const { context = Context.empty(), keys = ["ada", "bob"], policies } = options
   const search = { seed: options.seed, effort: options.effort }
-  const stageOf = (place: Place, maxOps = 2048, extra: Policies = policies) =>
-    new Stage({ policies: extra, keys, context, place, maxOps })
-  return places.flatMap(([where, place]) => [
-    Law.make(
-      `record and release come once for each admission, and nothing is left when all calls have ended (${where})`,
-      Arbitrary.all({ acts: acts(25), maxOps: int(3, 60) }),
-      ({ acts, maxOps }) => {
-        const stage = stageOf(place, maxOps)
-        play(stage, acts)
-        const faults = stage.end()
-        must(faults.length === 0, faults.join("; "))
-      },
-      search
-    ),
-    Law.make(
-      `whatever refuses, nothing is spent (${where})`,
-      Arbitrary.all({ acts: acts(20), key: int(0, 3), cost: int(1, 3) }),
-      ({ acts, cost, key }) => {
-        const stage = stageOf(place)
-        play(stage, acts)
-        stage.world.settle()
-        const before = stage.seen()
+  const stageOf = (witnessFirst: boolean, maxOps = 2048, all: Policies = policies) =>
+    new Stage({ policies: all, keys, context, store, maxOps, witnessFirst })
+  const isFirst = Arbitrary.map(int(0, 1), (i) => i === 1)
+
+  const once = Law.make(
+    `each admission is recorded and released once, and nothing is left when all calls have ended (${where})`,
+    Arbitrary.all({ acts: acts(25), maxOps: int(3, 60), isFirst }),
+    ({ acts, isFirst, maxOps }) => {
+      const stage = stageOf(isFirst, maxOps)
+      play(stage, acts)
+      mustEnd(stage)
+    },
+    search
+  )
+
+  const asNew = Law.make(
+    `after calls that succeeded or were interrupted, and a long rest, all is as at first (${where})`,
+    Arbitrary.all({ acts: acts(25), maxOps: int(3, 60), isFirst }),
+    ({ acts, isFirst, maxOps }) => {
+      const stage = stageOf(isFirst, maxOps)
+      const before = stage.seen()
+      play(stage, acts, true)
+      mustEnd(stage)
+      stage.world.advance(AGES)
+      must(stage.seen() === before, () => `${before} became ${stage.seen()}`)
+    },
+    search
+  )
+
+  const nothingSpent = Law.make(
+    `whatever refuses, nothing is spent (${where})`,
+    Arbitrary.all({ acts: acts(20), key: int(0, 3), cost: int(1, 3), verdict: int(0, 2), isFirst }),
+    ({ acts, cost, isFirst, key, verdict }) => {
+      const stage = stageOf(isFirst)
+      play(stage, acts)
+      stage.world.advance(0) // all that is due now
+      // the first call tells which keys it asks for: only then is it known what the store has of them
+      for (let i = 0; i < 3; i++) {
+        const known = stage.audit.known
+        const all = () => stage.seen() + stage.kept(known)
+        const before = all()
+        stage.witness.verdict = verdicts[verdict]!
         const call = stage.call(key, Effect.succeed(1), cost)
         stage.world.settle()
-        const exit = call.fiber.pollUnsafe()
-        if (exit !== undefined && !call.started() && isRefused(exit)) {
-          must(stage.seen() === before, `a refusal changed ${before} to ${stage.seen()}`)
-        }
-        stage.end()
-      },
-      search
-    ),
-    Law.make(
-      `interrupted at any point, a call that did not start has changed nothing (${where})`,
-      Arbitrary.all({ acts: acts(12), key: int(0, 3), cost: int(1, 3), maxOps: int(3, 12) }),
-      ({ acts, cost, key, maxOps }) => {
-        for (let turns = 0, ended = false; !ended; turns++) {
-          const stage = stageOf(place, maxOps)
-          play(stage, acts)
-          stage.world.settle()
-          const before = stage.seen()
-          const call = stage.call(key, Effect.never, cost)
-          for (let i = 0; i < turns; i++) ended = !stage.world.turn(stage.world.now)
-          call.fiber.interruptUnsafe()
-          stage.world.settle()
-          if (!call.started()) must(stage.seen() === before, `turn ${turns}: ${before} became ${stage.seen()}`)
-          const faults = stage.end()
-          must(faults.length === 0, `turn ${turns}: ${faults.join("; ")}`)
-        }
-      },
-      { ...search, runs: 20 }
-    ),
-    Law.make(
-      `members stand in the order of their stages (${where})`,
-      Arbitrary.array(int(1, 99), { minLength: 1, maxLength: 12 }),
-      (stages) => {
-        const seen: Array<number> = []
-        const probes = Object.fromEntries(stages.map((stage, i) => [`probe${i}`, probe(stage, seen)]))
-        const stage = stageOf(place, 2048, { ...policies, policies: { ...policies.policies, ...probes } })
-        stage.call(0, Effect.succeed(1))
-        stage.world.settle()
-        must(
-          seen.every((at, i) => i === 0 || seen[i - 1]! <= at),
-          `the layers were passed in the order ${seen.join(", ")}`
-        )
-        stage.end()
-      },
-      search
-    )
-  ])
-}
+        if (isRefused(call)) must(all() === before, () => `a refusal changed ${before} to ${all()}`)
+      }
+      mustEnd(stage)
+    },
+    search
+  )
 
-/** A layer that notes when it is passed. */
-const probe = (stage: number, seen: Array<number>): AnyPolicy =>
-  makePolicy<Policy>({
-    kind: "probe",
-    options: {},
-    open: (): Member => ({
-      kind: "probe",
-      stage,
-      around: (next) => (attempt, now) =>
-        Effect.suspend(() => {
-          if (attempt.n === 1) seen.push(stage)
-          return next(attempt, now)
-        })
-    })
-  })
+  const interrupted = Law.make(
+    `interrupted at any point, a call that did not start has changed nothing (${where})`,
+    Arbitrary.all({ acts: acts(12), key: int(0, 3), cost: int(1, 3), maxOps: int(3, 12), isFirst }),
+    ({ acts, cost, isFirst, key, maxOps }) => {
+      for (let turns = 0, ended = false; !ended; turns++) {
+        const stage = stageOf(isFirst, maxOps)
+        play(stage, acts)
+        stage.world.advance(0) // all that is due now, or another call may end meanwhile
+        const before = stage.seen()
+        const call = stage.call(key, Effect.never, cost)
+        for (let i = 0; i < turns; i++) ended = !stage.world.turn(stage.world.now)
+        call.fiber.interruptUnsafe()
+        stage.world.settle()
+        if (call.starts() === 0) must(stage.seen() === before, () => `turn ${turns}: ${before} became ${stage.seen()}`)
+        mustEnd(stage, `turn ${turns}: `)
+      }
+    },
+    { ...search, runs: 20 }
+  )
+
+  const ordered = Law.make(
+    `layers are passed in the order of their stages (${where})`,
+    Arbitrary.array(int(1, 99), { minLength: 1, maxLength: 12 }),
+    (given) => {
+      const seen: Array<number> = []
+      const stages = given.filter(manyAt)
+      const probes = stages.map((stage, i) => [`probe ${i}`, probe(stage, (at) => seen.push(at))] as const)
+      const all = { ...policies, policies: { ...policies.policies, ...Object.fromEntries(probes) } }
+      const stage = stageOf(false, 2048, all)
+      const call = stage.call(0, Effect.succeed(1))
+      stage.world.settle()
+      const due = call.starts() > 0 ? stages.toSorted((a, b) => a - b) : seen.toSorted((a, b) => a - b)
+      must(String(seen) === String(due), () => `passed ${seen.join(", ")} and not ${due.join(", ")}`)
+      mustEnd(stage)
+    },
+    search
+  )
+
+  return [once, asNew, nothingSpent, interrupted, ordered]
+}

@@ -16,7 +16,9 @@ import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Sink } from "./Event.ts"
+import * as keys from "./internal/key.ts"
 import type { ReadKey } from "./internal/key.ts"
+import { spaceIn } from "./internal/spaces.ts"
 import type { Outcome } from "./Outcome.ts"
 import type { StoreError } from "./Rejection.ts"
 import type { AnySpace, Committed, Guarded, Local, Step } from "./StoreModel.ts"
@@ -81,6 +83,7 @@ export const fields: ReadonlyArray<string> = [TypeId, "kind", "options", "open"]
  * **Example** (A switch that an operator turns)
  *
  * ```ts
+ * import { Effect } from "effect"
  * import { Policy, Rejection, Resilience } from "effect-resilience"
  *
  * class SwitchedOff extends Rejection.Rejection {
@@ -112,8 +115,14 @@ export const fields: ReadonlyArray<string> = [TypeId, "kind", "options", "open"]
  *   }
  * })
  *
- * // its calls fail with SwitchedOff, and `control.mail.set(false)` turns it off
- * const mail = Resilience.make("app/Mail", { policies: { mail: onOff } })
+ * const program = Effect.gen(function* () {
+ *   const mail = yield* Resilience.make("app/Mail", { policies: { mail: onOff } })
+ *   mail.control.mail.set(false)
+ *   const refused = yield* Effect.flip(mail.resilient(Effect.succeed("sent"), "ada"))
+ *   console.log(refused.message) // switch refused ada (off)
+ * })
+ *
+ * Effect.runPromise(program)
  * ```
  *
  * @category constructors
@@ -195,6 +204,24 @@ export interface Longest {
   readonly call: number
   readonly attempt: number
 }
+
+/**
+ * The name of a space for the state of a policy: no policy of another service, and no other policy of this one, has it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const spaceName = ({ label, service }: Pick<Env, "label" | "service">, kind: string): string =>
+  spaceIn(service, label, kind, kind)
+
+/**
+ * The part of a call's key that a policy looks at: the value of a dimension, or without one a name for the whole key. A key
+ * without that dimension is refused with `InvalidPolicyError`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const partOf = (key: ReadKey, dimension: string | undefined): string => keys.partOf(key, dimension)
 
 /** No timeout. @category constants @since 0.1.0 */
 export const unbounded: Longest = { call: Infinity, attempt: Infinity }

@@ -1,0 +1,77 @@
+/** A policy of your own in a service, and the laws that it and its kernel keep, here and on a store elsewhere. */
+import { assert, it } from "@effect/vitest"
+import { Arbitrary, Context, Effect, Layer, Schema } from "effect"
+import { Bulkhead, Resilience, Retry, Store } from "effect-resilience"
+import { KernelLaws, PolicyLaws, StoreLaws } from "effect-resilience-testing"
+import { BudgetSpent, dailyBudget, kernel, Price } from "./43-a-policy-of-your-own.ts"
+
+// #region service
+class Search extends Resilience.Service<Search>()("app/Search", {
+  bulkhead: Bulkhead.policy({ maxConcurrent: 10 }),
+  policies: { dailyBudget: dailyBudget({ cents: 100, by: "tenant" }) }
+}) {}
+
+const search = (tenant: string, cents: number) =>
+  Effect.provideService(Search.resilient(Effect.succeed("found"), { tenant }), Price, cents)
+// #endregion
+
+const stores = {
+  "in this process": Search.layer,
+  "on a remote store": Layer.provide(Search.layerFromStore, PolicyLaws.layerDistant)
+}
+
+for (const [where, layer] of Object.entries(stores)) {
+  it.effect(`each tenant has a budget, and a call its price (${where})`, () =>
+    // #region use
+    Effect.gen(function* () {
+      assert.strictEqual(yield* search("acme", 60), "found")
+      const refused = yield* Effect.flip(search("acme", 60)) // BulkheadFull | BudgetSpent
+      assert.instanceOf(refused, BudgetSpent)
+      assert.strictEqual(refused.key, "acme")
+      assert.strictEqual((yield* Search.inspect({ tenant: "acme" })).dailyBudget?.cents, 40)
+      assert.strictEqual(yield* search("other", 100), "found")
+
+      const { control } = yield* Search
+      yield* control.dailyBudget.reset("acme")
+      assert.strictEqual(yield* search("acme", 100), "found")
+    })
+      // #endregion
+      .pipe(Effect.provide(layer))
+  )
+}
+
+// #region laws
+const policies = { dailyBudget: dailyBudget({ cents: 8, by: "tenant" }) }
+const keys = [{ tenant: "acme" }, { tenant: "other" }]
+const context = Context.make(Price, 2)
+
+for (const { check, name } of PolicyLaws.laws({ policies: { policies }, keys, context })) it.effect(name, () => check)
+// #endregion
+
+// beside others, asked for each attempt
+const retry = Retry.policy({ maxAttempts: 3 })
+const beside = { policies, retry, bulkhead: Bulkhead.policy({ maxConcurrent: 2, maxWait: 50 }), timeout: 300 }
+for (const admission of ["call", "attempt"] as const) {
+  const laws = PolicyLaws.laws({ policies: { ...beside, admission }, keys, context, effort: 0.5 })
+  for (const { check, name } of laws) it.effect(`beside others, for each ${admission}: ${name}`, () => check)
+}
+
+// #region kernel
+const DAY = 86_400_000
+const laws = KernelLaws.limiter({
+  kernel,
+  policy: Arbitrary.all({ cents: Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 20 }))) }),
+  capacity: ({ cents }) => cents,
+  span: () => DAY,
+  atMost: ({ cents }, millis) => cents * (1 + Math.ceil(millis / DAY))
+})
+for (const { check, name } of laws) it.effect(`the budget's kernel: ${name}`, () => check)
+// #endregion
+
+for (const [where, layer] of [
+  ["memory", Store.layerMemory],
+  ["distant", PolicyLaws.layerDistant]
+] as const) {
+  const laws = StoreLaws.laws({ layer, effort: 0.3 })
+  for (const { check, name } of laws) it.effect(`the ${where} store: ${name}`, () => check)
+}
