@@ -113,7 +113,7 @@ describe.skipIf(missing)(`rows of a table of PostgreSQL${skipped}`, () => {
   for (const [op, words] of [
     ["reset", ["ok", "ok"]],
     ["close", ["ok", "ok"]],
-    ["isolate", ["CircuitOpen", "CircuitOpen"]]
+    ["isolate", ["CircuitOpen Isolated", "CircuitOpen Isolated"]]
   ] satisfies ReadonlyArray<["reset" | "close" | "isolate", ReadonlyArray<string>]>) {
     it.live(`one that is damaged is repaired by "${op}" of its circuit`, () =>
       Effect.gen(function* () {
@@ -125,7 +125,7 @@ describe.skipIf(missing)(`rows of a table of PostgreSQL${skipped}`, () => {
         const circuit = yield* CircuitBreaker.makeFromStore(open, id)
         const call = Effect.map(Effect.exit(resilient(Effect.void, "a")), wordOf)
         yield* Effect.exit(resilient(Effect.fail("down"), "a"))
-        assert.strictEqual(yield* call, "CircuitOpen")
+        assert.strictEqual(yield* call, "CircuitOpen Open")
         yield* poison(id, "a", '[[{"trips":[]},1,null,{"phase":"Open"}]]')
         assert.deepStrictEqual(
           [yield* call, wordOf(yield* Effect.exit(inspect("a")))],
