@@ -6,7 +6,7 @@ import * as Redis from "effect/persistence/Redis"
 import { Resilience } from "effect-resilience"
 import { RedisStore } from "../src/index.ts"
 import { startProxy } from "./proxy.ts"
-import { missing, skipped, startRedis } from "./servers.ts"
+import { missing, pause, skipped, startRedis } from "./servers.ts"
 import { eventually, isAllowed, keepsNothing, perHour } from "./support.ts"
 
 const silence = "700 millis"
@@ -62,6 +62,7 @@ describe.skipIf(missing !== undefined)(`a store on the client of NodeRedis${skip
         "the client has noticed",
         Effect.sync(() => !client.isReady)
       )
+      yield* pause(300)
       // of more than a thousand, not all would be given back when their answers come late
       yield* Effect.forEach(Array.from({ length: 3_000 }), () => call, { concurrency: "unbounded" })
       yield* server.start
