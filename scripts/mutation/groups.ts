@@ -75,7 +75,11 @@ export const groups = {
         "commands",
         "events"
       ),
-      ...state("storeLaws", "races", "timers", "maxKeys", "maxKeysFlood", "forgetting", "cell")
+      ...state("storeLaws", "races", "timers", "maxKeys", "maxKeysFlood", "forgetting", "cell"),
+      // what a key may be, and how records are named
+      "badInput.test.ts",
+      "badInputCalls.test.ts",
+      ...state("circuitGate", "limitGate")
     ]
   },
   engine: { sources: ["engine/*.ts", "waiting/*.ts", "internal/{time,timers,ambient}.ts"], tests: executor },

@@ -52,5 +52,5 @@ export const partOf = (key: ReadKey, dimension: string | undefined): string => {
 /** A key in words: for errors and events. */
 export const nameOf = (key: ReadKey): string => {
   if (typeof key === "string") return key
-  return JSON.stringify(Object.entries(key).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
+  return JSON.stringify(Object.entries(key).sort(([a], [b]) => (a < b ? -1 : 1))) // no two names are equal
 }
