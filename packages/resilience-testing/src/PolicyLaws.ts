@@ -1,8 +1,8 @@
 /**
  * The laws of policies in one service, to run on one of your own.
  *
- * A policy that keeps them can stand beside any other: it takes nothing where another refuses, it gives back what was not
- * used, and it is told of every call exactly once, wherever the call is interrupted. They run on the memory store and on one
+ * A policy that keeps them can stand beside any other: it takes nothing where another refuses, it refunds what was not
+ * used, and each of its admissions is recorded and released exactly once, wherever the call is interrupted. They run on the memory store and on one
  * whose answers take a trip, in a world with its own time. Beside your policies stands a witness, which refuses now and then
  * and counts what it let through.
  *
@@ -105,7 +105,7 @@ const mustEnd = (stage: Stage, when = ""): void => {
  */
 export const layerDistant: Layer.Layer<Store> = distantStore.layer
 
-/** Within it a circuit that is healthy, and a limit of whatever window, is as good as new. */
+/** Milliseconds after which every limit and every circuit without failures is in its initial state, whatever its window. */
 const AGES = 400 * 86_400_000
 
 /**

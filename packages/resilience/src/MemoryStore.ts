@@ -2,7 +2,7 @@
  * The store in the memory of this process.
  *
  * Services bring one of their own. This one is for those built with `layerFromStore`, such as in a test of what runs on a
- * remote store elsewhere. A decision made inside `Effect.tx` commits and rolls back with it.
+ * remote store in production. A decision made inside `Effect.tx` commits and rolls back with it.
  *
  * @since 0.1.0
  */

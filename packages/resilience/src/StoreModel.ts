@@ -198,8 +198,8 @@ export interface StoreService {
   readonly clear: (space: AnySpace) => Effect.Effect<void, StoreError>
   /**
    * For a remote store that can ask without a fiber: a `commit` that begins in this very step, for `fiber`, and lets
-   * `tell` hear what comes of it, once. What it returns takes the question back: what is not yet sent never is, and
-   * nobody listens any more. Where it is absent, each `commit` runs in a fiber of its own, which costs more.
+   * `tell` hear what comes of it, once. What it returns cancels the question: steps that are not yet sent are not sent,
+   * and `tell` is not called. Where `begin` is absent, each `commit` runs in a fiber of its own, which costs more.
    */
   readonly begin?: Begin | undefined
   /** How a service opens it: written by `MemoryStore` and `RemoteStore.make`. A copy of a store opens as the copy. */

@@ -96,7 +96,7 @@ export interface Totals extends Endings {
   readonly openings: number
   /**
    * Jain's index over the keys' success rates: 1 when all keys fare alike, `1 / n` when one of n gets everything. 1 when
-   * nobody gets anything.
+   * no call of any key succeeds.
    */
   readonly fairness: number
   /** How many keys called. */

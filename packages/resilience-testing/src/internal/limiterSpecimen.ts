@@ -28,7 +28,7 @@ export interface LimiterSpecimen<Policy, State, Receipt> extends Scale<Policy> {
   readonly largePolicy?: Arbitrary.Arbitrary<Policy> | undefined
   /** The largest cost that can ever pass. */
   readonly capacity: (policy: Policy) => number
-  /** How long a key that is used up takes to be as good as new, at most. */
+  /** Milliseconds in which a key that is used up returns to its initial state, at most. */
   readonly span: (policy: Policy) => number
   /** The bound that you promise: units in any span of `millis`, its first and its last millisecond included. */
   readonly atMost?: ((policy: Policy, millis: number) => number | bigint) | undefined

@@ -58,7 +58,7 @@ export class Stage {
     const own = audited(policies, this.audit)
     const all = { ...own, policies: { ...own.policies, "the witness of the laws": this.witness.policy } }
     const make = Resilience.makeFromStore("laws", all as never) // policies of whatever kind
-    this.service = this.world.get(Effect.scoped(Effect.provideService(make, Store, this.store))) as never // as above
+    this.service = this.world.get(Effect.scoped(Effect.provideService(make, Store, this.store))) as never // the type of a service of any policies: `inspect` and `resilient` take all keys here
   }
 
   call(key: number, self: Effect.Effect<unknown, unknown>, cost = 1): Made {

@@ -17,7 +17,7 @@ import { refuse, such } from "./validate.ts"
  */
 export interface LogEntry {
   readonly host: string
-  /** `-` where nobody was logged in. */
+  /** `-` where the request had no user. */
   readonly user: string
   /** As it was sent, for example `GET /users/1 HTTP/1.1`. */
   readonly request: string

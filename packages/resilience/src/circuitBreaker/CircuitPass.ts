@@ -48,7 +48,7 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
   declare startedAt: number
   /** How many slow-call thresholds have counted this call already. */
   declare slowFed: number
-  /** In a store elsewhere, all this process knows of a circuit's moves is what its own calls are told. */
+  /** On a remote store: whether a reply to a call of this process has said that the circuit moved. */
   declare private moved: boolean
   private unwatch: (() => void) | undefined = undefined
 
