@@ -7,6 +7,7 @@ import { Bulkhead, CircuitBreaker, Policy, RateLimiter, Rejection, Resilience, R
 import { memory } from "../src/internal/memoryStore.ts"
 import type { Policies } from "../src/Policies.ts"
 import { compose, fromPolicies } from "../src/resilience/compose.ts"
+import { refusal } from "./refusal.ts"
 
 class SwitchedOff extends Rejection.Rejection {
   readonly _tag = "SwitchedOff"
@@ -52,16 +53,6 @@ const layered = (kind: string, stage: number): Policy.Policy =>
     options: {},
     open: () => ({ kind, stage, around: (next) => next })
   })
-
-const refusal = (make: () => unknown): string => {
-  try {
-    make()
-  } catch (error) {
-    assert.instanceOf(error, Rejection.InvalidPolicyError)
-    return error.message
-  }
-  return "accepted"
-}
 
 const limit = RateLimiter.tokenBucket({ limit: 3, window: "1 hour" })
 const circuit = (failures: number) =>

@@ -2,8 +2,9 @@
  * Policies are values: what one does is what its options say, also where it is a copy of another.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Backoff, Bulkhead, CircuitBreaker, Policy, RateLimiter, Rejection, Resilience, Retry } from "../src/index.ts"
+import { Backoff, Bulkhead, CircuitBreaker, Policy, RateLimiter, Resilience, Retry } from "../src/index.ts"
 import { Effect, Schedule } from "effect"
+import { refusal } from "./refusal.ts"
 
 const tripPolicy = CircuitBreaker.consecutive(5)
 const limit = RateLimiter.tokenBucket({ limit: 1, window: "1 hour" })
@@ -26,16 +27,6 @@ const values: ReadonlyArray<readonly [string, Policy.AnyPolicy]> = [
   ["a retry", retry],
   ["a retry by schedule", Retry.fromSchedule(Schedule.recurs(1))]
 ]
-
-const refusal = (make: () => unknown): string => {
-  try {
-    make()
-  } catch (error) {
-    assert.instanceOf(error, Rejection.InvalidPolicyError)
-    return error.message
-  }
-  return "accepted"
-}
 
 const freeIn = (policies: Resilience.ResilienceService<{ bulkhead: Bulkhead.Policy }>) =>
   Effect.map(policies.inspect("k"), (seen) => seen.bulkhead?.free)
