@@ -20,8 +20,7 @@
  */
 import type * as Duration from "effect/Duration"
 import type { Schedule } from "effect/Schedule"
-import { between, MAX_EXACT, millis } from "./Validate.ts"
-import { InvalidPolicyError } from "./Rejection.ts"
+import { between, MAX_EXACT, millis, refuse } from "./Validate.ts"
 import * as RetrySchedule from "./retry/RetrySchedule.ts"
 
 /**
@@ -112,24 +111,14 @@ const isJitter = (u: unknown): u is Jitter => u === "none" || u === "full" || u 
 
 const jitterOf = (module: string, input: Jitter): Jitter => {
   if (isJitter(input)) return input
-  throw new InvalidPolicyError({
-    module,
-    parameter: "jitter",
-    value: input,
-    reason: 'must be "none", "full" or "equal"'
-  })
+  return refuse(module, "jitter", input, 'must be "none", "full" or "equal"')
 }
 
 /** A cap below the base is a mistake, and a silent one if the base were cut to it. */
 const capOf = (module: string, input: Duration.Input, base: number): number => {
   const cap = millis(module, "cap", input)
   if (cap >= base) return cap
-  throw new InvalidPolicyError({
-    module,
-    parameter: "cap",
-    value: input,
-    reason: `must be at least base, ${base} ms`
-  })
+  return refuse(module, "cap", input, `must be at least base, ${base} ms`)
 }
 
 /**
@@ -184,10 +173,6 @@ export const constant = (
   const module = "Backoff.constant"
   const { delay, jitter } =
     typeof options === "object" && options !== null && "delay" in options ? options : { delay: options }
-  // Duration reads NaN as zero, and zero is a lawful delay here.
-  if (Number.isNaN(delay)) {
-    throw new InvalidPolicyError({ module, parameter: "delay", value: delay, reason: "must be a duration" })
-  }
   return { _tag: "Constant", delay: millis(module, "delay", delay, 0), jitter: jitterOf(module, jitter ?? "none") }
 }
 

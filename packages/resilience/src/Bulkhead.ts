@@ -20,8 +20,7 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import { memory } from "./internal/memoryStore.ts"
-import { run } from "./engine/run.ts"
-import { assemble } from "./engine/assemble.ts"
+import { envOf, isDataFirst, single } from "./engine/service.ts"
 import { KeyedSlots } from "./bulkhead/KeyedSlots.ts"
 import { SlotGate, type SlotSpec } from "./bulkhead/SlotGate.ts"
 import { type Key, readKey } from "./internal/key.ts"
@@ -131,18 +130,13 @@ export class Bulkhead extends Context.Service<Bulkhead, BulkheadService>()("effe
  */
 export const make = (policy: Policy<string>, id = "effect-resilience/Bulkhead"): Effect.Effect<BulkheadService> =>
   Effect.sync(() => {
-    const gate = policy.open({ service: id, label: "bulkhead", store: memory, longest: Policies.unbounded })
-    const pipeline = assemble(id, [gate], memory)
-    const execute = <A, E, R>(self: Effect.Effect<A, E, R>, key: Key = id): Effect.Effect<A, E | BulkheadFull, R> =>
-      run(pipeline, self, key, { cost: 1, maxWait: undefined, classify: undefined }) as Effect.Effect<
-        A,
-        E | BulkheadFull,
-        R
-      > // nothing else can refuse here
+    const gate = policy.open(envOf(id, "bulkhead", memory))
+    const run = single<BulkheadFull>(id, gate, memory)
+    const execute = <A, E, R>(self: Effect.Effect<A, E, R>, key: Key = id) => run(self, key)
     return {
       inspect: Effect.sync(() => gate.look()),
       inspectKey: (key = id) => Effect.suspend(() => gate.inspect(readKey(key))),
-      execute: dual((args) => Effect.isEffect(args[0]), execute),
+      execute: dual(isDataFirst, execute),
       members: [gate],
       store: undefined
     }

@@ -34,9 +34,9 @@ import type { Control } from "./circuitBreaker/control.ts"
 import type { Inspection } from "./circuitBreaker/inspection.ts"
 import type { CircuitBreakerService } from "./circuitBreaker/service.ts"
 import { CircuitGate, type CircuitSpec } from "./circuitBreaker/CircuitGate.ts"
-import { callback, count, millis } from "./Validate.ts"
+import { callback, count, millis, refuse, such } from "./Validate.ts"
 import * as Policies from "./Policy.ts"
-import { type CircuitOpen, InvalidPolicyError } from "./Rejection.ts"
+import type { CircuitOpen } from "./Rejection.ts"
 import type { Store } from "./StoreModel.ts"
 import { type TripPolicy, tripsOf } from "./circuitBreaker/Trip.ts"
 
@@ -158,28 +158,12 @@ const specOf = (options: Policy["options"]): CircuitSpec => {
       ? Math.max(open.longest, 300_000)
       : millis(module, "maxOpenDuration", options.maxOpenDuration)
   if (cap < open.longest) {
-    throw new InvalidPolicyError({
-      module,
-      parameter: "maxOpenDuration",
-      value: options.maxOpenDuration,
-      reason: "is shorter than the openDuration"
-    })
+    refuse(module, "maxOpenDuration", options.maxOpenDuration, "is shorter than the openDuration")
   }
-  if (options.by !== undefined && (typeof options.by !== "string" || options.by === "")) {
-    throw new InvalidPolicyError({
-      module,
-      parameter: "by",
-      value: options.by,
-      reason: 'must be "key" or the name of a dimension'
-    })
-  }
-  if (options.by === undefined && options.maxKeys !== undefined) {
-    throw new InvalidPolicyError({
-      module,
-      parameter: "maxKeys",
-      value: options.maxKeys,
-      reason: "does nothing without by: there is one circuit"
-    })
+  const { by } = options
+  such(module, "by", by, by === undefined || (typeof by === "string" && by !== ""), '"key" or the name of a dimension')
+  if (by === undefined && options.maxKeys !== undefined) {
+    refuse(module, "maxKeys", options.maxKeys, "does nothing without by: there is one circuit")
   }
   return {
     policy: {
@@ -192,9 +176,9 @@ const specOf = (options: Policy["options"]): CircuitSpec => {
       required,
       lease
     },
-    by: options.by,
+    by,
     keys: {
-      maxKeys: options.by === undefined ? undefined : count(module, "maxKeys", options.maxKeys ?? 100_000),
+      maxKeys: by === undefined ? undefined : count(module, "maxKeys", options.maxKeys ?? 100_000),
       overflow: "evict",
       idleTimeToLive:
         options.idleTimeToLive === undefined ? Infinity : millis(module, "idleTimeToLive", options.idleTimeToLive)

@@ -34,9 +34,8 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import { memory } from "./internal/memoryStore.ts"
-import { run as runCall } from "./engine/run.ts"
-import { assemble } from "./engine/assemble.ts"
-import { type Env, type PolicyService, unbounded } from "./Policy.ts"
+import { envOf, isDataFirst, single } from "./engine/service.ts"
+import type { PolicyService } from "./Policy.ts"
 import type { AnyPolicy, Failure, OnExhausted } from "./retry/RetryPolicy.ts"
 
 export {
@@ -52,21 +51,20 @@ export {
 
 const defaultId = "effect-resilience/Retry"
 
-const envOf = (service: string): Env => ({ service, label: "retry", store: memory, longest: unbounded })
-
-/** One effect through a policy alone: the pipeline with nothing else in it. `service` and `key` name it in events. */
-const run = <A, E extends PE, R, PE, Exhausted extends OnExhausted>(
+/** Runs effects through a policy alone. The key names the call in events. */
+type Run<PE, Exhausted extends OnExhausted> = <A, E extends PE, R>(
   self: Effect.Effect<A, E, R>,
-  policy: AnyPolicy<PE, Exhausted>,
-  service: string,
   key: string
-): Effect.Effect<A, Failure<E, Exhausted>, R> =>
-  // the loop asks the policy about E only, and nothing else in this pipeline can fail
-  runCall(assemble(service, [policy.open(envOf(service))], memory), self, key, {
-    cost: 1,
-    maxWait: undefined,
-    classify: undefined
-  }) as Effect.Effect<A, Failure<E, Exhausted>, R>
+) => Effect.Effect<A, Failure<E, Exhausted>, R>
+
+const runOf = <PE, Exhausted extends OnExhausted>(
+  id: string,
+  policy: AnyPolicy<PE, Exhausted>
+): { readonly members: PolicyService["members"]; readonly run: Run<PE, Exhausted> } => {
+  const member = policy.open(envOf(id, "retry", memory))
+  // the loop asks the policy about the errors of the effect only; `Failure` says what it makes of them
+  return { members: [member], run: single<never>(id, member, memory) as Run<PE, Exhausted> }
+}
 
 /**
  * Runs one effect through a policy alone. Needs no service: a retry keeps nothing from one call to the next.
@@ -89,7 +87,7 @@ export const execute: {
   <A, E extends PE, R, PE, Exhausted extends OnExhausted>(
     self: Effect.Effect<A, E, R>,
     policy: AnyPolicy<PE, Exhausted>
-  ): Effect.Effect<A, Failure<E, Exhausted>, R> => run(self, policy, defaultId, defaultId)
+  ): Effect.Effect<A, Failure<E, Exhausted>, R> => runOf(defaultId, policy).run(self, defaultId)
 )
 
 /**
@@ -120,7 +118,7 @@ export interface RetryService<E, Exhausted extends OnExhausted> extends PolicySe
   readonly execute: Execute<E, Exhausted>
 }
 
-/** `execute` from a function of effect and key: told apart by the first argument, since the key may be left out. */
+/** `execute` from a function of effect and key. Without a key, the service's id names the call. */
 const executeWith = <E, Exhausted extends OnExhausted, Requires>(
   id: string,
   f: <A, E2 extends E, R>(
@@ -128,20 +126,15 @@ const executeWith = <E, Exhausted extends OnExhausted, Requires>(
     key: string
   ) => Effect.Effect<A, Failure<E2, Exhausted>, R | Requires>
 ): Execute<E, Exhausted, Requires> =>
-  dual(
-    (args) => Effect.isEffect(args[0]),
-    <A, E2 extends E, R>(self: Effect.Effect<A, E2, R>, key: string = id) => f(self, key)
-  )
+  dual(isDataFirst, <A, E2 extends E, R>(self: Effect.Effect<A, E2, R>, key: string = id) => f(self, key))
 
 const service = <E, Exhausted extends OnExhausted>(
   id: string,
   policy: AnyPolicy<E, Exhausted>
-): RetryService<E, Exhausted> => ({
-  policy,
-  members: [policy.open(envOf(id))],
-  store: undefined,
-  execute: executeWith<E, Exhausted, never>(id, (self, key) => run(self, policy, id, key))
-})
+): RetryService<E, Exhausted> => {
+  const { members, run } = runOf(id, policy)
+  return { policy, members, store: undefined, execute: executeWith<E, Exhausted, never>(id, run) }
+}
 
 /**
  * The default retry service, for a program that has one policy. It takes calls of every error, so its own error is that

@@ -4,9 +4,8 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import { between, count, millis, such } from "../Validate.ts"
+import { between, count, millis, refuse, such } from "../Validate.ts"
 import type { Trip as KernelTrip } from "../kernel/Breaker.ts"
-import { InvalidPolicyError } from "../Rejection.ts"
 
 const TypeId = "~effect-resilience/TripPolicy"
 
@@ -127,12 +126,7 @@ export const slowCallRate = (options: {
  */
 export const anyOf = (...policies: ReadonlyArray<TripPolicy>): TripPolicy => {
   if (policies.length === 0) {
-    throw new InvalidPolicyError({
-      module: "CircuitBreaker.anyOf",
-      parameter: "policies",
-      value: policies,
-      reason: "must name at least one trip policy"
-    })
+    refuse("CircuitBreaker.anyOf", "policies", policies, "must name at least one trip policy")
   }
   for (const policy of policies) tripsOf("CircuitBreaker.anyOf", "policies", policy)
   return trip(...policies.flatMap(({ trips }) => trips))

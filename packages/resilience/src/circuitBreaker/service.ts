@@ -6,19 +6,17 @@ import { dual } from "effect/Function"
 import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { Outcome } from "../Outcome.ts"
-import { type CircuitOpen, InvalidPolicyError } from "../Rejection.ts"
-import { Store } from "../StoreModel.ts"
+import type { CircuitOpen } from "../Rejection.ts"
+import type { Store } from "../StoreModel.ts"
+import { refuse } from "../Validate.ts"
 import type { CircuitGate, CircuitSpec } from "./CircuitGate.ts"
 import type { Control } from "./control.ts"
 import type { Inspection } from "./inspection.ts"
-import { openStore } from "../internal/openStore.ts"
 import { type Key, readKey } from "../internal/key.ts"
 import { transactionalMemory } from "../internal/memoryTransactions.ts"
-import * as openServices from "../internal/openServices.ts"
-import { run } from "../engine/run.ts"
-import { assemble } from "../engine/assemble.ts"
 import type { Classify } from "../engine/Pipeline.ts"
-import { type Env, type Guarded, type Local, type Longest, type PolicyService, unbounded } from "../Policy.ts"
+import { envOf, fromStore, isDataFirst, single } from "../engine/service.ts"
+import type { Env, Guarded, Local, Longest, PolicyService } from "../Policy.ts"
 
 /** @category models @since 0.1.0 */
 export interface ExecuteOptions<in A = unknown, in E = unknown> {
@@ -63,33 +61,23 @@ export const leased = (spec: CircuitSpec, { attempt, call }: Longest): CircuitSp
   const { lease } = spec.policy
   if (lease === 0) return { ...spec, policy: { ...spec.policy, lease: call === Infinity ? attempt : call } }
   if (lease >= longest) return spec
-  throw new InvalidPolicyError({
-    module: "CircuitBreaker.policy",
-    parameter: "probes.lease",
-    value: lease,
-    reason: `is shorter than the timeout of ${longest} ms`
-  })
+  return refuse("CircuitBreaker.policy", "probes.lease", lease, `is shorter than the timeout of ${longest} ms`)
 }
 
 const build = (id: string, policy: OpensCircuit, store: Local | Guarded): CircuitBreakerService => {
-  const gate = policy.open({ service: id, label: "circuitBreaker", store, longest: unbounded })
-  const pipeline = assemble(id, [gate], store)
+  const gate = policy.open(envOf(id, "circuitBreaker", store))
+  const run = single<CircuitOpen>(id, gate, store)
 
   const execute = <A, E, R>(
     self: Effect.Effect<A, E, R>,
     key: Key = id,
     options?: ExecuteOptions<A, E>
-  ): Effect.Effect<A, E | CircuitOpen, R> =>
-    run(pipeline, self, key, {
-      cost: 1,
-      maxWait: undefined,
-      classify: options?.classify as Classify | undefined // it is only called with exits of this effect
-    }) as Effect.Effect<A, E | CircuitOpen, R> // nothing else can refuse here
+  ): Effect.Effect<A, E | CircuitOpen, R> => run(self, key, { classify: options?.classify as Classify | undefined }) // it is only called with exits of this effect
 
   return {
     state: (key = id) => Effect.orDie(Effect.suspend(() => gate.inspect(readKey(key)))), // a guarded store that falls back does not fail
     ...gate.control,
-    execute: dual((args) => Effect.isEffect(args[0]), execute),
+    execute: dual(isDataFirst, execute),
     gate,
     members: [gate],
     store
@@ -103,7 +91,4 @@ export const makeFromStore = (
   id: string,
   policy: OpensCircuit
 ): Effect.Effect<CircuitBreakerService, never, Store | Scope.Scope> =>
-  Effect.flatMap(Store, (store) => {
-    const service = build(id, policy, openStore(store, id))
-    return Effect.as(openServices.open(store, "CircuitBreaker", id, [service.gate.space]), service)
-  })
+  fromStore("CircuitBreaker", id, (store) => build(id, policy, store))

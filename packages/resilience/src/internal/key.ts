@@ -1,7 +1,7 @@
 /**
  * Whose call it is: one string, or one string for each dimension.
  */
-import { InvalidPolicyError } from "../Rejection.ts"
+import { refuse } from "../Validate.ts"
 
 export type Key = string | { readonly [dimension: string]: string }
 
@@ -10,9 +10,8 @@ declare const read: unique symbol
 /** A key that has been read (`readKey`): no other code holds it, so it never changes, and its name is made without a throw. */
 export type ReadKey = string | ({ readonly [dimension: string]: string } & { readonly [read]: true })
 
-const badKey = (parameter: string, value: unknown, reason = "must be a string"): never => {
-  throw new InvalidPolicyError({ module: "key", parameter, value, reason })
-}
+const badKey = (parameter: string, value: unknown, reason = "must be a string"): never =>
+  refuse("key", parameter, value, reason)
 
 /** A getter of the key's owner, or its Proxy, may throw. */
 const copyOf = (key: Exclude<Key, string>): Exclude<Key, string> => {

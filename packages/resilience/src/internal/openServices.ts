@@ -8,7 +8,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { sorted } from "../kernel/StateShape.ts"
-import { InvalidPolicyError } from "../Rejection.ts"
+import { refuse } from "../Validate.ts"
 import type { AnySpace, Store } from "../StoreModel.ts"
 
 interface Open {
@@ -38,12 +38,12 @@ export const open = (
     for (const space of spaces) {
       const other = known.get(space.name)?.policy
       if (other === undefined || other === policyOf(space)) continue
-      throw new InvalidPolicyError({
+      refuse(
         module,
-        parameter: "id",
-        value: id,
-        reason: `is open on this store with another policy (${other}): give one of the two services another id`
-      })
+        "id",
+        id,
+        `is open on this store with another policy (${other}): give one of the two services another id`
+      )
     }
     for (const space of spaces) {
       const entry = known.get(space.name)

@@ -4,14 +4,13 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import { callback, count, MAX_EXACT, millis, such } from "../Validate.ts"
+import { callback, count, MAX_EXACT, millis, refuse, such } from "../Validate.ts"
 import { fixedWindow as fixedWindowKernel } from "../kernel/FixedWindow.ts"
 import type { LimiterKernel } from "../kernel/Limiter.ts"
 import { slidingLog as slidingLogKernel } from "../kernel/SlidingLog.ts"
 import { slidingWindow as slidingWindowKernel } from "../kernel/SlidingWindow.ts"
 import { type TokenBucketPolicy, tokenBucket as tokenBucketKernel } from "../kernel/TokenBucket.ts"
 import { type Limit, makeLimit, type Waiting } from "./Limit.ts"
-import { InvalidPolicyError } from "../Rejection.ts"
 
 /** @category models @since 0.1.0 */
 export interface Rate extends Waiting {
@@ -50,12 +49,12 @@ const bucketPolicy = (
   const asked = BigInt(limit) * BigInt(unit)
   const lost = asked % BigInt(window)
   if (lost * EXACTNESS <= asked) return { limit: Number(asked / BigInt(window)), window: unit, burst }
-  throw new InvalidPolicyError({
+  return refuse(
     module,
     parameter,
-    value: parameter === "limit" ? limit : burst,
-    reason: `is too large: ${limit} per ${window} ms cannot be counted exactly in a bucket of ${burst}`
-  })
+    parameter === "limit" ? limit : burst,
+    `is too large: ${limit} per ${window} ms cannot be counted exactly in a bucket of ${burst}`
+  )
 }
 
 /** A share is taken of the numbers that the user gave: those of the policy are in lowest terms. */
@@ -99,12 +98,12 @@ const leased = (module: string, rate: Rate, whole: ReturnType<typeof bucket>, { 
   const late = Number((BigInt(units) * BigInt(life) + BigInt(window) - 1n) / BigInt(window)) // rounded up
   const burst = capacity - late
   if (burst < 1) {
-    throw new InvalidPolicyError({
+    refuse(
       module,
-      parameter: "lease.duration",
-      value: duration,
-      reason: `is too long: ${late} tokens can be late in it, which leaves nothing of a burst of ${capacity}`
-    })
+      "lease.duration",
+      duration,
+      `is too long: ${late} tokens can be late in it, which leaves nothing of a burst of ${capacity}`
+    )
   }
   const lease = { duration: life, share: count(module, "lease.share", share, 1, burst) }
   return { ...whole, policy: bucketPolicy(module, "limit", units, window, burst), capacity: burst, lease }

@@ -3,25 +3,22 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
+import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { RateLimitExceeded, StoreError } from "../Rejection.ts"
-import { Store, type StoreView } from "../StoreModel.ts"
+import type { Store, StoreView } from "../StoreModel.ts"
 import { ambientOf } from "../internal/ambient.ts"
 import { heard } from "../internal/answers.ts"
 import { emit, sinkOf } from "../internal/events.ts"
-import { openStore } from "../internal/openStore.ts"
 import { type Key, nameOf, type ReadKey, readKey } from "../internal/key.ts"
 import type { Policy } from "./Limit.ts"
 import { type LimitEntry, LimitGate } from "./LimitGate.ts"
 import type { LimitStep } from "./OneLimit.ts"
 import type { Peek } from "./peek.ts"
 import { transactionalMemory } from "../internal/memoryTransactions.ts"
-import * as openServices from "../internal/openServices.ts"
-import { run } from "../engine/run.ts"
-import { assemble } from "../engine/assemble.ts"
-import { type Guarded, type Local, type PolicyService, unbounded } from "../Policy.ts"
+import { envOf, fromStore, isDataFirst, single } from "../engine/service.ts"
+import type { Guarded, Local, PolicyService } from "../Policy.ts"
 import { nowAt, nowOf } from "../internal/time.ts"
 import { inTransaction, maybeInTransaction } from "../internal/transaction.ts"
 import { count, maxWaitOf } from "../Validate.ts"
@@ -85,9 +82,9 @@ const NO = Effect.succeed(false)
 
 const build = (id: string, policy: Policy, store: Local | Guarded): RateLimiterService<Key, RateLimitExceeded> => {
   const label = "rateLimiter"
-  const opened = policy.open({ service: id, label, store, longest: unbounded })
+  const opened = policy.open(envOf(id, label, store))
   const limits = opened instanceof LimitGate ? opened : new LimitGate([], id, store, label) // without a limit
-  const pipeline = assemble(id, [limits], store)
+  const run = single<RateLimitExceeded>(id, limits, store)
 
   /** One decision without a wait. It joins the transaction that it stands in, and its events follow the commit. */
   const decide = (
@@ -150,11 +147,10 @@ const build = (id: string, policy: Policy, store: Local | Guarded): RateLimiterS
     key: Key,
     options: AcquireOptions | undefined
   ): Effect.Effect<A, E | RateLimitExceeded, R> =>
-    run(pipeline, self, key, {
+    run(self, key, {
       cost: costOf(module, options?.cost),
-      maxWait: options?.maxWait === undefined ? undefined : maxWaitOf(module, options.maxWait),
-      classify: undefined
-    }) as Effect.Effect<A, E | RateLimitExceeded, R> // this pipeline has nothing else that could refuse
+      maxWait: options?.maxWait === undefined ? undefined : maxWaitOf(module, options.maxWait)
+    })
 
   const execute = <A, E, R>(self: Effect.Effect<A, E, R>, key: Key, options?: AcquireOptions) =>
     runAs("RateLimiter.execute", self, key, options)
@@ -178,7 +174,7 @@ const build = (id: string, policy: Policy, store: Local | Guarded): RateLimiterS
     acquire,
     peek: (key) => Effect.orDie(Effect.suspend(() => limits.inspect(readKey(key)))), // a guarded store that falls back does not fail
     reset: limits.control.reset,
-    execute: dual((args) => Effect.isEffect(args[0]), execute),
+    execute: dual(isDataFirst, execute),
     gate: limits,
     members: [limits],
     store
@@ -196,15 +192,4 @@ export const makeFromStore = <Key2, Error>(
   id: string,
   policy: Policy
 ): Effect.Effect<RateLimiterService<Key2, Error>, never, Store | Scope.Scope> =>
-  Effect.flatMap(Store, (store) => {
-    const service = build(id, policy, openStore(store, id))
-    return Effect.as(
-      openServices.open(
-        store,
-        "RateLimiter",
-        id,
-        service.gate.members.map(({ space }) => space)
-      ),
-      narrow(service)
-    )
-  })
+  fromStore("RateLimiter", id, (store) => narrow(build(id, policy, store)))

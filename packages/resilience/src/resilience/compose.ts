@@ -20,7 +20,7 @@ import {
   type PolicyService,
   Stage
 } from "../Policy.ts"
-import { InvalidPolicyError, type StoreError } from "../Rejection.ts"
+import type { StoreError } from "../Rejection.ts"
 import { type AnySpace, common, type StorePolicy } from "../StoreModel.ts"
 import * as Timeout from "../Timeout.ts"
 
@@ -137,13 +137,11 @@ const shareable = (share: number, onError: string, members: ReadonlyArray<Member
   const parameter = "store.localShare"
   between(module, parameter, share, { above: 0, max: 1 })
   if (share === 1) return
-  const refuse = (reason: string) => {
-    throw new InvalidPolicyError({ module, parameter, value: share, reason })
-  }
-  if (onError !== "local") refuse('does nothing unless store.onError is "local"')
+  if (onError !== "local") refuse(module, parameter, share, 'does nothing unless store.onError is "local"')
   for (const space of members.flatMap(({ spaces = [] }) => spaces)) {
     if (space.isLimit !== true) continue
-    if (space.scale === undefined) refuse(`needs a scale function for the kernel ${space.kernel.id}`)
+    if (space.scale === undefined)
+      refuse(module, parameter, share, `needs a scale function for the kernel ${space.kernel.id}`)
     else space.scale(space.policy, share) // of this very policy: it throws where there is no such share
   }
 }
@@ -200,20 +198,19 @@ const spread = (members: ReadonlyArray<Member>): void => {
 
 /** Services that keep state of their own: two executors that are given the same one share it. */
 export const composeServices = (id: string, services: ReadonlyArray<PolicyService>, options: RestOptions): Composed => {
-  const refuse = (parameter: string, reason: string): never => {
-    throw new InvalidPolicyError({ module: "Resilience.layerFrom", parameter, value: id, reason })
-  }
+  const from = "Resilience.layerFrom"
   const members = services.flatMap((service) => service.members)
   members.forEach(({ kind }, i) => {
-    if (members.findIndex((other) => other.kind === kind) < i) refuse(nameOf(kind), "is given twice")
+    if (members.findIndex((other) => other.kind === kind) < i) refuse(from, nameOf(kind), id, "is given twice")
   })
   const stores = services.flatMap(({ store }) => (store === undefined ? [] : [store]))
   const store = stores.length === 0 ? memory : common(stores, id)
-  if (store === undefined) return refuse("store", "must be one: an admission is one step")
+  if (store === undefined) return refuse(from, "store", id, "must be one: an admission is one step")
   const rest = restOf(options)
   const lease = Math.min(...members.map(({ lease = Infinity }) => lease))
   const longest = Math.min(rest.longest.call, rest.longest.attempt)
-  if (longest !== Infinity && lease < longest) refuse("timeout", `is longer than a probe's lease of ${lease} ms`)
+  if (longest !== Infinity && lease < longest)
+    refuse(from, "timeout", id, `is longer than a probe's lease of ${lease} ms`)
   const labelled = members.map((member) => [member.kind, member] as const)
   return composed(assemble(id, [...members, ...rest.timers], store, rest.assemble), labelled)
 }

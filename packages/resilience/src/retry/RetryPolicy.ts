@@ -9,7 +9,7 @@ import type { Option } from "effect/Option"
 import type { Schedule } from "effect/Schedule"
 import * as Backoff from "../Backoff.ts"
 import { callback, countOrInfinity, MAX_EXACT, millis, such } from "../Validate.ts"
-import { InvalidPolicyError, isRejection, type Rejection, type RetryExhausted, TimeoutExceeded } from "../Rejection.ts"
+import { isRejection, type Rejection, type RetryExhausted, TimeoutExceeded } from "../Rejection.ts"
 import * as RetrySchedule from "./RetrySchedule.ts"
 import { memory } from "../internal/memoryStore.ts"
 import type { Member } from "../Policy.ts"
@@ -199,14 +199,7 @@ const judgeOf = <E>(
 ): Judge<E> => {
   const maxRetryAfter = millis(module, "maxRetryAfter", options.maxRetryAfter ?? "30 seconds")
   const onExhausted = options.onExhausted ?? "last"
-  if (!isOnExhausted(onExhausted)) {
-    throw new InvalidPolicyError({
-      module,
-      parameter: "onExhausted",
-      value: onExhausted,
-      reason: 'must be "last" or "wrap"'
-    })
-  }
+  such(module, "onExhausted", onExhausted, isOnExhausted(onExhausted), '"last" or "wrap"')
   const { retryRejections = false } = options
   const retryAfter = callback(module, "retryAfter", options.retryAfter)
   const worthwhile = callback(module, "while", options.while)
