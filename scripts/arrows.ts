@@ -26,7 +26,7 @@ export interface Violation {
 const places: ReadonlyArray<readonly [place: string, files: RegExp]> = [
   ["index", /^index\.ts$/],
   ["kernel", /^kernel\//],
-  ["values", /^(Rejection|Outcome|Event|Validate)\.ts$/],
+  ["values", /^(Rejection|Outcome|Event|Validate)\.ts$|^rejection\//],
   ["StoreModel", /^StoreModel\.ts$/],
   ["Store", /^Store\.ts$/],
   ["memory", /^(MemoryStore\.ts|internal\/memory)/],

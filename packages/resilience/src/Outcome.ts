@@ -3,7 +3,7 @@
  */
 import * as Cause from "effect/Cause"
 import type * as Exit from "effect/Exit"
-import { isRejection } from "./Rejection.ts"
+import { rejectionIn } from "./Rejection.ts"
 
 /**
  * `success` and `failure` are counted; `ignored` says nothing about the dependency and is not.
@@ -22,7 +22,7 @@ export type Outcome = "success" | "failure" | "throttled" | "ignored"
  * The default classification of a call.
  *
  * Success is a success. An exit that holds interrupts and nothing else is ignored. A rejection of ours, from this
- * pipeline or one inside it, is ignored: the dependency was not asked. Every other failure counts, defects too. No exit is
+ * pipeline or one inside it, is ignored, also where an error has it as its `cause`: the dependency was not asked. Every other failure counts, defects too. No exit is
  * `throttled` by itself: which error means that is for `classify` to say.
  *
  * @category constructors
@@ -30,11 +30,9 @@ export type Outcome = "success" | "failure" | "throttled" | "ignored"
  */
 export const fromExit = <A, E>(exit: Exit.Exit<A, E>): Outcome => {
   if (exit._tag === "Success") return "success"
-  let ignored = true
   for (const reason of exit.cause.reasons) {
     if (Cause.isInterruptReason(reason)) continue
-    if (Cause.isFailReason(reason) && isRejection(reason.error)) continue
-    ignored = false
+    if (rejectionIn(Cause.isFailReason(reason) ? reason.error : reason.defect) === undefined) return "failure"
   }
-  return ignored ? "ignored" : "failure"
+  return "ignored"
 }

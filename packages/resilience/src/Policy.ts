@@ -12,6 +12,7 @@
  *
  * @since 0.1.0
  */
+import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -257,6 +258,11 @@ export interface Call extends Attempt {
   readonly waiter: Waiter | undefined
   /** When the whole call must have ended. A timeout sets it. */
   deadline: number
+  /**
+   * When a wait must have ended: at the deadline of the call or of the calls around it, whichever comes first, less the time
+   * that an attempt is expected to take.
+   */
+  readonly waitsUntil: (now: number) => number
   /** The last timeout that the engine raised for this call. */
   readonly timeout: unknown
   /** How many attempts began. */
@@ -280,11 +286,13 @@ export interface Call extends Attempt {
   /** Whether the tickets of the call were asked for this attempt. */
   readonly isMain: (attempt: Attempt) => boolean
   /** A further attempt, which is not admitted yet. */
-  readonly further: (n: number, beside: number) => Attempt
+  readonly further: (n: number, beside: number, context?: Context.Context<never>) => Attempt
   /** Ends an attempt that failed: what was taken for it alone is released, and where each attempt is admitted, recorded. */
   readonly endAttempt: (attempt: Attempt, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> | undefined
   /** Notes that `error` is how the call reports `exit`, the exit of an attempt: its outcome is that of the exit. */
   readonly reports: (error: unknown, exit: Exit.Exit<unknown, unknown>) => void
+  /** Notes that an attempt has succeeded with a value that is worth another attempt: to a circuit that is a failure. */
+  readonly rejects: (value: unknown) => void
 }
 
 /** What runs an attempt. @category models @since 0.1.0 */
@@ -318,6 +326,10 @@ export interface Member {
   readonly inspect?: ((key: ReadKey) => Effect.Effect<unknown, StoreError>) | undefined
   /** What `control` of the service has under the policy's label: what one does by hand. */
   readonly control?: object | undefined
+  /** Whether a call may wait in its queue. Then the engine keeps an estimate of how long attempts take. */
+  readonly waits?: boolean | undefined
+  /** Whether its tickets are told when attempts begin and end. */
+  readonly clocksAttempts?: boolean | undefined
   /** Milliseconds that a ticket of it may take at least: no timeout may be longer. */
   readonly lease?: number | undefined
 }
@@ -357,6 +369,11 @@ export interface Ticket {
   record?(outcome: Outcome, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined
   /** The body has ended. `started` false: it never began, and what was spent is refunded. */
   release?(started: boolean): Effect.Effect<void> | undefined
+  /** An attempt of the call begins, or has ended. Only of a member that `clocksAttempts`. */
+  attemptBegan?(now: number): void
+  attemptEnded?(now: number): void
+  /** What the effect finds in its context while the ticket is held. Read when the ticket is admitted. */
+  readonly context?: Context.Context<never> | undefined
   /** Whether this admission is for one attempt only: a probe. */
   readonly single?: boolean
   /** Whether what the ticket was given for is over. */

@@ -23,45 +23,13 @@
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
-import * as Data from "effect/Data"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
+import { Base } from "./rejection/Base.ts"
+
+export { InvalidPolicyError } from "./rejection/InvalidPolicyError.ts"
 
 const TypeId = "~effect-resilience/Rejection"
-
-/**
- * An `Error` without the price of one: the prototype chain is Effect's yieldable error, but no `Error` constructor
- * runs, so no stack is captured (10 ns instead of 7 microseconds).
- */
-const StacklessError = (() => {
-  function StacklessError() {}
-  StacklessError.prototype = Object.create(Data.Error.prototype, {
-    stack: {
-      configurable: true,
-      get(this: Error) {
-        return `${this.name}: ${this.message}`
-      }
-    }
-  })
-  return StacklessError
-})() as unknown as new () => Cause.YieldableError // a plain function has no construct signature
-
-abstract class Base extends StacklessError {
-  abstract readonly _tag: string
-  // fields of a base class that are declared, and not defined: defining them makes an error four times as dear
-  /** The id of the service that raised it; `""` on an error that no service made. */
-  declare readonly service: string
-  constructor(service: string | undefined) {
-    super()
-    this.service = service ?? ""
-  }
-  override get name(): string {
-    return this._tag
-  }
-  override toJSON(): unknown {
-    return { ...this, message: this.message }
-  }
-}
 
 const after = (millis: number | undefined): string => (millis === undefined ? "" : `; may try again after ${millis} ms`)
 
@@ -308,19 +276,27 @@ export class TimeoutExceeded extends Base {
   readonly key: string
   readonly scope: "call" | "attempt"
   readonly timeoutMillis: number
+  /** The error of the attempt before, where one had failed. */
+  declare readonly cause: unknown
+  /** @internal */
+  declare notRepeated: boolean | undefined
   constructor(options: {
     readonly service?: string | undefined
     readonly key: string
     readonly scope: "call" | "attempt"
     readonly timeoutMillis: number
+    readonly cause?: unknown
   }) {
     super(options.service)
     this.key = options.key
     this.scope = options.scope
     this.timeoutMillis = options.timeoutMillis
+    if (options.cause !== undefined) this.cause = options.cause
   }
   override get message(): string {
-    return `The ${this.scope} for ${this.key} took longer than ${this.timeoutMillis} ms`
+    const why =
+      this.notRepeated === true ? '; not repeated, as the retry policy has a "while" and no "retryTimeouts"' : ""
+    return `The ${this.scope} for ${this.key} took longer than ${this.timeoutMillis} ms${why}`
   }
 }
 
@@ -347,48 +323,13 @@ export class RetryExhausted<E> extends Base {
     this.attempts = options.attempts
     this.errors = options.errors
   }
+  /** The last of the errors. */
+  override get cause(): E | undefined {
+    return this.errors.at(-1)
+  }
   override get message(): string {
     return `${this.key} failed after ${this.attempts} attempts`
   }
-}
-
-/**
- * A policy, key or cost that makes no sense. Thrown where the value is built, with the module and field in its message.
- *
- * @category errors
- * @since 0.1.0
- */
-export class InvalidPolicyError extends Error {
-  readonly _tag = "InvalidPolicyError"
-  override readonly name = "InvalidPolicyError"
-  readonly module: string
-  readonly parameter: string
-  readonly value: unknown
-  readonly reason: string
-  constructor(options: {
-    readonly module: string
-    readonly parameter: string
-    readonly value: unknown
-    readonly reason: string
-  }) {
-    super(`${options.module}: ${options.parameter} ${options.reason} (got ${show(options.value)})`)
-    this.module = options.module
-    this.parameter = options.parameter
-    this.value = options.value
-    this.reason = options.reason
-  }
-}
-
-const show = (value: unknown): string => {
-  if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
-  if (typeof value === "object" && value !== null) {
-    try {
-      return JSON.stringify(value) ?? String(value)
-    } catch {
-      return Object.prototype.toString.call(value)
-    }
-  }
-  return String(value)
 }
 
 /**
@@ -398,3 +339,57 @@ const show = (value: unknown): string => {
  * @since 0.1.0
  */
 export const isRejection = (u: unknown): u is Rejection => typeof u === "object" && u !== null && TypeId in u
+
+/** How many causes are looked through. */
+const LINKS = 8
+
+const causeOf = (u: object): unknown => {
+  try {
+    return (u as { readonly cause?: unknown }).cause
+  } catch {
+    return undefined // a getter that throws says nothing
+  }
+}
+
+/**
+ * The `Rejection` that an error is, or that led to it: through its `cause`, at most 8 of them, and through an Effect `Cause` by
+ * its failures and defects. `undefined` where there is none, or where a `TimeoutExceeded` or `RetryExhausted` stands between:
+ * those are failures of their own.
+ *
+ * No circuit counts an error that a refusal has led to, and no retry repeats one unless its policy says so. So a fallback
+ * that failed after a refusal must not have the refusal as its `cause`.
+ *
+ * **Example** (An error of a repository, around a refusal)
+ *
+ * ```ts
+ * import { Rejection } from "effect-resilience"
+ *
+ * const refused = new Rejection.BulkheadFull({ service: "app/Db", key: "ada", reason: "full" })
+ * console.log(Rejection.rejectionIn(new Error("cannot read the user", { cause: refused }))?.service) // app/Db
+ * ```
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const rejectionIn = (u: unknown): Rejection | undefined => {
+  let at = u
+  for (let i = 0; i <= LINKS; i++) {
+    if (isRejection(at)) return at
+    if (typeof at !== "object" || at === null) return undefined
+    if (at instanceof TimeoutExceeded || at instanceof RetryExhausted) return undefined
+    at = Cause.isCause(at) ? rejectionOf(at) : causeOf(at)
+  }
+  return undefined
+}
+
+/** Only where nothing else has failed in it. */
+const rejectionOf = (cause: Cause.Cause<unknown>): Rejection | undefined => {
+  let found: Rejection | undefined
+  for (const reason of cause.reasons) {
+    if (Cause.isInterruptReason(reason)) continue
+    const rejection = rejectionIn(Cause.isFailReason(reason) ? reason.error : reason.defect)
+    if (rejection === undefined) return undefined
+    found ??= rejection
+  }
+  return found
+}

@@ -58,6 +58,11 @@ export class KeyedSlots implements Member {
   readonly kind = "bulkhead"
   readonly stage = Stage.slots
   readonly scope = "attempt"
+
+  get waits(): boolean {
+    return this.spec.maxWait > 0
+  }
+
   readonly service: string
   readonly spec: SlotSpec
   readonly parts = new Map<string, SlotGate>()

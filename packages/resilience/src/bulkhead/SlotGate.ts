@@ -72,6 +72,10 @@ export class SlotGate implements Member {
     this.queue = new WaitQueue(onLeave)
   }
 
+  get waits(): boolean {
+    return this.spec.maxWait > 0
+  }
+
   enter(call: Call): Ticket {
     return new Slot(this, call)
   }
@@ -98,7 +102,7 @@ export class SlotGate implements Member {
   refusal(call: Call, now: number): Refusal | undefined {
     if (!this.blocked(call.waiter)) return undefined
     const { maxQueued, maxWait } = this.spec
-    const until = Math.min(call.arrivedAt + maxWait, call.deadline)
+    const until = Math.min(call.arrivedAt + maxWait, call.waitsUntil(now))
     const error = (reason: BulkheadFull["reason"]) =>
       new BulkheadFull({ service: this.service, key: call.name, reason })
     if (maxWait === 0) return { error: error("full"), until }

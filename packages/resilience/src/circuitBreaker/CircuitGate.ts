@@ -81,6 +81,11 @@ export class CircuitGate implements Member, Circuits {
     return by === "" || by === "key" ? by : `.${by}`
   }
 
+  /** To count slow attempts. */
+  get clocksAttempts(): boolean {
+    return this.slowAfter.length > 0
+  }
+
   get spaces(): ReadonlyArray<CircuitGate["space"]> {
     return [this.space]
   }
@@ -122,7 +127,7 @@ export class CircuitGate implements Member, Circuits {
    * How a call ended. Where nothing tells two calls apart, it is the same for both. A draw does: circuits that open together
    * are not to be asked again together.
    */
-  recordOf(pass: CircuitPass, outcome: Outcome, now: number, retryAfter: number): BreakerInput {
+  recordOf(pass: CircuitPass, outcome: Outcome, retryAfter: number): BreakerInput {
     const { generation, probe, slowFed } = pass
     const { last } = this
     const isTimed = this.slowAfter.length > 0
@@ -136,7 +141,7 @@ export class CircuitGate implements Member, Circuits {
     ) {
       return last
     }
-    const duration = isTimed ? now - pass.startedAt : 0 // nobody asks for it
+    const duration = isTimed ? pass.duration : 0 // nobody asks for it
     const draw = this.draw(pass.call!.fiber) // what is reported was admitted, for a call
     return (this.last = { op: "record", generation, probe, outcome, duration, slowFed, retryAfter, draw })
   }
@@ -203,7 +208,10 @@ export class CircuitGate implements Member, Circuits {
 
   started(pass: CircuitPass): void {
     if (this.slowAfter.length === 0) return
-    for (const calls of this.local(pass.key).inFlight) calls.add(pass)
+    // a threshold counts a call once, however many of its attempts pass it
+    this.local(pass.key).inFlight.forEach((calls, rank) => {
+      if (rank >= pass.slowFed) calls.add(pass)
+    })
   }
 
   ended(pass: CircuitPass): void {

@@ -1,6 +1,7 @@
 /**
  * A call's permit: its part in the admission, and the report of what became of it.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -12,6 +13,7 @@ import type { Outcome } from "../Outcome.ts"
 import type { Call, Guarded, Local, Refusal, Ticket } from "../Policy.ts"
 import { CircuitOpen } from "../Rejection.ts"
 import { Step } from "../StoreModel.ts"
+import { ProbeOf, type Probing } from "./Probing.ts"
 import type { CircuitSpace, CircuitSpec } from "./spec.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -33,7 +35,7 @@ export interface Circuits {
   ended(pass: CircuitPass): void
   observe(circuit: string, answer: BreakerDecision, sink: Sink | undefined, fiber: AnyFiber): void
   watch(step: Step<CircuitSpace>, onMove: () => void, now: number): () => void
-  recordOf(pass: CircuitPass, outcome: Outcome, now: number, retryAfter: number): BreakerInput
+  recordOf(pass: CircuitPass, outcome: Outcome, retryAfter: number): BreakerInput
   tell(step: Step<CircuitSpace>, now: number, sink: Sink | undefined, fiber: AnyFiber): void
   send(store: Guarded, step: Step<CircuitSpace>, sink: Sink | undefined, onEnd: () => void): Effect.Effect<void>
 }
@@ -45,7 +47,14 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
   declare steps: ReadonlyArray<Step>
   declare generation: number
   declare probe: number
+  /** When the attempt in flight began. */
   declare startedAt: number
+  /** How long the longest attempt took. */
+  declare duration: number
+  /** Whether the call runs under the probe of a call around it: then the circuit is asked nothing, and told nothing. */
+  declare private under: boolean
+  /** Whether the probe has not reported yet. */
+  declare private inFlight: boolean
   /** How many slow-call thresholds have counted this call already. */
   declare slowFed: number
   /** On a remote store: whether a reply to a call of this process has said that the circuit moved. */
@@ -60,6 +69,8 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
     this.generation = 0
     this.probe = 0
     this.startedAt = 0
+    this.duration = 0
+    this.under = this.inFlight = false
     this.slowFed = 0
     this.moved = false
   }
@@ -69,8 +80,23 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
     const { gate } = this
     const isRemote = gate.store.sync === undefined
     if (!isRemote) gate.feedSync(this.key, now, this.call!.sink, this.call!.fiber)
-    this.steps = isRemote || !gate.welcomes(this, now) ? [this] : NONE
+    const isWelcome = !isRemote && gate.welcomes(this, now)
+    this.under = !isWelcome && this.isUnderProbe()
+    this.steps = isWelcome || this.under ? NONE : [this]
     return true
+  }
+
+  private isUnderProbe(): boolean {
+    const probe = this.call!.fiber.getRef(ProbeOf)
+    return probe !== undefined && probe.gate === this.gate && probe.circuit === this.key && probe.lasts()
+  }
+
+  /** What the effect of a probe finds in its context. */
+  get context(): Context.Context<never> | undefined {
+    if (this.probe === 0) return undefined
+    const lasts = () => this.inFlight && !this.left(nowOf(this.call!.fiber))
+    const probing: Probing = { gate: this.gate, circuit: this.key, lasts }
+    return Context.make(ProbeOf, probing) as Context.Context<never> // a reference needs no provider, so it is in no type
   }
 
   before(now: number): Effect.Effect<void> | undefined {
@@ -79,18 +105,30 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
   }
 
   get single(): boolean {
-    return this.probe !== 0
+    return this.probe !== 0 || this.under
+  }
+
+  attemptBegan(now: number): void {
+    if (this.under) return
+    this.startedAt = now
+    this.gate.started(this)
+  }
+
+  attemptEnded(now: number): void {
+    if (this.under) return
+    this.duration = Math.max(this.duration, now - this.startedAt)
+    this.gate.ended(this)
   }
 
   admitted(now: number): void {
+    if (this.under) return
     const { gate } = this
     const { fiber, sink } = this.call!
     const [answer] = this.result! // whoever calls this has read it
     this.generation = answer.generation
     this.probe = answer.probe
-    this.startedAt = now
+    this.inFlight = true
     gate.store.sync?.hold(this, now)
-    gate.started(this)
     gate.observe(this.key, answer, sink, fiber)
     if (gate.store.sync === undefined) {
       const onMove = () => {
@@ -101,7 +139,7 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
   }
 
   refusal(_now: number, asked: boolean): Refusal | undefined {
-    const answer = asked ? this.result?.[0] : undefined
+    const answer = asked && !this.under ? this.result?.[0] : undefined
     if (answer?.allowed !== false) return undefined
     const error = new CircuitOpen({
       service: this.gate.service,
@@ -118,6 +156,7 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
 
   /** Whether the circuit has left the generation that admitted the call. */
   left(now: number): boolean {
+    if (this.under) return false
     const { gate } = this
     const sync = gate.store.sync
     if (sync === undefined) return this.moved
@@ -128,6 +167,8 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
 
   /** Reports the outcome. Where the user's `retryAfter` throws, the call says nothing about the dependency. */
   record(outcome: Outcome, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
+    if (this.under) return undefined
+    this.inFlight = false
     if (outcome !== "failure" && outcome !== "throttled") return this.report(outcome, 0)
     let hint: number
     try {
@@ -154,7 +195,7 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
     if (outcome === "throttled") gate.ended(this)
     const fed = gate.feed(this.key, now, sink, fiber)
     gate.ended(this)
-    this.input = gate.recordOf(this, outcome, now, retryAfter)
+    this.input = gate.recordOf(this, outcome, retryAfter)
     if (store.sync === undefined) {
       const sent = gate.send(store, this, sink, () => this.unwatch!())
       return fed === undefined ? sent : Effect.andThen(fed, sent)

@@ -6,23 +6,28 @@
  * The finalizer of the call is on the stack before anything is taken, and all that is taken is noted on the attempt in the
  * same synchronous step. So wherever the fiber is interrupted, `finish` finds what there is to give back.
  */
-import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Sink } from "../Event.ts"
 import { errorOf } from "../internal/errorOf.ts"
+import { ambientOf } from "../internal/ambient.ts"
 import { emit, sinkOf } from "../internal/events.ts"
 import { type Key, nameOf, type ReadKey, readKey } from "../internal/key.ts"
 import { nowOf } from "../internal/time.ts"
-import { fromExit, type Outcome } from "../Outcome.ts"
+import type { Outcome } from "../Outcome.ts"
 import type * as Policy from "../Policy.ts"
 import type { Attempt, Member, Run, Ticket } from "../Policy.ts"
 import { isRejection, TimeoutExceeded } from "../Rejection.ts"
 import { Waiter } from "../waiting/WaitQueue.ts"
 import { begin } from "./begin.ts"
-import { attemptEnded } from "./observed.ts"
-import type { CallOptions, Pipeline } from "./Pipeline.ts"
+import * as contexts from "./contexts.ts"
+import { deadlineOf } from "./Deadline.ts"
+import { attemptEnded, callEnded } from "./observed.ts"
+import { watchAll } from "./watch.ts"
+import { exitOf, type Judged, outcomeOf } from "./outcome.ts"
+import type { CallOptions, Classify, Pipeline } from "./Pipeline.ts"
 
 type AnyExit = Exit.Exit<unknown, unknown>
 type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -49,8 +54,12 @@ export class CallAttempt implements Attempt {
   declare started: boolean
   /** The call has left: a reply that comes now is given back. */
   declare over: boolean
+  /** What the effect finds in its context, beside what the caller has put there. */
+  declare context: Context.Context<never> | undefined
   declare private reserved: boolean
   declare private open: number
+  /** The outcome was reported before the body has ended: all that is left is to release. */
+  declare recorded: boolean
 
   constructor(call: WholeCall | undefined, n: number, beside: number) {
     this.call = call ?? (this as unknown as WholeCall) // a call is its own first attempt
@@ -58,7 +67,8 @@ export class CallAttempt implements Attempt {
     this.beside = beside
     this.gates = NO_MEMBERS
     this.tickets = NO_TICKETS
-    this.admitted = this.started = this.over = this.reserved = false
+    this.context = undefined
+    this.admitted = this.started = this.over = this.reserved = this.recorded = false
     this.open = 0
   }
 
@@ -91,8 +101,7 @@ export class CallAttempt implements Attempt {
 
   /** All is taken. */
   note(now: number): void {
-    const { call, tickets } = this
-    const { reserved } = this
+    const { call, reserved, tickets } = this
     this.reserved = false
     this.admitted = true
     this.open = call.pipeline.perAttempt ? OWN : OWN | CALLS
@@ -100,6 +109,7 @@ export class CallAttempt implements Attempt {
       const ticket = tickets[i]!
       if (!reserved) ticket.reserve?.()
       ticket.admitted(now)
+      if (ticket.context !== undefined) this.context = contexts.both(this.context, ticket.context)
     }
     if (call.waiter !== undefined) call.leave(true)
   }
@@ -135,9 +145,9 @@ export class CallAttempt implements Attempt {
       const part = perAttempt || gates[i]!.scope === "attempt" ? OWN : CALLS
       if ((part & due) === 0) continue
       const ticket = tickets[i]!
-      if (ticket.record !== undefined) {
+      if (ticket.record !== undefined && !this.recorded) {
         try {
-          known ??= this.call.outcomeOf(exit, started)
+          known ??= outcomeOf(this.call, exit, started)
         } catch (defect) {
           known = "ignored"
           thrown ??= { defect }
@@ -160,7 +170,7 @@ export class CallAttempt implements Attempt {
 }
 
 /** A call. It is its own first attempt. */
-export class WholeCall extends CallAttempt implements Policy.Call {
+export class WholeCall extends CallAttempt implements Policy.Call, Judged {
   declare readonly pipeline: Pipeline
   declare readonly self: Effect.Effect<unknown, unknown, unknown>
   declare readonly key: ReadKey
@@ -171,6 +181,9 @@ export class WholeCall extends CallAttempt implements Policy.Call {
   declare waiter: Waiter | undefined
   declare deadline: number
   declare timeout: TimeoutExceeded | undefined
+  declare failed: Exit.Failure<unknown, unknown> | undefined
+  declare hadTime: boolean
+  declare rejected: { readonly value: unknown } | undefined
   /** The attempt with the tickets of the call, and the attempt that is under way. */
   declare main: CallAttempt
   declare last: CallAttempt
@@ -183,10 +196,9 @@ export class WholeCall extends CallAttempt implements Policy.Call {
   /** Computed lazily: serialising a record key is slow, and only errors and events need it. */
   declare private named: string | undefined
   declare private unwatch: (() => void) | undefined
-  /** A function of the user threw: the call says nothing about the dependency. */
-  declare private broken: boolean
-  declare private reported: { readonly error: unknown; readonly exit: AnyExit } | undefined
-  declare private outcome: Outcome | undefined
+  declare broken: boolean
+  declare reported: { readonly error: unknown; readonly exit: AnyExit } | undefined
+  declare outcome: Outcome | undefined
 
   constructor(
     pipeline: Pipeline,
@@ -207,6 +219,9 @@ export class WholeCall extends CallAttempt implements Policy.Call {
     this.waiter = undefined
     this.deadline = Infinity
     this.timeout = undefined
+    this.failed = undefined
+    this.hadTime = false
+    this.rejected = undefined
     this.main = this.last = this
     this.attempts = 0
     this.unseen = false
@@ -221,7 +236,6 @@ export class WholeCall extends CallAttempt implements Policy.Call {
   get service(): string {
     return this.pipeline.id
   }
-
   get name(): string {
     return (this.named ??= nameOf(this.key))
   }
@@ -236,6 +250,16 @@ export class WholeCall extends CallAttempt implements Policy.Call {
 
   get timedOut(): boolean {
     return this.timeout?.scope === "call"
+  }
+
+  /** When the calls around this one must have ended. */
+  get outer(): number {
+    return deadlineOf(this.fiber, ambientOf(this.fiber).clock)
+  }
+
+  waitsUntil(now: number): number {
+    const end = Math.min(this.deadline, this.outer)
+    return end === Infinity ? end : end - (this.pipeline.expected?.at(now) ?? 0)
   }
 
   get single(): boolean {
@@ -278,7 +302,8 @@ export class WholeCall extends CallAttempt implements Policy.Call {
     const { attempt, call } = this.pipeline.longest
     const scope = wholeCall ? "call" : "attempt"
     const timeoutMillis = wholeCall ? call : attempt
-    return (this.timeout = new TimeoutExceeded({ service: this.service, key: this.name, scope, timeoutMillis }))
+    const cause = this.failed === undefined ? undefined : errorOf(this.failed.cause)
+    return (this.timeout = new TimeoutExceeded({ service: this.service, key: this.name, scope, timeoutMillis, cause }))
   }
 
   ask<B>(f: () => B): B {
@@ -310,8 +335,10 @@ export class WholeCall extends CallAttempt implements Policy.Call {
     return attempt === this.main
   }
 
-  further(n: number, beside: number): CallAttempt {
-    return new CallAttempt(this, n, beside)
+  further(n: number, beside: number, context?: Context.Context<never>): CallAttempt {
+    const attempt = new CallAttempt(this, n, beside)
+    attempt.context = context
+    return attempt
   }
 
   reports(error: unknown, exit: AnyExit): void {
@@ -324,24 +351,19 @@ export class WholeCall extends CallAttempt implements Policy.Call {
     if (this.sink !== undefined) attemptEnded(this.sink, this, 1, exit, nowOf(this.fiber) - this.begunAt)
   }
 
+  rejects(value: unknown): void {
+    this.rejected = { value }
+  }
+
   endAttempt(attempt: Attempt, exit: AnyExit): Ended {
     if (this.unseen) this.see(exit)
+    if (exit._tag === "Failure") this.failed = exit
     return this.record(attempt as CallAttempt, "own", exit) // the engine makes all attempts
   }
 
-  outcomeOf(exit: AnyExit, started: boolean): Outcome {
-    if (this.broken || !started) return "ignored"
-    if (exit._tag === "Failure") {
-      if (Cause.hasInterruptsOnly(exit.cause)) return "ignored"
-      const error = errorOf(exit.cause)
-      if (error !== undefined && error === this.timeout) return "failure"
-      if (isRejection(error)) return fromExit(exit)
-      if (error !== undefined && error === this.reported?.error) return this.outcomeOf(this.reported.exit, started)
-    }
-    const classify = this.options.classify ?? this.pipeline.classify
-    return classify === undefined ? fromExit(exit) : this.ask(() => classify(exit))
+  get classify(): Classify | undefined {
+    return this.options.classify ?? this.pipeline.classify
   }
-
   /** Records what became of an attempt, once. Where its tickets are those of the call, the outcome is the call's. */
   private record(attempt: CallAttempt, which: "own" | "all", exit: AnyExit): Ended {
     const { isOpen, started } = attempt
@@ -349,44 +371,31 @@ export class WholeCall extends CallAttempt implements Policy.Call {
       return attempt.end(which, exit, started)
     }
     try {
-      this.outcome = this.outcomeOf(exit, started)
+      if (!attempt.recorded) this.outcome = outcomeOf(this, exit, started)
     } catch (defect) {
       return both(attempt.end(which, exit, started, "ignored"), Effect.die(defect))
     }
-    return attempt.end(which, exit, started, this.outcome)
+    return attempt.end(which, exitOf(this, exit), started, this.outcome)
   }
 
   /** The end of the call, however it came. */
   finish(exit: AnyExit): Ended {
     if (this.unseen) this.see(exit)
-    const { fiber, last, main, pipeline, sink } = this
+    const { fiber, last, main, sink } = this
     main.over = last.over = true
     this.leave(false)
     const own = last === main ? undefined : this.record(last, "all", exit)
     const ended = both(own, this.record(main, "all", exit))
     if (sink !== undefined) {
-      emit(
+      const rejected = this.attempts === 0 && exit._tag === "Failure" && isRejection(errorOf(exit.cause))
+      callEnded(
         sink,
-        {
-          _tag: "CallEnded",
-          service: pipeline.id,
-          key: this.name,
-          outcome: this.broken ? "ignored" : (this.outcome ?? "ignored"),
-          attempts: this.attempts,
-          duration: nowOf(fiber) - this.startedAt,
-          timedOut: this.timedOut,
-          rejected: this.attempts === 0 && exit._tag === "Failure" && isRejection(errorOf(exit.cause))
-        },
-        fiber
+        this,
+        this.broken ? "ignored" : (this.outcome ?? "ignored"),
+        nowOf(fiber) - this.startedAt,
+        rejected
       )
     }
     return ended
-  }
-}
-
-const watchAll = (tickets: ReadonlyArray<Ticket>, onMove: () => void): (() => void) => {
-  const unwatches = tickets.map((ticket) => ticket.watch!(onMove)) // of those that have one
-  return () => {
-    for (const unwatch of unwatches) unwatch()
   }
 }

@@ -5,9 +5,10 @@ import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { Guarded, Local } from "../Policy.ts"
 import type { Outcome } from "../Outcome.ts"
+import type { Expected } from "./Expected.ts"
 import type { Attempt, Longest, Member, Run } from "../Policy.ts"
 
-export type Classify = (exit: Exit.Exit<unknown, unknown>) => Outcome
+export type Classify = (exit: Exit.Exit<unknown, unknown>) => Outcome | undefined
 
 /** Asks for the tickets of an attempt, and goes on with it once they are admitted. */
 // oxlint-disable-next-line typescript/no-explicit-any -- as `Run`
@@ -32,6 +33,10 @@ export interface Pipeline {
   readonly run: Run
   /** An attempt that is admitted. */
   readonly inside: Run
+  /** How long its attempts take; `undefined` where no call waits, or none has a timeout. */
+  readonly expected: Expected | undefined
+  /** Whether a member wants to know when attempts begin and end. */
+  readonly clocked: boolean
   /** Whether a layer stands around the call, which wants to know the time. */
   readonly timed: boolean
 }

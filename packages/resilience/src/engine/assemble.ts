@@ -6,6 +6,7 @@ import { nowOf } from "../internal/time.ts"
 import type { Guarded, Local } from "../Policy.ts"
 import { type Longest, type Member, type Run, Stage } from "../Policy.ts"
 import { CallAttempt } from "./Call.ts"
+import { Expected } from "./Expected.ts"
 import type { Classify, Pipeline } from "./Pipeline.ts"
 import { attemptRun, bareRun, enter } from "./run.ts"
 
@@ -45,6 +46,10 @@ export const assemble = (
   const gates = members.filter(({ enter }) => enter !== undefined)
   const isInside = ({ around, stage }: Member) => around !== undefined && stage > Stage.retry
   const attempt = attemptRun(around(members, OBSERVED, Infinity, CallAttempt.begin))
+  const clocked = members.some(({ clocksAttempts }) => clocksAttempts === true)
+  const longest = longestOf(members)
+  const cap = Math.min(longest.call, longest.attempt)
+  const mayWait = members.some(({ waits }) => waits === true)
   return {
     id,
     store,
@@ -54,12 +59,14 @@ export const assemble = (
     perAttempt,
     classify,
     hints: members.flatMap(({ hint }) => (hint === undefined ? [] : [hint])),
-    longest: longestOf(members),
+    longest,
+    expected: mayWait && longest.call !== Infinity ? new Expected(cap) : undefined,
+    clocked,
     timed: members.some(({ around, stage }) => around !== undefined && stage < Stage.retry),
     // the admission is asked in the same step in which the first attempt may begin
     run: around(members, 0, Stage.retry + 1, (attempt) =>
       Effect.suspend(() => enter(attempt as CallAttempt, nowOf(attempt.call.fiber)))
     ),
-    inside: members.some(isInside) ? around(members, Stage.retry + 1, OBSERVED, attempt) : bareRun(attempt)
+    inside: clocked || members.some(isInside) ? around(members, Stage.retry + 1, OBSERVED, attempt) : bareRun(attempt)
   }
 }

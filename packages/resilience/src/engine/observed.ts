@@ -8,6 +8,7 @@ import type { Event, Sink } from "../Event.ts"
 import { errorOf } from "../internal/errorOf.ts"
 import { emit } from "../internal/events.ts"
 import { nowOf } from "../internal/time.ts"
+import type { Outcome } from "../Outcome.ts"
 import type { Call } from "../Policy.ts"
 import { TimeoutExceeded } from "../Rejection.ts"
 
@@ -26,6 +27,14 @@ export const attemptEnded = (
   exit: Exit.Exit<unknown, unknown>,
   duration: number
 ): void => emit(sink, { _tag: "AttemptEnded", service, key, attempt, result: resultOf(exit), duration }, fiber)
+
+export const callEnded = (
+  sink: Sink,
+  { attempts, fiber, name: key, service, timedOut }: Call,
+  outcome: Outcome,
+  duration: number,
+  rejected: boolean
+): void => emit(sink, { _tag: "CallEnded", service, key, outcome, attempts, duration, timedOut, rejected }, fiber)
 
 export const observed = <A, E, R>(
   self: Effect.Effect<A, E, R>,

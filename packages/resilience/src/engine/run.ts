@@ -3,11 +3,13 @@
  */
 import * as Effect from "effect/Effect"
 import type { Key } from "../internal/key.ts"
+import { nowOf } from "../internal/time.ts"
 import { maybeInTransaction, outsideTransactions } from "../internal/transaction.ts"
 import type { Run } from "../Policy.ts"
 import { admit } from "./admit.ts"
 import { beginsNext } from "./begin.ts"
 import { type CallAttempt, WholeCall } from "./Call.ts"
+import * as contexts from "./contexts.ts"
 import { observed } from "./observed.ts"
 import type { CallOptions, Pipeline } from "./Pipeline.ts"
 
@@ -50,16 +52,30 @@ export const attemptRun =
     const attempt = given as CallAttempt // the engine makes all attempts
     const { call, n } = attempt
     call.attempts = Math.max(call.attempts, n)
-    const run = timed(attempt, now)
+    const context = contexts.both(call.main.context, attempt.context)
+    const bare = call.pipeline.clocked ? clocked(timed, attempt, now) : timed(attempt, now)
+    const run = context === undefined ? bare : Effect.provideContext(bare, context)
     return call.sink === undefined ? run : observed(run, call, n, now, call.sink)
   }
+
+/** Tells the members when the attempt begins and ends. */
+const clocked = (timed: Run, attempt: CallAttempt, now: number): ReturnType<Run> => {
+  const { call } = attempt
+  const { tickets } = call.main
+  for (const ticket of tickets) ticket.attemptBegan?.(now)
+  return Effect.onExitPrimitive(timed(attempt, now), () => {
+    const end = nowOf(call.fiber)
+    for (const ticket of tickets) ticket.attemptEnded?.(end)
+    return undefined
+  })
+}
 
 /** Nothing stands around an attempt: the first is the effect itself, where it begins with the fiber's next operation. */
 export const bareRun =
   (run: Run): Run =>
   (attempt, now) => {
     const call = attempt.call as WholeCall // as above
-    if (attempt !== call || !beginsNext(call.fiber)) return run(attempt, now)
+    if (attempt !== call || call.context !== undefined || !beginsNext(call.fiber)) return run(attempt, now)
     call.attempts = 1
     call.started = call.unseen = true
     call.begunAt = now

@@ -5,6 +5,8 @@ import { type Member, Stage } from "../Policy.ts"
 import { CallAttempt } from "./Call.ts"
 import { withTimer } from "./withTimer.ts"
 
+const NOTHING = () => {}
+
 export const timer: Member = {
   kind: "timer",
   stage: Stage.timer,
@@ -13,15 +15,10 @@ export const timer: Member = {
     const isBare = next === CallAttempt.begin
     return (given, now) => {
       const attempt = given as CallAttempt // the engine makes all attempts
-      const { call } = attempt
-      const { deadline, fiber, pipeline } = call
-      const millis = pipeline.longest.attempt
-      const left = deadline - now
-      const run = isBare ? call.self : next(attempt, now)
-      const onBegin = () => {
-        if (isBare) attempt.started = true
-      }
-      return withTimer(run, fiber, Math.min(millis, left), onBegin, () => call.timeoutOf(left <= millis))
+      if (!isBare) return withTimer(next(attempt, now), attempt, now, NOTHING)
+      return withTimer(attempt.call.self, attempt, now, () => {
+        attempt.started = true
+      })
     }
   }
 }

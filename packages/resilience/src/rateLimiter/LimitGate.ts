@@ -88,7 +88,8 @@ export class LimitEntry implements Ticket {
 
   /** Reads the answers of a commit that was not allowed, or of one that was only asked. */
   refusal(now: number, asked: boolean): LimitRefusal | undefined {
-    const { arrivedAt, deadline, waiter } = this.call ?? { arrivedAt: now, deadline: now, waiter: undefined }
+    const { arrivedAt, waiter } = this.call ?? { arrivedAt: now, waiter: undefined }
+    const deadline = this.call?.waitsUntil(now) ?? now
     const refused: Array<RefusedLimit> = []
     let final = false
     let until = deadline
@@ -206,6 +207,10 @@ export class LimitGate implements Member {
     this.members = specs.map((spec) => new OneLimit(spec, spaceIn(service, label, this.kind, spec.name), store))
     this.together = this.members.filter(({ spec }) => spec.lease === undefined)
     this.spread(this.by !== undefined)
+  }
+
+  get waits(): boolean {
+    return this.members.some(({ spec }) => spec.maxWait > 0)
   }
 
   /** What all that is taken together looks at; `undefined` where that is not one part of the key. */

@@ -4,12 +4,11 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import type { Option } from "effect/Option"
 import type { Schedule } from "effect/Schedule"
 import * as Backoff from "../Backoff.ts"
 import { callback, countOrInfinity, MAX_EXACT, millis, such } from "../Validate.ts"
-import { isRejection, type Rejection, type RetryExhausted, TimeoutExceeded } from "../Rejection.ts"
+import { isRejection, type Rejection, rejectionIn, type RetryExhausted, TimeoutExceeded } from "../Rejection.ts"
 import * as RetrySchedule from "./RetrySchedule.ts"
 import { memory } from "../internal/memoryStore.ts"
 import type { Member } from "../Policy.ts"
@@ -87,7 +86,12 @@ interface Judge<in E> {
   readonly maxAttempts: number
   readonly onExhausted: OnExhausted
   readonly retries: (error: E) => boolean
+  readonly retriesTimeout: (error: TimeoutExceeded) => boolean
+  /** Whether timeouts are not repeated for the reason alone that the policy has a `while`. */
+  readonly timeoutsLeftOut: boolean
   readonly hintOf: (error: E) => number
+  readonly maxRetryAfter: number
+  readonly cutsRetryAfter: boolean
   readonly driver: () => Driver<E>
 }
 
@@ -148,19 +152,26 @@ export interface Options<in E, out Exhausted extends OnExhausted> {
   /** Whether rejections of this library are retried too, all or those that it says. `while` is not asked. Default: `false`. */
   readonly retryRejections?: boolean | ((rejection: Rejection) => boolean) | undefined
   /**
-   * Reads from an error how long the server asks to be left alone. The next attempt comes no earlier. This library's own
-   * errors are not asked: the `retryAfter` of its rejections is honoured anyway.
+   * Whether an attempt that ran into `attemptTimeout` is repeated: all, none, or those that it says. A timeout does not say
+   * whether the server has done its work. Default: `true`, and `false` where there is a `while`: a policy that says which
+   * errors are worth an attempt has to say it of timeouts, too.
+   */
+  readonly retryTimeouts?: boolean | ((error: TimeoutExceeded) => boolean) | undefined
+  /**
+   * Reads from an error how long the server asks to be left alone. The next attempt comes that much later, plus up to a tenth
+   * of it, plus the backoff's own delay, so that callers who were told the same time do not come back together. This
+   * library's own errors are not asked: the `retryAfter` of its rejections is honoured anyway.
    */
   readonly retryAfter?: ((error: E) => Option<Duration.Input>) | undefined
-  /** The longest `retryAfter` that is honoured; a longer one is cut to this. Default: "30 seconds". */
+  /** The longest `retryAfter` that is honoured: an error that asks for more ends the call. Default: "30 seconds". */
   readonly maxRetryAfter?: Duration.Input | undefined
+  /** With `"cut"`, an error that asks for more than `maxRetryAfter` is asked again earlier than it allows. Default: `"end"`. */
+  readonly onLongRetryAfter?: "end" | "cut" | undefined
   /** Default: `"last"`. */
   readonly onExhausted?: Exhausted | undefined
 }
 
 const isOnExhausted = (u: unknown): u is OnExhausted => u === "last" || u === "wrap"
-
-const ownHint = (error: unknown): number | undefined => (isRejection(error) ? error.retryAfterMillis : undefined)
 
 type Said<E, Exhausted extends OnExhausted> = AnyPolicy<E, Exhausted>["options"]
 
@@ -200,38 +211,39 @@ const judgeOf = <E>(
   const maxRetryAfter = millis(module, "maxRetryAfter", options.maxRetryAfter ?? "30 seconds")
   const onExhausted = options.onExhausted ?? "last"
   such(module, "onExhausted", onExhausted, isOnExhausted(onExhausted), '"last" or "wrap"')
-  const { retryRejections = false } = options
+  const { onLongRetryAfter = "end", retryRejections = false } = options
+  const knowsLong = onLongRetryAfter === "end" || onLongRetryAfter === "cut"
+  such(module, "onLongRetryAfter", onLongRetryAfter, knowsLong, '"end" or "cut"')
   const retryAfter = callback(module, "retryAfter", options.retryAfter)
   const worthwhile = callback(module, "while", options.while)
+  const { retryTimeouts = worthwhile === undefined } = options
+  const saysTimeouts = typeof retryTimeouts === "boolean" || typeof retryTimeouts === "function"
+  such(module, "retryTimeouts", retryTimeouts, saysTimeouts, "a boolean or a function")
 
   const hintOf = (error: E): number => {
     // a pipeline adds errors of its own to those that the user's function knows
     const own = isRejection(error) || error instanceof TimeoutExceeded
     const told = own ? undefined : retryAfter?.(error)
-    const hint = told?._tag === "Some" ? Duration.toMillis(Duration.fromInputUnsafe(told.value)) : (ownHint(error) ?? 0)
+    const hint =
+      told?._tag === "Some"
+        ? Duration.toMillis(Duration.fromInputUnsafe(told.value))
+        : (rejectionIn(error)?.retryAfterMillis ?? 0)
     return Math.min(MAX_EXACT, Math.max(0, Math.ceil(hint)))
   }
   return {
     maxAttempts,
     onExhausted,
-    retries: (error) =>
-      isRejection(error)
-        ? typeof retryRejections === "function"
-          ? retryRejections(error)
-          : retryRejections
-        : worthwhile === undefined || worthwhile(error),
+    retries: (error) => {
+      const rejection = rejectionIn(error)
+      if (rejection === undefined) return worthwhile === undefined || worthwhile(error)
+      return typeof retryRejections === "function" ? retryRejections(rejection) : retryRejections
+    },
+    retriesTimeout: typeof retryTimeouts === "function" ? retryTimeouts : () => retryTimeouts,
+    timeoutsLeftOut: options.retryTimeouts === undefined && worthwhile !== undefined,
     hintOf,
-    driver: () => {
-      const own = delays()
-      return {
-        next: (error, attempt, now, draw) => {
-          const hint = Math.min(maxRetryAfter, hintOf(error))
-          const atLeast = (delay: number | undefined) => (delay === undefined ? undefined : Math.max(0, delay, hint))
-          const delay = own.next(error, attempt, now, draw)
-          return Effect.isEffect(delay) ? Effect.map(delay, atLeast) : atLeast(delay)
-        }
-      }
-    }
+    maxRetryAfter,
+    cutsRetryAfter: onLongRetryAfter === "cut",
+    driver: delays
   }
 }
 
@@ -239,7 +251,7 @@ const judgeOf = <E>(
  * Retries up to `maxAttempts` runs in all, `backoff` apart.
  *
  * Defaults: `maxAttempts` 3, `backoff` exponential from 100 ms with full jitter and a cap of 30 s. The delay is the
- * backoff's, or what the error's `retryAfter` asks for if that is longer. Throws `InvalidPolicyError`.
+ * backoff's, after what the error's `retryAfter` asks for. Throws `InvalidPolicyError`.
  *
  * **Example** (All errors of a call that was given up)
  *

@@ -10,7 +10,6 @@ import type { Call } from "../Policy.ts"
 
 /** Ends early when what admitted the call is over. */
 export const backOff = (call: Call, millis: number): Effect.Effect<void> => {
-  if (millis <= 0) return Effect.void
   const { fiber, watch } = call
   if (watch === undefined) return fiber.getRef(Clock.Clock).sleep(Duration.millis(millis))
   return Effect.callback<void>((resume) => {

@@ -9,9 +9,10 @@ import * as Random from "effect/Random"
 import { emit } from "../internal/events.ts"
 import { nowOf } from "../internal/time.ts"
 import { type Attempt, type Call, type Member, type Run, Stage } from "../Policy.ts"
-import { RetryExhausted } from "../Rejection.ts"
+import { RetryExhausted, TimeoutExceeded } from "../Rejection.ts"
 import { backOff } from "./backOff.ts"
 import type { Driver } from "./driver.ts"
+import { Metadata } from "./Metadata.ts"
 
 type AnyCause = Cause.Cause<unknown>
 type Failed = Exit.Exit<never, unknown>
@@ -21,6 +22,13 @@ interface LoopPolicy {
   readonly maxAttempts: number
   readonly onExhausted: "last" | "wrap"
   readonly retries: (error: unknown) => boolean
+  readonly retriesTimeout: (error: TimeoutExceeded) => boolean
+  readonly timeoutsLeftOut: boolean
+  /** Milliseconds that an error asks to be left alone for, and how many of them the call waits at most. */
+  readonly hintOf: (error: unknown) => number
+  readonly maxRetryAfter: number
+  /** Whether a call that is asked to wait longer than that asks earlier, and does not end. */
+  readonly cutsRetryAfter: boolean
   readonly driver: () => Driver<unknown>
 }
 
@@ -34,6 +42,8 @@ class Loop {
   readonly next: Run
   readonly driver: Driver<unknown>
   private readonly errors: Array<unknown> = []
+  private readonly metadata = new Metadata()
+  private paused = false
   /** Of the last attempt that failed, or of the first refusal. */
   private last: Failed | undefined
 
@@ -62,8 +72,12 @@ class Loop {
     if (fail === undefined || cause.reasons.some(Cause.isDieReason) || call.timedOut || call.single) return exit
     const { error } = fail
     this.keep(error)
-    const worthwhile = error === call.timeout || call.ask(() => policy.retries(error))
-    return worthwhile ? this.again(attempt, exit, error) : exit
+    if (!(error instanceof TimeoutExceeded) || error !== call.timeout) {
+      return call.ask(() => policy.retries(error)) ? this.again(attempt, exit, error) : exit
+    }
+    if (call.ask(() => policy.retriesTimeout(error))) return this.again(attempt, exit, error)
+    error.notRepeated = policy.timeoutsLeftOut && attempt.n < policy.maxAttempts
+    return exit
   }
 
   /** The first refusal is the call's answer. A later one only means that there is no further attempt. */
@@ -96,27 +110,46 @@ class Loop {
     return Exit.fail(error)
   }
 
-  /** Waits for the next attempt, unless there is none. */
+  /** Waits for the next attempt, unless there is none, or the deadline comes before it. */
   private again({ n }: Attempt, exit: Failed, error: unknown): ReturnType<Run> {
     const { call, driver, policy } = this
     const { fiber, sink } = call
     if (n >= policy.maxAttempts) return this.exhausted(exit)
     if (call.left(nowOf(fiber))) return exit
+    const asked = call.ask(() => policy.hintOf(error))
+    if (asked > policy.maxRetryAfter && !policy.cutsRetryAfter) return exit
+    const hint = Math.min(asked, policy.maxRetryAfter)
     const draw = () => fiber.getRef(Random.Random).nextDoubleUnsafe()
-    const delay = call.ask(() => driver.next(error, n, nowOf(fiber), draw))
-    const after = (delay: number | undefined): ReturnType<Run> => {
-      if (delay === undefined) return this.exhausted(exit)
+    const own = call.ask(() => driver.next(error, n, nowOf(fiber), draw))
+    const after = (own: number | undefined): ReturnType<Run> => {
+      if (own === undefined) return this.exhausted(exit)
+      const failedAt = nowOf(fiber)
+      const left = call.waitsUntil(failedAt) - failedAt
+      // all whose error asked for the same time must not come back in the same millisecond
+      const spread = hint === 0 ? 0 : Math.floor((draw() * hint) / 10)
+      const delay = hint === 0 ? Math.max(0, own) : Math.min(hint + spread + Math.max(0, own), left - 1)
+      if (delay >= left || hint >= left) return exit
       if (sink !== undefined) {
         emit(sink, { _tag: "RetryScheduled", service: call.service, key: call.name, attempt: n, delay }, fiber)
       }
-      const left = call.deadline - nowOf(fiber)
-      return Effect.flatMap(backOff(call, Math.min(delay, left)), () => {
+      return Effect.flatMap(delay > 0 ? backOff(call, delay) : this.turn(), () => {
         const now = nowOf(fiber)
         if (call.left(now)) return exit
-        return delay >= left ? Effect.fail(call.timeoutOf(true)) : this.round(call.further(n + 1, 0), now)
+        const context = this.metadata.next(error, delay, failedAt, now, fiber)
+        return this.round(call.further(n + 1, 0, context), now)
       })
     }
-    return Effect.isEffect(delay) ? Effect.flatMap(call.guard(delay), after) : after(delay)
+    return Effect.isEffect(own) ? Effect.flatMap(call.guard(own), after) : after(own)
+  }
+
+  /**
+   * Without a delay, the fiber yields once: what runs it can interrupt it only when it has paused for the first time. From then
+   * on, an interruption is seen before the next attempt begins.
+   */
+  private turn(): Effect.Effect<void> {
+    if (this.paused) return Effect.void
+    this.paused = true
+    return Effect.yieldNow
   }
 
   private round(attempt: Attempt, now: number): ReturnType<Run> {
