@@ -108,6 +108,10 @@ describe.skipIf(missing !== undefined)(`a value in Redis that is not ours${skipp
           space.name
         )
       }
+      yield* store.commit([take("bob")])
+      server.command("CONFIG", "RESETSTAT")
+      yield* store.commit([take("bob")])
+      assert.notInclude(server.command("INFO", "commandstats"), "cmdstat_type:", "not asked of what is a string")
     })
   )
 
