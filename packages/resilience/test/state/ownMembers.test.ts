@@ -1,7 +1,7 @@
 /** Members of a user's own policies beside those of the library: what they share, and what they must not. */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Layer } from "effect"
-import { Policy, RateLimiter, type Rejection, Resilience, resilient, Retry } from "../../src/index.ts"
+import { Bulkhead, Policy, RateLimiter, type Rejection, Resilience, resilient, Retry } from "../../src/index.ts"
 import { memory } from "../../src/internal/memoryStore.ts"
 import { compose, fromPolicies } from "../../src/resilience/compose.ts"
 
@@ -77,6 +77,34 @@ describe("layerFrom", () => {
         yield* words(timers),
         "Resilience.layerFrom: Own cannot stand beside attemptTimeout: one is the most"
       )
+    })
+  )
+})
+
+describe("a layer of one's own that stands around the admission", () => {
+  const bulkhead = Bulkhead.policy({ maxConcurrent: 3 })
+  const again = (second: (attempt: Policy.Attempt) => Policy.Attempt) =>
+    opened({
+      stage: 20,
+      around: (next) => (attempt, now) => Effect.catch(next(attempt, now), () => next(second(attempt), now))
+    })
+
+  it.effect("may run a further attempt, and no slot is left", () =>
+    Effect.gen(function* () {
+      const own = again(({ call, n }) => call.further(n + 1, 0))
+      const { inspect, resilient } = yield* Resilience.make("app", { bulkhead, policies: { own } })
+      assert.deepStrictEqual(yield* Effect.exit(resilient(Effect.fail("down"), "ada")), Exit.fail("down"))
+      assert.strictEqual((yield* inspect("ada")).bulkhead?.running, 0)
+    })
+  )
+
+  it.effect("is refused the same attempt twice, and no slot is left", () =>
+    Effect.gen(function* () {
+      const own = again((attempt) => attempt)
+      const { inspect, resilient } = yield* Resilience.make("app", { bulkhead, policies: { own } })
+      const exit = yield* Effect.exit(resilient(Effect.fail("down"), "ada"))
+      assert.include(Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : "", "An attempt runs once")
+      assert.strictEqual((yield* inspect("ada")).bulkhead?.running, 0)
     })
   )
 })

@@ -1,6 +1,6 @@
 /** Tickets of a user's own policy that throw, or whose reports die: what the others took goes back all the same. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Layer } from "effect"
+import { Cause, Effect, Exit, Fiber, type Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { Bulkhead, CircuitBreaker, Policy, RateLimiter, Resilience, Retry, Store } from "../../src/index.ts"
 import { remote } from "./remote.ts"
