@@ -114,6 +114,11 @@ interface Syntax {
   readonly property?: Syntax
 }
 
+interface Field {
+  readonly key?: Syntax
+  readonly value?: Syntax | null
+}
+
 /** A stage by its name, or in numbers. */
 const isGated = (stage: unknown): boolean =>
   typeof stage === "number"
@@ -131,11 +136,9 @@ const parse = (file: string, text: string, report: Report): Module => {
   const words: Array<{ line: number; word: string }> = []
   const members: Array<string> = []
   /** The fields of an object or a class: a member, where they have a kind and a stage. */
-  const member = (fields: ReadonlyArray<{ readonly key?: unknown; readonly value?: unknown }>) => {
-    const valueOf = (name: string) => {
-      const field = fields.find(({ key }) => (key as Syntax | undefined)?.name === name)
-      return field?.value as Syntax | null | undefined // a node of the tree
-    }
+  const member = (fields: ReadonlyArray<object>) => {
+    // nodes of the tree: a spread or a static block has no key
+    const valueOf = (name: string) => (fields as ReadonlyArray<Field>).find(({ key }) => key?.name === name)?.value
     const kind = valueOf("kind")?.value
     const stage = valueOf("stage")
     if (typeof kind === "string" && isGated(stage?.property?.name ?? stage?.value)) members.push(kind)
