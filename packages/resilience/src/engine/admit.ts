@@ -88,7 +88,7 @@ export const refused = (attempt: CallAttempt, now: number, asked: boolean): Admi
   }
   if (now >= call.deadline) return Effect.fail(call.timeoutOf(true))
   if (final !== undefined) return reject(attempt, final.error)
-  if (waits === undefined) return Effect.die(new Error("A ticket that stands against a call has to say why: refusal"))
+  if (waits === undefined) return Effect.die(new Error("A check says no, and no refusal says why"))
   if (attempt.beside > 0) return reject(attempt, waits.error)
   const arrives = call.waiter === undefined
   const waiter = call.wait()

@@ -134,7 +134,7 @@ it.effect("a ticket that stands against a call, and does not say why, is told so
     const policies = { bulkhead, policies: { policy: own(35, () => ({ check: () => false })) } }
     const { inspect, resilient } = yield* Resilience.make("app", policies)
     const exit = yield* Effect.exit(resilient(Effect.void, "ada"))
-    assert.include(Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : "", "has to say why")
+    assert.include(Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : "", "no refusal says why")
     assert.strictEqual((yield* inspect("ada")).bulkhead?.running, 0)
   })
 )
