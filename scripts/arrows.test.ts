@@ -73,6 +73,26 @@ const cases: ReadonlyArray<readonly [name: string, file: string, text: string, v
     "knowledge"
   ],
   ["the engine that names a policy's file", "engine/Call.ts", `import "../rateLimiter/LimitGate.ts"`, "knowledge"],
+  [
+    "the engine that has a policy's kind in a sentence",
+    "engine/Call.ts",
+    "const a = `the rateLimiter ${b}`",
+    "knowledge"
+  ],
+  ["the engine that has a policy's kind in a name", "engine/Call.ts", `const isRateLimiter = 1`, "knowledge"],
+  [
+    "the engine that has a policy's kind as a private name",
+    "engine/Call.ts",
+    `class A { #rateLimiter = 1 }`,
+    "knowledge"
+  ],
+  [
+    "the engine that has a policy's tag in a sentence",
+    "engine/Call.ts",
+    `const a = "RateLimitExceeded: b"`,
+    "knowledge"
+  ],
+  ["the engine that imports a kernel", "engine/Call.ts", `import "../kernel/TokenBucket.ts"`, "arrow"],
   ["the engine that loads a gate", "engine/Call.ts", `import { gate } from "../rateLimiter/LimitGate.ts"`, "arrow"],
   ["a policy that loads the pipeline later", "RateLimiter.ts", `export const a = import("./Resilience.ts")`, "arrow"],
   ["a shared file that imports a policy", "internal/validate.ts", `import "../RateLimiter.ts"`, "arrow"],
@@ -117,6 +137,22 @@ describe("arrows", () => {
       assert.include(violations, `${file}:${at} ${rule}`)
     })
   }
+
+  it("knows a new policy however its kind and stage are written", () => {
+    const written = [
+      `export const a = { kind: "shedder", by: "key", stage: Stage.shed }`,
+      `export const a = { stage: Policy.Stage.hedge, kind: 'shedder' }`,
+      `export const a = { kind: "shedder", stage: 45 }`,
+      `export class A { readonly kind: "shedder" = "shedder"; readonly stage: number = Stage.slots }`
+    ]
+    for (const text of written) {
+      const sources = { ...sound, "bulkhead/Shed.ts": text, "engine/Call.ts": `export const call = "shedder"` }
+      const found = check("resilience", sources).map(({ file, rule }) => `${file} ${rule}`)
+      assert.deepStrictEqual(found, ["engine/Call.ts knowledge"], text)
+    }
+    const layer = { ...sound, "Retry.ts": `export const a = { kind: "loop", stage: Stage.retry }` }
+    assert.deepStrictEqual(check("resilience", { ...layer, "engine/Call.ts": `export const call = "loop"` }), [])
+  })
 
   it("allows the type of a heavy module, which weighs nothing", () => {
     assert.deepStrictEqual(broken("Event.ts", `import type * as Stream from "effect/Stream"`), [])

@@ -61,7 +61,7 @@ export const arrows: Record<string, ReadonlyArray<string>> = {
   Store: ["StoreModel", "memory"], // for `Store.layerMemory`
   waiting: ground,
   Policy: [...ground, "waiting"],
-  engine: [...ground, "waiting", "Policy"],
+  engine: [...ground.filter((place) => place !== "kernel"), "waiting", "Policy"], // a kernel is a policy's
   remote: [...ground, "memory", "Policy", "engine"],
   RateLimiter: policy,
   Bulkhead: policy,
@@ -101,9 +101,29 @@ interface Module {
   readonly imports: ReadonlyArray<Import>
   /** Identifiers and strings. */
   readonly words: ReadonlyArray<{ readonly line: number; readonly word: string }>
+  /** The kinds of what is written here with a stage from 30 to 60, or 80. */
+  readonly members: ReadonlyArray<string>
   readonly telemetryCalls: ReadonlyArray<{ readonly line: number; readonly name: string }>
   readonly lines: number
 }
+
+/** What is read of a node here. */
+interface Syntax {
+  readonly name?: string
+  readonly value?: unknown
+  readonly property?: Syntax
+}
+
+interface Field {
+  readonly key?: Syntax
+  readonly value?: Syntax | null
+}
+
+/** A stage by its name, or in numbers. */
+const isGated = (stage: unknown): boolean =>
+  typeof stage === "number"
+    ? (stage >= 30 && stage <= 60) || stage === 80
+    : typeof stage === "string" && /^(shed|circuit|throttle|limit|slots|hedge)$/.test(stage)
 
 type Report = (file: string, line: number, rule: string, message: string) => void
 
@@ -114,6 +134,15 @@ const parse = (file: string, text: string, report: Report): Module => {
   const imports: Array<Import> = []
   const calls: Array<{ line: number; name: string }> = []
   const words: Array<{ line: number; word: string }> = []
+  const members: Array<string> = []
+  /** The fields of an object or a class: a member, where they have a kind and a stage. */
+  const member = (fields: ReadonlyArray<object>) => {
+    // nodes of the tree: a spread or a static block has no key
+    const valueOf = (name: string) => (fields as ReadonlyArray<Field>).find(({ key }) => key?.name === name)?.value
+    const kind = valueOf("kind")?.value
+    const stage = valueOf("stage")
+    if (typeof kind === "string" && isGated(stage?.property?.name ?? stage?.value)) members.push(kind)
+  }
   const say = (word: string, start: number) => words.push({ line: lineAt(start), word })
   const add = (
     source: { readonly type: string; readonly value?: unknown; readonly start: number },
@@ -130,7 +159,10 @@ const parse = (file: string, text: string, report: Report): Module => {
     },
     ImportExpression: (node) => add(node.source, false),
     TSImportType: (node) => add(node.source, true),
+    ObjectExpression: ({ properties }) => member(properties),
+    ClassBody: ({ body }) => member(body),
     Identifier: (node) => say(node.name, node.start),
+    PrivateIdentifier: (node) => say(node.name, node.start),
     Literal: (node) => {
       if (typeof node.value === "string") say(node.value, node.start)
     },
@@ -141,7 +173,7 @@ const parse = (file: string, text: string, report: Report): Module => {
       if (telemetryCalls.test(property.name)) calls.push({ line: lineAt(node.start), name: property.name })
     }
   }).visit(program)
-  return { imports, telemetryCalls: calls, words, lines: text.replace(/\n$/, "").split("\n").length }
+  return { imports, members, telemetryCalls: calls, words, lines: text.replace(/\n$/, "").split("\n").length }
 }
 
 /** A relative import as a path below `src`. */
@@ -168,36 +200,47 @@ const cycles = (modules: Modules, report: Report): void => {
   for (const file of modules.keys()) if (!done.has(file)) visit(file, [file])
 }
 
+interface PolicyNames {
+  /** No word of the engine has one of them in it: `isBulkhead`, `"the bulkhead is full"`. */
+  readonly kinds: ReadonlyArray<string>
+  readonly others: ReadonlySet<string>
+}
+
 /**
  * The names of the policies of stages 30 to 60 and 80: their kinds, the tags of their rejections, and their files. Read from
  * the sources, so that a new policy is known the day it is written.
  */
-const policyNames = (sources: Readonly<Record<string, string>>): ReadonlySet<string> => {
-  const names = new Set<string>()
-  const kind =
-    /\bkind\s*[:=]\s*"(\w+)",?\s+(?:readonly\s+)?stage\s*[:=]\s*Stage\.(?:shed|circuit|throttle|limit|slots|hedge)\b/g
+const policyNames = (modules: Modules, sources: Readonly<Record<string, string>>): PolicyNames => {
+  const kinds = new Set<string>()
+  const others = new Set<string>()
   const homes = new Set<string | undefined>()
-  for (const [file, text] of Object.entries(sources)) {
-    for (const [, name] of text.matchAll(kind)) {
-      names.add(name!)
+  for (const [file, { members }] of modules) {
+    for (const kind of members) {
+      kinds.add(kind)
       homes.add(placeOf(file))
     }
-    for (const [, tag] of text.matchAll(/\bclass (\w+) extends Rejection\b/g)) if (tag !== "StoreError") names.add(tag!)
+  }
+  for (const text of Object.values(sources)) {
+    for (const [, tag] of text.matchAll(/\bclass (\w+) extends (?:\w+\.)?Rejection\b/g)) {
+      if (tag !== "StoreError") others.add(tag!)
+    }
   }
   for (const file of Object.keys(sources)) {
     const name = posix.basename(file, ".ts")
-    if (homes.has(placeOf(file)) && /^[A-Z]/.test(name)) names.add(name)
+    if (homes.has(placeOf(file)) && /^[A-Z]/.test(name)) others.add(name)
   }
-  return names
+  return { kinds: [...kinds], others }
 }
 
 /** The engine knows no policy: a new one must not need a line there. */
-const ignorance = (modules: Modules, names: ReadonlySet<string>, report: Report): void => {
+const ignorance = (modules: Modules, { kinds, others }: PolicyNames, report: Report): void => {
   for (const [file, { words }] of modules) {
     if (placeOf(file) !== "engine") continue
     for (const { line, word } of words) {
-      const known = posix.basename(word, ".ts")
-      if (names.has(known)) report(file, line, "knowledge", `the engine knows no policy: ${known}`)
+      const small = word.toLowerCase()
+      const known =
+        kinds.find((kind) => small.includes(kind.toLowerCase())) ?? word.split(/\W+/).find((part) => others.has(part))
+      if (known !== undefined) report(file, line, "knowledge", `the engine knows no policy: ${known}`)
     }
   }
 }
@@ -271,7 +314,7 @@ export const check = (packageName: string, sources: Readonly<Record<string, stri
   const modules = new Map(Object.entries(sources).map(([file, text]) => [file, parse(file, text, report)]))
   if (packageName === "resilience") {
     core(modules, report)
-    ignorance(modules, policyNames(sources), report)
+    ignorance(modules, policyNames(modules, sources), report)
   } else satellite(modules, report)
   cycles(modules, report)
   return violations

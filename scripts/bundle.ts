@@ -57,7 +57,7 @@ const parts: ReadonlyArray<Part> = [
     name: "the engine alone",
     code: [application, ...engine, "globalThis.part = [assemble, run]"].join("\n"),
     kernels: [],
-    most: 4.4
+    most: 4.5
   },
   { name: "Rejection", code: from("Rejection", "Rejection.isRejection"), kernels: [] },
   {

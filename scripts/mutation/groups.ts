@@ -76,6 +76,8 @@ export const groups = {
         "events"
       ),
       ...state("storeLaws", "races", "timers", "maxKeys", "maxKeysFlood", "forgetting", "cell"),
+      // whose error it is, and of which key
+      ...state("service"),
       // what a key may be, and how records are named
       "badInput.test.ts",
       "badInputCalls.test.ts",

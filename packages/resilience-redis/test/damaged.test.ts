@@ -1,4 +1,7 @@
 /** Values that are not ours, and servers that do not write: of one key, or of now, and no outage of all others. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Option } from "effect"
 import { Redis } from "effect/persistence"
@@ -105,6 +108,10 @@ describe.skipIf(missing !== undefined)(`a value in Redis that is not ours${skipp
           space.name
         )
       }
+      yield* store.commit([take("bob")])
+      server.command("CONFIG", "RESETSTAT")
+      yield* store.commit([take("bob")])
+      assert.notInclude(server.command("INFO", "commandstats"), "cmdstat_type:", "not asked of what is a string")
     })
   )
 
@@ -178,15 +185,22 @@ describe.skipIf(missing !== undefined)(`a value in Redis that is not ours${skipp
 
 describe.skipIf(missing !== undefined)(`a Redis that does not serve now${skipped}`, () => {
   for (const [what, setUp] of [
-    ["its memory is full", ["CONFIG", "SET", "maxmemory", "1"]],
-    ["it is a replica now", ["REPLICAOF", "127.0.0.1", "1"]],
-    ["it has too few replicas", ["CONFIG", "SET", "min-replicas-to-write", "3"]]
+    ["its memory is full", [["CONFIG", "SET", "maxmemory", "1"]]],
+    ["it is a replica now", [["REPLICAOF", "127.0.0.1", "1"]]],
+    ["it has too few replicas", [["CONFIG", "SET", "min-replicas-to-write", "3"]]],
+    ["its copies on the disk fail", [["BGSAVE"], ["CONFIG", "SET", "save", "3600 1"]]]
   ] as const) {
     it.live(`is not asked again one by one where ${what}`, () =>
       Effect.gen(function* () {
-        const server = yield* startRedis()
+        const folder = mkdtempSync(join(tmpdir(), "effect-resilience-gone-"))
+        const server = yield* startRedis(["--dir", folder])
+        rmSync(folder, { recursive: true }) // so that a copy fails
         const store = yield* storeOf(yield* storeOn(server))
-        server.command(...setUp)
+        for (const command of setUp) server.command(...command)
+        yield* eventually(
+          "it refuses",
+          Effect.sync(() => /^(OOM|READONLY|NOREPLICAS|MISCONF) /.test(server.command("SET", "a", "b")))
+        )
         const trips = Effect.gen(function* () {
           const before = scriptsOf(server)
           const exits = yield* Effect.all(

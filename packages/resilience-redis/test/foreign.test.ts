@@ -74,7 +74,11 @@ describe.skipIf(missing !== undefined)(`a store on the client of NodeRedis${skip
           Effect.sync(() => server.command("KEYS", "*bob") !== "")
         )
       )
-      assert.strictEqual(used(), 5)
+      // on a busy machine, a call's time is over before it is sent: what is sent of it then is given back
+      yield* eventually(
+        "used is what was used before",
+        Effect.sync(() => used() === 5)
+      )
     })
   )
 

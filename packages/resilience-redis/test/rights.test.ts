@@ -4,9 +4,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { NodeRedis } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
 import { CircuitBreaker, RateLimiter, Resilience } from "effect-resilience"
-import { RedisStore } from "../src/index.ts"
-import { missing, type Server, skipped, startRedis } from "./servers.ts"
-import { storeOf } from "./support.ts"
+import { RedisCluster, RedisSentinel, RedisStore } from "../src/index.ts"
+import { missing, pause, type Server, skipped, startCluster, startRedis, startSentinel } from "./servers.ts"
+import { eventually, isAllowed, perHour, storeOf } from "./support.ts"
 
 /** The line of the docs. */
 const documented = /ACL SETUSER (\S+) on >secret (.*)/.exec(
@@ -14,9 +14,18 @@ const documented = /ACL SETUSER (\S+) on >secret (.*)/.exec(
 )!
 const [, user, rules] = documented as unknown as readonly [string, string, string] // it has two groups
 
-const storeAs = (server: Server, without?: string) => {
-  const granted = rules.split(" ").filter((rule) => rule !== without)
+/** What the guide adds for a cluster, and what a sentinel needs. */
+const guide = readFileSync(new URL("../../../docs/guides/many-machines.md", import.meta.url), "utf8")
+const onCluster = /ACL SETUSER shop (\+cluster.*)/.exec(guide)![1]!
+const onSentinel = /ACL SETUSER shop on >secret (&\+switch-master.*)/.exec(guide)![1]!
+
+const grant = (server: Server, all: string, without?: string) => {
+  const granted = all.split(" ").filter((rule) => rule !== without)
   server.command("ACL", "SETUSER", user, "reset", "on", ">secret", ...granted)
+}
+
+const storeAs = (server: Server, without?: string) => {
+  grant(server, rules, without)
   const url = server.url.replace("redis://", `redis://${user}:secret@`)
   const client = Layer.orDie(NodeRedis.layer({ url }))
   return Effect.map(Layer.build(Layer.provide(RedisStore.layer({ prefix: "shop" }), client)), (context) =>
@@ -60,13 +69,16 @@ const refusals = (server: Server): ReadonlyArray<string> => {
   return [...new Set(log.flatMap((line, i) => (line === "object" ? [log[i + 1]!] : [])))].sort()
 }
 
+/** Of node-redis itself, which goes on without. */
+const isOfClient = (command: string): boolean => /^(client|hello)/.test(command)
+
 describe.skipIf(missing !== undefined)(`the rights that the docs name${skipped}`, () => {
   it.live("are enough for all that a store does", () =>
     Effect.gen(function* () {
       const server = yield* startRedis()
       yield* all(yield* storeAs(server))
       assert.deepStrictEqual(
-        refusals(server).filter((command) => !/^(client|hello)/.test(command)), // of node-redis itself, which goes on without
+        refusals(server).filter((command) => !isOfClient(command)),
         []
       )
     })
@@ -86,5 +98,105 @@ describe.skipIf(missing !== undefined)(`the rights that the docs name${skipped}`
         )
       }
     })
+  )
+})
+
+const as = { username: user, password: "secret" }
+
+/** Uses a cluster: finds its machines, loads scripts, and follows a slot that moves. Tells whether all of it was done. */
+const useCluster = Effect.fnUntraced(function* (nodes: ReadonlyArray<Server>, without?: string) {
+  for (const node of nodes) {
+    node.command("ACL", "LOG", "RESET")
+    node.command("FLUSHALL")
+    node.command("SCRIPT", "FLUSH")
+    grant(node, `${rules} ${onCluster}`, without)
+  }
+  const redis = RedisCluster.layer({ rootNodes: [{ url: nodes[0]!.url }], defaults: as })
+  const context = yield* Layer.build(Layer.provide(RedisStore.layer({ prefix: "shop" }), redis))
+  const { resilient } = yield* Effect.provide(
+    Resilience.makeFromStore("app/Pay", {
+      rateLimiter: perHour(1_000),
+      store: { onError: "fail", deadline: "300 millis" }
+    }),
+    Layer.succeedContext(context)
+  )
+  const call = isAllowed(resilient(Effect.void, "ada"))
+  let allowed = false
+  for (let tries = 0; tries < 40 && !allowed; tries++) {
+    allowed = yield* call
+    if (!allowed) yield* pause(25)
+  }
+  if (!allowed) return false
+  const keysOf = (node: Server) => node.command("KEYS", "*ada")
+  const from = nodes.find((node) => keysOf(node) !== "")!
+  const to = nodes.find((node) => node !== from)!
+  const [key, slot] = [keysOf(from), from.command("CLUSTER", "KEYSLOT", keysOf(from))]
+  const [one, other] = [from, to].map((node) => node.command("CLUSTER", "MYID"))
+  to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", one!)
+  from.command("CLUSTER", "SETSLOT", slot, "MIGRATING", other!)
+  from.command("MIGRATE", "127.0.0.1", String(to.port), key, "0", "5000")
+  yield* call // it is asked there, and waits for the rest of the slot
+  for (const node of [to, from]) node.command("CLUSTER", "SETSLOT", slot, "NODE", other!)
+  yield* eventually("the other machine decides", call)
+  return true
+})
+
+describe.skipIf(missing !== undefined)(`the rights that the docs name for a cluster${skipped}`, () => {
+  it.live(
+    "are enough for all that a store does there, and all needed",
+    () =>
+      Effect.gen(function* () {
+        const nodes = yield* startCluster
+        const refused = () => nodes.flatMap((node) => refusals(node)).filter((command) => !isOfClient(command))
+        assert.isTrue(yield* Effect.scoped(useCluster(nodes)))
+        assert.deepStrictEqual(refused(), [])
+        const added = onCluster.split(" ")
+        assert.lengthOf(added, 3)
+        for (const rule of added) {
+          yield* Effect.scoped(useCluster(nodes, rule))
+          assert.include(refused(), rule.slice(1))
+        }
+      }),
+    60_000
+  )
+})
+
+describe.skipIf(missing !== undefined)(`the rights that the docs name for a sentinel${skipped}`, () => {
+  it.live(
+    "are enough to find the master, and all needed",
+    () =>
+      Effect.gen(function* () {
+        const { master, sentinel } = yield* startSentinel
+        grant(master, rules)
+        const use = Effect.fnUntraced(function* (without?: string) {
+          sentinel.command("ACL", "LOG", "RESET")
+          grant(sentinel, onSentinel, without)
+          const redis = RedisSentinel.layer({
+            name: "main",
+            sentinelRootNodes: [{ host: "127.0.0.1", port: sentinel.port }],
+            nodeClientOptions: as,
+            sentinelClientOptions: as
+          })
+          const context = yield* Layer.build(Layer.provide(RedisStore.layer({ prefix: "shop" }), redis))
+          const { resilient } = yield* Effect.provide(
+            Resilience.makeFromStore("app/Pay", { rateLimiter: perHour(1_000), store: { onError: "fail" } }),
+            Layer.succeedContext(context)
+          )
+          const call = isAllowed(resilient(Effect.void, "ada"))
+          for (let tries = 0; tries < 40; tries++) {
+            if (yield* call) return true
+            yield* pause(25)
+          }
+          return false
+        })
+        const refused = () => refusals(sentinel).filter((command) => !isOfClient(command))
+        assert.isTrue(yield* Effect.scoped(use()))
+        assert.deepStrictEqual(refused(), [])
+        for (const rule of onSentinel.split(" ")) {
+          yield* Effect.scoped(use(rule))
+          assert.include(refused(), rule.slice(1))
+        }
+      }),
+    60_000
   )
 })

@@ -135,9 +135,10 @@ export const policy: {
   (options: Options): Policy<never>
 } = (options: Policy["options"]): Policy<never> => {
   specOf(options) // refuses here what makes no sense
+  const { probes } = options
   return Policies.make<Policy<never>>({
     kind: "circuitBreaker",
-    options,
+    options: probes === undefined ? options : { ...options, probes: Object.freeze({ ...probes }) },
     open({ label, longest, service, store }) {
       return new CircuitGate(circuit.leased(specOf(this.options), longest), service, store, label)
     }

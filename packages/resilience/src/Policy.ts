@@ -19,7 +19,7 @@ import type * as Fiber from "effect/Fiber"
 import type { Sink } from "./Event.ts"
 import * as keys from "./internal/key.ts"
 import type { ReadKey } from "./internal/key.ts"
-import { spaceIn } from "./internal/spaces.ts"
+import { spaceUnder } from "./internal/spaces.ts"
 import type { Outcome } from "./Outcome.ts"
 import type { StoreError } from "./Rejection.ts"
 import type { AnySpace, Committed, Guarded, Local, Step } from "./StoreModel.ts"
@@ -213,7 +213,7 @@ export interface Longest {
  * @since 0.1.0
  */
 export const spaceName = ({ label, service }: Pick<Env, "label" | "service">, kind: string): string =>
-  spaceIn(service, label, kind, kind)
+  spaceUnder(service, label, kind)
 
 /**
  * The part of a call's key that a policy looks at: the value of a dimension, or without one a name for the whole key. A key

@@ -127,6 +127,21 @@ const cases: Readonly<Record<string, readonly [name: string, edits: ReadonlyArra
       poison('["SET","0 0x10 0x10 0 0"]', '["SET",state("0x10 0x10 0 0")]')
     ]
   ],
+  "policy-changes": [
+    "policy-changes",
+    [
+      {
+        why: "a layer that is provided to one effect is closed after it: here, both limiters stay open",
+        from: "    const search = yield*",
+        until: "  }\n})\nEffect.runPromise",
+        to: `    const open = (policy: any) => Effect.exit(Layer.build(Layer.provide(RateLimiter.layerFromStore(policy), storeA)))
+    const words = (exit: any) => exit._tag === "Success" ? "is open" : String(exit.cause.reasons[0].defect)
+    console.log("4 search (1000/min):", words(yield* open(RateLimiter.tokenBucket({ limit: 1000, window: "1 minute" }))))
+    console.log("4 login (5/h) beside it:", words(yield* open(RateLimiter.tokenBucket({ limit: 5, window: "1 hour" }))))
+`
+      }
+    ]
+  ],
   "clock-ahead": [
     "clock-ahead",
     [

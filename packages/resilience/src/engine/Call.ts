@@ -25,13 +25,12 @@ import { begin } from "./begin.ts"
 import * as contexts from "./contexts.ts"
 import { deadlineOf } from "./Deadline.ts"
 import { attemptEnded, callEnded } from "./observed.ts"
-import { watchAll } from "./watch.ts"
 import { exitOf, type Judged, outcomeOf } from "./outcome.ts"
 import type { CallOptions, Classify, Pipeline } from "./Pipeline.ts"
+import { attempted, both, each, type Ended, watchAll } from "./tickets.ts"
 
 type AnyExit = Exit.Exit<unknown, unknown>
 type AnyFiber = Fiber.Fiber<unknown, unknown>
-type Ended = Effect.Effect<void> | undefined
 
 const NO_TICKETS: ReadonlyArray<Ticket> = []
 const NO_MEMBERS: ReadonlyArray<Member> = []
@@ -39,9 +38,6 @@ const NO_MEMBERS: ReadonlyArray<Member> = []
 /** Which tickets of an attempt are open: those of its own, and those of the call. */
 const OWN = 1
 const CALLS = 2
-
-const both = (first: Ended, second: Ended): Ended =>
-  first === undefined ? second : second === undefined ? first : Effect.andThen(first, second)
 
 /** One run of the effect, and the tickets that were taken for it. */
 export class CallAttempt implements Attempt {
@@ -88,30 +84,35 @@ export class CallAttempt implements Attempt {
   }
 
   reserve(): void {
-    const { tickets } = this
     this.reserved = true
-    for (let i = 0; i < tickets.length; i++) tickets[i]!.reserve?.()
+    each(this.tickets, (ticket) => ticket.reserve?.())
   }
 
   unreserve(): void {
     if (!this.reserved) return
     this.reserved = false
-    for (const ticket of this.tickets) ticket.unreserve?.()
+    each(this.tickets, (ticket) => ticket.unreserve?.())
   }
 
-  /** All is taken. */
+  /** All is taken. A ticket that throws keeps no other from it: what `end` gives back was taken. */
   note(now: number): void {
     const { call, reserved, tickets } = this
     this.reserved = false
     this.admitted = true
     this.open = call.pipeline.perAttempt ? OWN : OWN | CALLS
+    let thrown: { readonly defect: unknown } | undefined
     for (let i = 0; i < tickets.length; i++) {
       const ticket = tickets[i]!
-      if (!reserved) ticket.reserve?.()
-      ticket.admitted(now)
-      if (ticket.context !== undefined) this.context = contexts.both(this.context, ticket.context)
+      try {
+        if (!reserved) ticket.reserve?.()
+        ticket.admitted(now)
+        if (ticket.context !== undefined) this.context = contexts.both(this.context, ticket.context)
+      } catch (defect) {
+        thrown ??= { defect }
+      }
     }
     if (call.waiter !== undefined) call.leave(true)
+    if (thrown !== undefined) throw thrown.defect
   }
 
   take(now: number): void {
@@ -132,7 +133,10 @@ export class CallAttempt implements Attempt {
    * taken. A member that throws keeps no other from it. Does nothing the second time.
    */
   end(which: "own" | "all", exit: AnyExit, started: boolean, outcome?: Outcome): Ended {
-    if (!this.admitted) this.unreserve()
+    if (!this.admitted) {
+      const failed = attempted(() => this.unreserve())
+      if (failed !== undefined) return failed // nothing is open
+    }
     const due = this.open & (which === "own" ? OWN : OWN | CALLS)
     if (due === 0) return undefined
     this.open &= ~due
@@ -383,9 +387,9 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
     if (this.unseen) this.see(exit)
     const { fiber, last, main, sink } = this
     main.over = last.over = true
-    this.leave(false)
+    const left = this.waiter === undefined ? undefined : attempted(() => this.leave(false))
     const own = last === main ? undefined : this.record(last, "all", exit)
-    const ended = both(own, this.record(main, "all", exit))
+    const ended = both(left, both(own, this.record(main, "all", exit)))
     if (sink !== undefined) {
       const rejected = this.attempts === 0 && exit._tag === "Failure" && isRejection(errorOf(exit.cause))
       callEnded(

@@ -88,15 +88,16 @@ export const refused = (attempt: CallAttempt, now: number, asked: boolean): Admi
   }
   if (now >= call.deadline) return Effect.fail(call.timeoutOf(true))
   if (final !== undefined) return reject(attempt, final.error)
-  if (attempt.beside > 0) return reject(attempt, waits!.error)
+  if (waits === undefined) return Effect.die(new Error("A check says no, and no refusal says why"))
+  if (attempt.beside > 0) return reject(attempt, waits.error)
   const arrives = call.waiter === undefined
   const waiter = call.wait()
   waiter.deadline = until
-  waits!.wait!(waiter) // some member has refused: a final refusal has returned
+  waits.wait!(waiter) // of a refusal that may wait
   if (arrives && call.sink !== undefined) {
     const { kind: policy } = attempt.gates[waitsFor]!
     const { fiber, name: key, service, sink } = call
-    emit(sink, { _tag: "Queued", service, key, policy, limit: waits!.queue ?? policy }, fiber)
+    emit(sink, { _tag: "Queued", service, key, policy, limit: waits.queue ?? policy }, fiber)
   }
   return Effect.flatMap(waiter.park, () => admit(attempt, nowOf(call.fiber)))
 }

@@ -30,6 +30,8 @@ export const run = <A, E, R>(
 export const enter = (attempt: CallAttempt, now: number): ReturnType<Run> => {
   const { call } = attempt
   const { again, gates, perAttempt, inside } = call.pipeline
+  // its tickets are open: others in their place would leave them so for ever
+  if (attempt.admitted) throw new Error("An attempt runs once: call.further makes the next")
   call.last = attempt
   if (call.main.admitted && !perAttempt) {
     if (again.length === 0) {

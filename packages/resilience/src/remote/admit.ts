@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { leave, refused, reject, stepsOf, take } from "../engine/admit.ts"
 import type { CallAttempt } from "../engine/Call.ts"
+import { attempted, both } from "../engine/tickets.ts"
 import { heard } from "../internal/answers.ts"
 import type { Guarded, Reply } from "../Policy.ts"
 import { nowOf } from "../internal/time.ts"
@@ -62,8 +63,9 @@ const ask = (store: Guarded, attempt: CallAttempt, steps: ReadonlyArray<Step>, n
         }
         heard(steps, exit.value)
         if (attempt.over) return Effect.runForkWith(context)(giveBack(attempt))
-        attempt.take(nowOf(fiber))
-        resume(Effect.suspend(() => proceed(attempt)))
+        // a ticket that throws ends its own call, and not the store that answers it
+        const failed = attempted(() => attempt.take(nowOf(fiber)))
+        resume(failed ?? Effect.suspend(() => proceed(attempt)))
       })
     if (reports === undefined) ask()
     else Effect.runForkWith(context)(reports).addObserver(ask)
@@ -102,6 +104,6 @@ const giveBack = (attempt: CallAttempt): Effect.Effect<void> =>
   Effect.withFiber((fiber) => {
     const { call } = attempt
     call.fiber = fiber
-    attempt.note(nowOf(fiber))
-    return attempt.end("all", GONE, false, "ignored") ?? Effect.void
+    const failed = attempted(() => attempt.note(nowOf(fiber)))
+    return both(attempt.end("all", GONE, false, "ignored"), failed) ?? Effect.void
   })

@@ -121,13 +121,13 @@ const policiesOf = (policies: Policies): Labelled => {
 const once: ReadonlyArray<number> = [Stage.timeout, Stage.retry, Stage.hedge, Stage.attemptTimeout]
 
 /** Two loops of attempts would multiply them, and of two timeouts only one could be meant. */
-const refuseSecond = (members: LabelledMembers): void => {
+const refuseSecond = (from: string, parameterOf: (label: string) => string, members: LabelledMembers): void => {
   const first = new Map<number, string>()
   for (const [label, { around, kind, longest, stage }] of members) {
     if ((around === undefined && longest === undefined) || !once.includes(stage)) continue
     const before = first.get(stage)
     if (before !== undefined)
-      refuse(module, `policies.${label}`, kind, `cannot stand beside ${before}: one is the most`)
+      refuse(from, parameterOf(label ?? kind), kind, `cannot stand beside ${before}: one is the most`)
     first.set(stage, label ?? kind)
   }
 }
@@ -170,7 +170,7 @@ export const fromPolicies = (id: string, policies: Policies): Parts => {
   const rest = restOf(policies)
   // what an opening refuses, such as a lease that is too short, is refused here, where it is written
   const members = membersOf(id, labelled, rest, memory)
-  refuseSecond(members)
+  refuseSecond(module, (label) => `policies.${label}`, members)
   shareable(localShare, onError, plain(members))
   return {
     id,
@@ -200,8 +200,10 @@ const spread = (members: ReadonlyArray<Member>): void => {
 export const composeServices = (id: string, services: ReadonlyArray<PolicyService>, options: RestOptions): Composed => {
   const from = "Resilience.layerFrom"
   const members = services.flatMap((service) => service.members)
-  members.forEach(({ kind }, i) => {
-    if (members.findIndex((other) => other.kind === kind) < i) refuse(from, nameOf(kind), id, "is given twice")
+  services.forEach(({ members: own }, i) => {
+    const before = services.slice(0, i).flatMap((service) => service.members)
+    const again = own.find(({ kind }) => before.some((other) => other.kind === kind))
+    if (again !== undefined) refuse(from, nameOf(again.kind), id, "is given twice")
   })
   const stores = services.flatMap(({ store }) => (store === undefined ? [] : [store]))
   const store = stores.length === 0 ? memory : common(stores, id)
@@ -212,6 +214,7 @@ export const composeServices = (id: string, services: ReadonlyArray<PolicyServic
   if (longest !== Infinity && lease < longest)
     refuse(from, "timeout", id, `is longer than a probe's lease of ${lease} ms`)
   const labelled = members.map((member) => [member.kind, member] as const)
+  refuseSecond(from, nameOf, [...rest.timers.map((member) => [undefined, member] as const), ...labelled])
   return composed(assemble(id, [...members, ...rest.timers], store, rest.assemble), labelled)
 }
 
@@ -230,7 +233,9 @@ const composed = (pipeline: Pipeline, labelled: LabelledMembers): Composed => {
     control: Object.fromEntries(
       labels.flatMap((label) => {
         const controls = of(label).flatMap(({ control }) => (control === undefined ? [] : [control]))
-        return controls.length === 0 ? [] : [[label, Object.assign({}, ...controls) as object]]
+        if (controls.length === 0) return []
+        // as the policy made it: a copy would have none of the methods of a class, and a getter would be read once
+        return [[label, controls.length === 1 ? controls[0]! : (Object.assign({}, ...controls) as object)]]
       })
     ),
     run: (self, key, { classify, cost = 1 }) =>

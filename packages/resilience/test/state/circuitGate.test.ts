@@ -13,6 +13,22 @@ const stores = [
   ["a store elsewhere", Elsewhere]
 ] as const
 
+it.effect("what becomes of the record of probes that a policy was made from changes nothing", () =>
+  Effect.gen(function* () {
+    const probes = { permitted: 2, required: 2 }
+    const tripPolicy = CircuitBreaker.consecutive(1)
+    const policy = CircuitBreaker.policy({ tripPolicy, openDuration: "1 minute", probes })
+    probes.permitted = probes.required = 1
+    const { execute, state } = yield* CircuitBreaker.make(policy)
+    yield* Effect.exit(execute(down))
+    yield* TestClock.adjust("1 minute")
+    yield* execute(Effect.void)
+    assert.strictEqual((yield* state()).state, "HalfOpen")
+    yield* execute(Effect.void)
+    assert.strictEqual((yield* state()).state, "Closed")
+  })
+)
+
 describe("whose circuit it is", () => {
   const trips = { tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 minute" } as const
   const refusals = Effect.fnUntraced(function* (policy: CircuitBreaker.Policy, first: Key, ...others: Array<Key>) {

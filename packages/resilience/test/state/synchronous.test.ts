@@ -108,3 +108,29 @@ for (const [which, make] of Object.entries(memories)) {
     }
   })
 }
+
+describe("a memory that no transaction can join", () => {
+  it.effect("decides inside of one as anywhere: what it took stays taken", () =>
+    Effect.gen(function* () {
+      const memory = memoryStore.make()
+      const space = spaceOf()
+      const step = new Step(space, "ada", { add: 1 })
+      const rolledBack = Effect.tx(Effect.andThen(memory.commit([step]), Effect.fail("no")))
+      assert.strictEqual(yield* Effect.flip(rolledBack), "no")
+      assert.strictEqual((yield* Effect.tx(memory.read(space, "ada"))).state?.count, 1)
+      yield* Effect.tx(memory.clear(space))
+      assert.isUndefined(memory.sync.read(space, "ada"))
+    })
+  )
+
+  it.effect("tells of what it did at once, and has no change of a transaction to watch", () =>
+    Effect.gen(function* () {
+      const { sync } = memoryStore.make()
+      let told = 0
+      const unwatch = sync.watch(new Step(spaceOf(), "ada", { add: 1 }), () => told++)
+      yield* Effect.tx(sync.afterCommit(Effect.sync(() => void told++)))
+      assert.strictEqual(told, 1)
+      unwatch()
+    })
+  )
+})
