@@ -361,7 +361,8 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
 
   endAttempt(attempt: Attempt, exit: AnyExit): Ended {
     if (this.unseen) this.see(exit)
-    if (exit._tag === "Failure") this.failed = exit
+    // a timeout of the whole call asks how the attempts before it have ended
+    if (exit._tag === "Failure" && !(this.timedOut && errorOf(exit.cause) === this.timeout)) this.failed = exit
     return this.record(attempt as CallAttempt, "own", exit) // the engine makes all attempts
   }
 

@@ -45,9 +45,9 @@ export const fromDelays = (
  */
 export const isSchedule = Schedule.isSchedule
 
-/** A delay that is never due, or too long to count, is no retry. */
+/** A delay that is never due, or too long to count, is no retry. A negative one is none. */
 const wholeMillis = (duration: Duration.Duration): number | undefined => {
-  const millis = Math.ceil(Duration.toMillis(duration))
+  const millis = Math.max(0, Math.ceil(Duration.toMillis(duration)))
   return millis > MAX_EXACT ? undefined : millis
 }
 

@@ -127,7 +127,7 @@ class Loop {
       const left = call.waitsUntil(failedAt) - failedAt
       // all whose error asked for the same time must not come back in the same millisecond
       const spread = hint === 0 ? 0 : Math.floor((draw() * hint) / 10)
-      const delay = hint === 0 ? Math.max(0, own) : Math.min(hint + spread + Math.max(0, own), left - 1)
+      const delay = hint === 0 ? own : Math.min(hint + spread + own, left - 1)
       if (delay >= left || hint >= left) return exit
       if (sink !== undefined) {
         emit(sink, { _tag: "RetryScheduled", service: call.service, key: call.name, attempt: n, delay }, fiber)
