@@ -35,8 +35,12 @@ export interface Policies {
    * and each attempt is recorded.
    */
   readonly admission?: "call" | "attempt" | undefined
-  /** What an exit says about the dependency, where a call does not say. Default: `Outcome.fromExit`. */
-  readonly classify?: ((exit: Exit.Exit<unknown, unknown>) => Outcome) | undefined
+  /**
+   * What an exit says about the dependency, where a call does not say; `undefined` for the default, `Outcome.fromExit`. It is
+   * asked about timeouts, too: one that answers "ignored" for all that it does not know makes a breaker blind to a dependency
+   * that hangs, so answer `undefined` there.
+   */
+  readonly classify?: ((exit: Exit.Exit<unknown, unknown>) => Outcome | undefined) | undefined
   /** What a failure of a store elsewhere does. Means nothing to the memory store. */
   readonly store?:
     | {

@@ -247,6 +247,8 @@ export interface Call extends Attempt {
   /** The key in words, for errors and events. */
   readonly name: string
   readonly cost: number
+  /** What the call says for itself, by the names that a service gives to its options: each member reads its own. */
+  readonly own: Readonly<Record<string, unknown>>
   /** In place of the `maxWait` of a limit, where the call brings its own. */
   readonly maxWait: number | undefined
   readonly sink: Sink | undefined

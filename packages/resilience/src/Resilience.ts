@@ -33,18 +33,27 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
+import type { CallOptions as EngineOptions } from "./engine/Pipeline.ts"
+import { isDataFirst } from "./engine/service.ts"
 import type { Key } from "./internal/key.ts"
 import * as openServices from "./internal/openServices.ts"
+import {
+  type AnyCallOptions,
+  type CallOptions,
+  type ClassifyOptions,
+  type EffectOptions,
+  type NarrowOptions,
+  type OnceErrorOf,
+  type OnceOptions,
+  readOptions
+} from "./resilience/callOptions.ts"
 import { compose, type Composed, composeServices, fromPolicies } from "./resilience/compose.ts"
-import { costOf } from "./rateLimiter/service.ts"
 import { memory } from "./internal/memoryStore.ts"
-import type { Outcome } from "./Outcome.ts"
 import type { Control, ErrorOf, Inspection, KeyOf, Known, Policies, Raised, RetriedBy } from "./Policies.ts"
 import type { PolicyService } from "./Policy.ts"
 import type * as RateLimiter from "./RateLimiter.ts"
@@ -54,40 +63,47 @@ import { Store } from "./StoreModel.ts"
 import { openStore } from "./internal/openStore.ts"
 
 export type { Control, Inspection } from "./Policies.ts"
+export type {
+  CallOptions,
+  Classified,
+  ClassifyOptions,
+  EffectOptions,
+  NarrowOptions,
+  OnceErrorOf,
+  OnceOptions,
+  RetryOptions
+} from "./resilience/callOptions.ts"
 
 /**
- * What one call may say for itself.
- *
- * @category models
- * @since 0.1.0
- */
-export interface CallOptions {
-  /** Units that the call takes from each limit: a whole number of at least 1. Default: 1. */
-  readonly cost?: number | undefined
-}
-
-/** @category models @since 0.1.0 */
-export interface ClassifyOptions<in A, in E> extends CallOptions {
-  /** What this call's exit says about the dependency. */
-  readonly classify: (exit: Exit.Exit<A, E>) => Outcome
-}
-
-/**
- * Runs effects through a pipeline. Data-first, data-last, and data-last with a `classify` that sees the effect's types.
+ * Runs effects through a pipeline. Data-first, data-last, and data-last with options that see the effect's types. With
+ * `retry: false` there is one attempt, of any error.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Resilient<P, Requires = never> {
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    key: KeyOf<P>,
+    options: OnceOptions<P, A, E>
+  ): Effect.Effect<A, OnceErrorOf<P, E>, R | Requires>
   <A, E extends RetriedBy<P>, R>(
     self: Effect.Effect<A, E, R>,
     key: KeyOf<P>,
-    options?: CallOptions & Partial<ClassifyOptions<A, E>>
+    options?: EffectOptions<P, A, E>
   ): Effect.Effect<A, ErrorOf<P, E>, R | Requires>
   <A, E extends RetriedBy<P>, R>(
     key: KeyOf<P>,
-    options: ClassifyOptions<A, E>
+    options: ClassifyOptions<P, A, E>
   ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<P, E>, R | Requires>
+  <A, E extends RetriedBy<P>, R>(
+    key: KeyOf<P>,
+    options: NarrowOptions<P, A, E>
+  ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<P, E>, R | Requires>
+  <A, E, R>(
+    key: KeyOf<P>,
+    options: OnceOptions<P, A, E>
+  ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, OnceErrorOf<P, E>, R | Requires>
   (
     key: KeyOf<P>,
     options?: CallOptions
@@ -141,33 +157,39 @@ export interface ResilientDefault<Requires = never> {
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
     key: Key,
-    options?: CallOptions & Partial<ClassifyOptions<A, E>>
+    options: OnceOptions<AllPolicies, A, E>
+  ): Effect.Effect<A, OnceErrorOf<AllPolicies, E>, R | Requires>
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    key: Key,
+    options?: EffectOptions<AllPolicies, A, E>
   ): Effect.Effect<A, ErrorOf<AllPolicies, E>, R | Requires>
   <A, E, R>(
     key: Key,
-    options: ClassifyOptions<A, E>
+    options: ClassifyOptions<AllPolicies, A, E>
   ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<AllPolicies, E>, R | Requires>
+  <A, E, R>(
+    key: Key,
+    options: NarrowOptions<AllPolicies, A, E>
+  ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<AllPolicies, E>, R | Requires>
+  <A, E, R>(
+    key: Key,
+    options: OnceOptions<AllPolicies, A, E>
+  ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, OnceErrorOf<AllPolicies, E>, R | Requires>
   (
     key: Key,
     options?: CallOptions
   ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<AllPolicies, E>, R | Requires>
 }
 
-type AnyOptions = CallOptions & { readonly classify?: ((exit: never) => Outcome) | undefined }
 type AnyEffect = Effect.Effect<unknown, unknown, unknown>
 
 /**
  * The three forms of `resilient` over one function. Options are validated where they are given, before anything runs.
  * The engine is typed for every policy; which errors and keys are left of that is what `Policies` computes.
  */
-const resilientWith = <F>(run: (self: AnyEffect, key: Key, options: AnyOptions) => AnyEffect): F =>
-  dual(
-    (args) => Effect.isEffect(args[0]),
-    (self: AnyEffect, key: Key, options: AnyOptions = {}) => {
-      costOf("resilient", options.cost)
-      return run(self, key, options)
-    }
-  ) as F
+const resilientWith = <F>(run: (self: AnyEffect, key: Key, options: EngineOptions) => AnyEffect): F =>
+  dual(isDataFirst, (self: AnyEffect, key: Key, options?: AnyCallOptions) => run(self, key, readOptions(options))) as F
 
 const serviceOf = <P>(composed: Composed): ResilienceService<P> => ({
   id: composed.pipeline.id,
@@ -177,11 +199,15 @@ const serviceOf = <P>(composed: Composed): ResilienceService<P> => ({
 })
 
 interface AnyService {
-  readonly resilient: (self: AnyEffect, key: Key, options: AnyOptions) => AnyEffect
+  readonly resilient: (self: AnyEffect, key: Key, options?: AnyCallOptions) => AnyEffect
 }
 
+/** The service reads the options again, each time that the effect runs; here they are refused where they are given. */
 const throughTag = <F>(tag: Effect.Effect<AnyService, never, unknown>): F =>
-  resilientWith((self, key, options) => Effect.flatMap(tag, (service) => service.resilient(self, key, options)))
+  dual(isDataFirst, (self: AnyEffect, key: Key, options?: AnyCallOptions) => {
+    readOptions(options)
+    return Effect.flatMap(tag, (service) => service.resilient(self, key, options))
+  }) as F
 
 /**
  * A pipeline with a memory of its own, without a tag.

@@ -34,6 +34,7 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 const NO_TICKETS: ReadonlyArray<Ticket> = []
 const NO_MEMBERS: ReadonlyArray<Member> = []
+const NOTHING: Readonly<Record<string, unknown>> = {}
 
 /** Which tickets of an attempt are open: those of its own, and those of the call. */
 const OWN = 1
@@ -248,6 +249,10 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
     return this.options.cost
   }
 
+  get own(): Readonly<Record<string, unknown>> {
+    return this.options.own ?? NOTHING
+  }
+
   get maxWait(): number | undefined {
     return this.options.maxWait
   }
@@ -303,9 +308,8 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
   }
 
   timeoutOf(wholeCall: boolean): TimeoutExceeded {
-    const { attempt, call } = this.pipeline.longest
     const scope = wholeCall ? "call" : "attempt"
-    const timeoutMillis = wholeCall ? call : attempt
+    const timeoutMillis = wholeCall ? this.deadline - this.startedAt : this.pipeline.longest.attempt
     const cause = this.failed === undefined ? undefined : errorOf(this.failed.cause)
     return (this.timeout = new TimeoutExceeded({ service: this.service, key: this.name, scope, timeoutMillis, cause }))
   }

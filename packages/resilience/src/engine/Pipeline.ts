@@ -45,4 +45,6 @@ export interface CallOptions {
   readonly cost: number
   readonly maxWait: number | undefined
   readonly classify: Classify | undefined
+  /** What the call says to the members, each of which reads its own. */
+  readonly own?: Readonly<Record<string, unknown>> | undefined
 }

@@ -4,11 +4,10 @@
 import * as Effect from "effect/Effect"
 import { assemble, type AssembleOptions, longestOf } from "../engine/assemble.ts"
 import { run } from "../engine/run.ts"
-import type { Classify, Pipeline } from "../engine/Pipeline.ts"
+import type { CallOptions, Pipeline } from "../engine/Pipeline.ts"
 import { type Key, readKey } from "../internal/key.ts"
 import { memory } from "../internal/memoryStore.ts"
 import { between, callback, millis, refuse, such } from "../Validate.ts"
-import type { Outcome } from "../Outcome.ts"
 import type { Inspection, Policies } from "../Policies.ts"
 import {
   type AnyPolicy,
@@ -49,14 +48,7 @@ interface Rest {
 
 export interface Composed {
   readonly pipeline: Pipeline
-  readonly run: <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    key: Key,
-    options: {
-      readonly cost?: number | undefined
-      readonly classify?: ((exit: never) => Outcome) | undefined
-    }
-  ) => Effect.Effect<A, unknown, R>
+  readonly run: <A, E, R>(self: Effect.Effect<A, E, R>, key: Key, options: CallOptions) => Effect.Effect<A, unknown, R>
   readonly inspect: (key: Key) => Effect.Effect<Inspection, StoreError>
   readonly control: Readonly<Record<string, object>>
   /** Where the policies keep their state. */
@@ -238,8 +230,7 @@ const composed = (pipeline: Pipeline, labelled: LabelledMembers): Composed => {
         return [[label, controls.length === 1 ? controls[0]! : (Object.assign({}, ...controls) as object)]]
       })
     ),
-    run: (self, key, { classify, cost = 1 }) =>
-      run(pipeline, self, key, { cost, maxWait: undefined, classify: classify as Classify | undefined }), // only called with exits of this effect
+    run: (self, key, options) => run(pipeline, self, key, options),
     inspect: (key) =>
       Effect.suspend(() => {
         const read = readKey(key)

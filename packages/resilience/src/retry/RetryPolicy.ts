@@ -14,7 +14,7 @@ import { memory } from "../internal/memoryStore.ts"
 import type { Member } from "../Policy.ts"
 import * as Policies from "../Policy.ts"
 import type { Driver } from "./driver.ts"
-import { loop } from "./loop.ts"
+import { loop, type OwnRetry } from "./loop.ts"
 
 export type { Driver } from "./driver.ts"
 
@@ -85,11 +85,10 @@ export interface AnyPolicy<in E, out Exhausted extends OnExhausted> extends Poli
 interface Judge<in E> {
   readonly maxAttempts: number
   readonly onExhausted: OnExhausted
-  readonly retries: (error: E) => boolean
-  readonly retriesTimeout: (error: TimeoutExceeded) => boolean
-  /** Whether timeouts are not repeated for the reason alone that the policy has a `while`. */
-  readonly timeoutsLeftOut: boolean
-  readonly hintOf: (error: E) => number
+  readonly retries: (error: E, own?: OwnRetry) => boolean
+  readonly retriesTimeout: (error: TimeoutExceeded, own: OwnRetry) => boolean
+  readonly timeoutsLeftOut: (own: OwnRetry) => boolean
+  readonly hintOf: (error: E, own?: OwnRetry) => number
   readonly maxRetryAfter: number
   readonly cutsRetryAfter: boolean
   readonly driver: () => Driver<E>
@@ -216,14 +215,16 @@ const judgeOf = <E>(
   such(module, "onLongRetryAfter", onLongRetryAfter, knowsLong, '"end" or "cut"')
   const retryAfter = callback(module, "retryAfter", options.retryAfter)
   const worthwhile = callback(module, "while", options.while)
-  const { retryTimeouts = worthwhile === undefined } = options
-  const saysTimeouts = typeof retryTimeouts === "boolean" || typeof retryTimeouts === "function"
+  const { retryTimeouts } = options
+  const saysTimeouts =
+    retryTimeouts === undefined || typeof retryTimeouts === "boolean" || typeof retryTimeouts === "function"
   such(module, "retryTimeouts", retryTimeouts, saysTimeouts, "a boolean or a function")
 
-  const hintOf = (error: E): number => {
+  const hintOf = (error: E, own?: OwnRetry): number => {
     // a pipeline adds errors of its own to those that the user's function knows
-    const own = isRejection(error) || error instanceof TimeoutExceeded
-    const told = own ? undefined : retryAfter?.(error)
+    const isOurs = isRejection(error) || error instanceof TimeoutExceeded
+    const reads = own?.retryAfter ?? retryAfter
+    const told = isOurs ? undefined : reads?.(error as never) // by the types of a call, it knows the error
     const hint =
       told?._tag === "Some"
         ? Duration.toMillis(Duration.fromInputUnsafe(told.value))
@@ -233,13 +234,17 @@ const judgeOf = <E>(
   return {
     maxAttempts,
     onExhausted,
-    retries: (error) => {
+    retries: (error, own) => {
       const rejection = rejectionIn(error)
-      if (rejection === undefined) return worthwhile === undefined || worthwhile(error)
+      // the types of a call say that its `while` knows the error
+      if (rejection === undefined) return (worthwhile?.(error) ?? true) && (own?.while?.(error as never) ?? true)
       return typeof retryRejections === "function" ? retryRejections(rejection) : retryRejections
     },
-    retriesTimeout: typeof retryTimeouts === "function" ? retryTimeouts : () => retryTimeouts,
-    timeoutsLeftOut: options.retryTimeouts === undefined && worthwhile !== undefined,
+    retriesTimeout: (error, own) => {
+      if (typeof retryTimeouts === "function") return retryTimeouts(error)
+      return retryTimeouts ?? (worthwhile === undefined && own.while === undefined)
+    },
+    timeoutsLeftOut: (own) => retryTimeouts === undefined && (worthwhile !== undefined || own.while !== undefined),
     hintOf,
     maxRetryAfter,
     cutsRetryAfter: onLongRetryAfter === "cut",

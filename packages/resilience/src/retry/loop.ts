@@ -2,9 +2,11 @@
  * The loop of attempts, as a layer: it stands around the admission, since a call that was refused may be tried again, too.
  */
 import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import type { Option } from "effect/Option"
 import * as Random from "effect/Random"
 import { emit } from "../internal/events.ts"
 import { nowOf } from "../internal/time.ts"
@@ -17,15 +19,22 @@ import { Metadata } from "./Metadata.ts"
 type AnyCause = Cause.Cause<unknown>
 type Failed = Exit.Exit<never, unknown>
 
+/** What a call may say of its own retries: it narrows what the policy says. */
+export interface OwnRetry {
+  readonly while?: ((error: never) => boolean) | undefined
+  readonly retryAfter?: ((error: never) => Option<Duration.Input>) | undefined
+}
+
 /** What the loop asks of a policy. */
 interface LoopPolicy {
   readonly maxAttempts: number
   readonly onExhausted: "last" | "wrap"
-  readonly retries: (error: unknown) => boolean
-  readonly retriesTimeout: (error: TimeoutExceeded) => boolean
-  readonly timeoutsLeftOut: boolean
+  readonly retries: (error: unknown, own: OwnRetry) => boolean
+  readonly retriesTimeout: (error: TimeoutExceeded, own: OwnRetry) => boolean
+  /** Whether timeouts are not repeated for the reason alone that there is a `while`. */
+  readonly timeoutsLeftOut: (own: OwnRetry) => boolean
   /** Milliseconds that an error asks to be left alone for, and how many of them the call waits at most. */
-  readonly hintOf: (error: unknown) => number
+  readonly hintOf: (error: unknown, own: OwnRetry) => number
   readonly maxRetryAfter: number
   /** Whether a call that is asked to wait longer than that asks earlier, and does not end. */
   readonly cutsRetryAfter: boolean
@@ -35,12 +44,18 @@ interface LoopPolicy {
 /** `RetryExhausted` has so many errors at most: the first says what began it, the others are the last ones. */
 const MOST_ERRORS = 100
 
+const NOTHING: OwnRetry = {}
+
+/** What the call says of its retries; `callOptions` has read it. */
+const ownOf = ({ own }: Call): OwnRetry | false | undefined => own["retry"] as OwnRetry | false | undefined
+
 /** What one call has been through. Made when its first attempt has failed. */
 class Loop {
   readonly policy: LoopPolicy
   readonly call: Call
   readonly next: Run
   readonly driver: Driver<unknown>
+  readonly own: OwnRetry
   private readonly errors: Array<unknown> = []
   private readonly metadata = new Metadata()
   private paused = false
@@ -52,6 +67,7 @@ class Loop {
     this.call = call
     this.next = next
     this.driver = policy.driver()
+    this.own = ownOf(call) || NOTHING // a call without retries has no loop
   }
 
   failed(attempt: Attempt, cause: AnyCause): ReturnType<Run> {
@@ -73,10 +89,10 @@ class Loop {
     const { error } = fail
     this.keep(error)
     if (!(error instanceof TimeoutExceeded) || error !== call.timeout) {
-      return call.ask(() => policy.retries(error)) ? this.again(attempt, exit, error) : exit
+      return call.ask(() => policy.retries(error, this.own)) ? this.again(attempt, exit, error) : exit
     }
-    if (call.ask(() => policy.retriesTimeout(error))) return this.again(attempt, exit, error)
-    error.notRepeated = policy.timeoutsLeftOut && attempt.n < policy.maxAttempts
+    if (call.ask(() => policy.retriesTimeout(error, this.own))) return this.again(attempt, exit, error)
+    error.notRepeated = policy.timeoutsLeftOut(this.own) && attempt.n < policy.maxAttempts
     return exit
   }
 
@@ -89,7 +105,7 @@ class Loop {
     if (last !== undefined && !call.isMain(attempt)) return last
     const { error } = fail
     const answer = last ?? exit
-    if (!call.ask(() => policy.retries(error))) return answer
+    if (!call.ask(() => policy.retries(error, this.own))) return answer
     this.last = answer
     this.keep(error)
     return this.again(attempt, answer, error)
@@ -116,7 +132,7 @@ class Loop {
     const { fiber, sink } = call
     if (n >= policy.maxAttempts) return this.exhausted(exit)
     if (call.left(nowOf(fiber))) return exit
-    const asked = call.ask(() => policy.hintOf(error))
+    const asked = call.ask(() => policy.hintOf(error, this.own))
     if (asked > policy.maxRetryAfter && !policy.cutsRetryAfter) return exit
     const hint = Math.min(asked, policy.maxRetryAfter)
     const draw = () => fiber.getRef(Random.Random).nextDoubleUnsafe()
@@ -161,6 +177,10 @@ export const loop = (policy: LoopPolicy, hint: Member["hint"]): Member => ({
   kind: "retry",
   stage: Stage.retry,
   hint,
-  around: (next) => (attempt, now) =>
-    Effect.catchCause(next(attempt, now), (cause) => new Loop(policy, attempt.call, next).failed(attempt, cause))
+  around: (next) => (attempt, now) => {
+    const run = next(attempt, now)
+    return ownOf(attempt.call) === false
+      ? run
+      : Effect.catchCause(run, (cause) => new Loop(policy, attempt.call, next).failed(attempt, cause))
+  }
 })
