@@ -88,7 +88,7 @@ export const refused = (attempt: CallAttempt, now: number, asked: boolean): Admi
   }
   if (now >= call.deadline) return Effect.fail(call.timeoutOf(true))
   if (final !== undefined) return reject(attempt, final.error)
-  if (waits === undefined) return Effect.die(new Error("A check says no, and no refusal says why"))
+  if (waits === undefined) return Effect.die(new Error(unexplained(attempt, now, asked)))
   if (attempt.beside > 0) return reject(attempt, waits.error)
   const arrives = call.waiter === undefined
   const waiter = call.wait()
@@ -100,6 +100,15 @@ export const refused = (attempt: CallAttempt, now: number, asked: boolean): Admi
     emit(sink, { _tag: "Queued", service, key, policy, limit: waits.queue ?? policy }, fiber)
   }
   return Effect.flatMap(waiter.park, () => admit(attempt, nowOf(call.fiber)))
+}
+
+/** A mistake in a policy: one of its tickets refused the call, and no `refusal` says why. Names the members that refused. */
+const unexplained = ({ gates, tickets }: CallAttempt, now: number, asked: boolean): string => {
+  const refuses = (ticket: Ticket) =>
+    !ticket.check(now) || (asked && ticket.steps.some(({ result }) => result?.[0].allowed !== true))
+  const those = gates.filter((_, i) => refuses(tickets[i]!)) // none, where `check` says otherwise the second time
+  const kinds = (those.length === 0 ? gates : those).map(({ kind }) => kind).join(" or ")
+  return `${kinds} refused the call, but its ticket's refusal() gave no reason: it must agree with check()`
 }
 
 export const reject = (attempt: CallAttempt, error: unknown): Admission => {
