@@ -53,8 +53,8 @@ export interface Options extends Law.SearchOptions {
   readonly context?: Context.Context<never> | undefined
   /**
    * The time at which each case begins, in milliseconds, on both clocks: the monotonic one and the wall clock. Default: 2^39,
-   * which is 21:56:53.888 UTC on 3 June 1987. The calls of a case come within ten seconds, so a policy that looks at the time
-   * of the day needs a time at which it refuses.
+   * which is 21:56:53.888 UTC on 3 June 1987. The calls of a case come within a second or two, so a policy that looks at
+   * the time of the day needs a time at which it refuses.
    */
   readonly startsAt?: number | undefined
   /** The labels of policies that are to refuse no call of these laws. Default: none. */
