@@ -1,9 +1,11 @@
 /** A switch of your own in a service, and the laws that it keeps: switched off, since one that is on refuses nothing. */
+// #region imports
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Resilience } from "effect-resilience"
 import { PolicyLaws } from "effect-resilience-testing"
 import { onOff, SwitchedOff } from "./44-a-switch-of-your-own.ts"
+// #endregion
 
 // #region service
 class Mail extends Resilience.Service<Mail>()("app/Mail", {
