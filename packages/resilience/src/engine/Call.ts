@@ -4,7 +4,7 @@
  *     layers around the call -> loop -> one admission -> layers around the attempt -> the effect
  *
  * The finalizer of the call is on the stack before anything is taken, and all that is taken is noted on the attempt in the
- * same synchronous step. So wherever the fiber is interrupted, `finish` finds what there is to give back.
+ * same synchronous step. So `finish` knows what to give back, wherever the fiber is interrupted.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -261,7 +261,7 @@ export class WholeCall extends CallAttempt implements Policy.Call {
     return watched.length === 0 ? undefined : (onMove) => watchAll(watched, onMove)
   }
 
-  /** Into a queue. From its first wait on, the call wakes when what it asks for, or what it has, moves, too. */
+  /** Into a queue. From its first wait on, the call wakes also when a ticket it asked for or holds changes. */
   wait(): Waiter {
     if (this.waiter === undefined) {
       const waiter = (this.waiter = new Waiter(this.fiber, this.arrivedAt))

@@ -32,7 +32,7 @@ export interface Pipeline {
   readonly run: Run
   /** An attempt that is admitted. */
   readonly inside: Run
-  /** Whether a layer stands around the call, which wants to know the time. */
+  /** Whether a layer stands around the call that needs the start time. */
   readonly timed: boolean
 }
 
