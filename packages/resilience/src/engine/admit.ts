@@ -104,11 +104,13 @@ export const refused = (attempt: CallAttempt, now: number, asked: boolean): Admi
 
 /** A mistake in a policy: one of its tickets refused the call, and no `refusal` says why. Names the members that refused. */
 const unexplained = ({ gates, tickets }: CallAttempt, now: number, asked: boolean): string => {
-  const refuses = (ticket: Ticket) =>
-    !ticket.check(now) || (asked && ticket.steps.some(({ result }) => result?.[0].allowed !== true))
-  const those = gates.filter((_, i) => refuses(tickets[i]!)) // none, where `check` says otherwise the second time
-  const kinds = (those.length === 0 ? gates : those).map(({ kind }) => kind).join(" or ")
-  return `${kinds} refused the call, but its ticket's refusal() gave no reason: it must agree with check()`
+  const kinds = gates.flatMap(({ kind }, i) => {
+    const { steps } = tickets[i]!
+    const refuses = !tickets[i]!.check(now) || (asked && steps.some(({ result }) => !result?.[0].allowed))
+    return refuses ? kind : []
+  })
+  // none, where `check` says otherwise the second time
+  return `${kinds.join(" or ") || "a policy"} refused, but refusal() gave no reason`
 }
 
 export const reject = (attempt: CallAttempt, error: unknown): Admission => {
