@@ -88,7 +88,7 @@ export const refused = (attempt: CallAttempt, now: number, asked: boolean): Admi
   }
   if (now >= call.deadline) return Effect.fail(call.timeoutOf(true))
   if (final !== undefined) return reject(attempt, final.error)
-  if (waits === undefined) return Effect.die(new Error(unexplained(attempt, now, asked)))
+  if (waits === undefined) return Effect.die(unexplained(attempt, now, asked))
   if (attempt.beside > 0) return reject(attempt, waits.error)
   const arrives = call.waiter === undefined
   const waiter = call.wait()
@@ -102,15 +102,12 @@ export const refused = (attempt: CallAttempt, now: number, asked: boolean): Admi
   return Effect.flatMap(waiter.park, () => admit(attempt, nowOf(call.fiber)))
 }
 
-/** A mistake in a policy: one of its tickets refused the call, and no `refusal` says why. Names the members that refused. */
-const unexplained = ({ gates, tickets }: CallAttempt, now: number, asked: boolean): string => {
-  const kinds = gates.flatMap(({ kind }, i) => {
-    const { steps } = tickets[i]!
-    const refuses = !tickets[i]!.check(now) || (asked && steps.some(({ result }) => !result?.[0].allowed))
-    return refuses ? kind : []
-  })
-  // none, where `check` says otherwise the second time
-  return `${kinds.join(" or ") || "a policy"} refused, but refusal() gave no reason`
+/** A mistake in a policy: its ticket refused the call, and no `refusal` says why. Names the members that refused. */
+const unexplained = ({ gates, tickets }: CallAttempt, now: number, asked: boolean): Error => {
+  const refuses = (_: unknown, i: number) =>
+    !tickets[i]!.check(now) || (asked && tickets[i]!.steps.some(({ result }) => !result?.[0].allowed))
+  const kinds = gates.filter(refuses).map(({ kind }) => kind) // none, where `check` says otherwise the second time
+  return new Error(`no refusal says why ${kinds.join()} refused`)
 }
 
 export const reject = (attempt: CallAttempt, error: unknown): Admission => {

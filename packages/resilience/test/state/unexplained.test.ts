@@ -35,7 +35,7 @@ const messageOf = (exit: Exit.Exit<unknown, unknown>) =>
     ? exit.cause.reasons.map((reason) => (Cause.isDieReason(reason) ? String(reason.defect) : reason._tag)).join("; ")
     : "succeeded"
 
-const message = (kinds: string) => `Error: ${kinds} refused, but refusal() gave no reason`
+const message = (kinds: string) => `Error: no refusal says why ${kinds} refused`
 
 const free = { rateLimiter: RateLimiter.tokenBucket({ limit: 5, window: 1_000 }) }
 
@@ -43,7 +43,7 @@ describe("a policy that refuses and gives no reason", () => {
   for (const [what, policy, kinds] of [
     ["its check says no", closed, "closed"],
     ["the store refuses its steps", spent, "spent"],
-    ["its check says no once, and so cannot be told from the others", wavers, "a policy"]
+    ["its check says no once, and so cannot be told from the others", wavers, ""]
   ] as const) {
     const policies = { ...free, bulkhead: Bulkhead.policy({ maxConcurrent: 1 }), policies: { mine: policy } }
     it.effect(`is named in the defect of the call, in this process: ${what}`, () =>
