@@ -4,7 +4,7 @@
  *     layers around the call -> loop -> one admission -> layers around the attempt -> the effect
  *
  * The finalizer of the call is on the stack before anything is taken, and all that is taken is noted on the attempt in the
- * same synchronous step. So wherever the fiber is interrupted, `finish` finds what there is to give back.
+ * same synchronous step. So `finish` knows what to give back, wherever the fiber is interrupted.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -25,7 +25,7 @@ import { begin } from "./begin.ts"
 import * as contexts from "./contexts.ts"
 import { deadlineOf } from "./Deadline.ts"
 import { attemptEnded, callEnded } from "./observed.ts"
-import { exitOf, type Judged, outcomeOf } from "./outcome.ts"
+import { exitOf, hintOf, type Judged, outcomeOf } from "./outcome.ts"
 import type { CallOptions, Classify, Pipeline } from "./Pipeline.ts"
 import { attempted, both, each, type Ended, watchAll } from "./tickets.ts"
 
@@ -289,7 +289,7 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
     return watched.length === 0 ? undefined : (onMove) => watchAll(watched, onMove)
   }
 
-  /** Into a queue. From its first wait on, the call wakes when what it asks for, or what it has, moves, too. */
+  /** Into a queue. From its first wait on, the call wakes also when a ticket it asked for or holds changes. */
   wait(): Waiter {
     if (this.waiter === undefined) {
       const waiter = (this.waiter = new Waiter(this.fiber, this.arrivedAt))
@@ -328,15 +328,7 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
   }
 
   hintOf(exit: AnyExit): number {
-    const error = exit._tag === "Failure" ? errorOf(exit.cause) : undefined
-    if (error === undefined) return 0
-    return this.ask(() => {
-      for (const hint of this.pipeline.hints) {
-        const millis = hint(error)
-        if (millis !== undefined) return millis
-      }
-      return 0
-    })
+    return hintOf(this, exit)
   }
 
   isMain(attempt: Attempt): boolean {

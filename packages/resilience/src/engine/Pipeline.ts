@@ -37,7 +37,7 @@ export interface Pipeline {
   readonly expected: Expected | undefined
   /** Whether a member wants to know when attempts begin and end. */
   readonly clocked: boolean
-  /** Whether a layer stands around the call, which wants to know the time. */
+  /** Whether a layer stands around the call that needs the start time. */
   readonly timed: boolean
 }
 

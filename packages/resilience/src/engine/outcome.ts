@@ -57,3 +57,16 @@ const byDefault = (call: Judged, exit: AnyExit): Outcome => {
   if (timeout?.scope !== "call" || errorOf(exit.cause) !== timeout || hadTime) return fromExit(exit)
   return failed === undefined ? "ignored" : outcomeOf(call, failed, true)
 }
+
+/** Milliseconds that an exit asks to be left alone for: the first member that reads one from it answers. */
+export const hintOf = (call: Judged, exit: AnyExit): number => {
+  const asks = exit._tag === "Failure" ? errorOf(exit.cause) : call.rejected?.value
+  if (asks === undefined) return 0
+  return call.ask(() => {
+    for (const hint of call.pipeline.hints) {
+      const millis = hint(asks)
+      if (millis !== undefined) return millis
+    }
+    return 0
+  })
+}
