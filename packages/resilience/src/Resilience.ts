@@ -31,7 +31,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
@@ -39,6 +39,7 @@ import type * as Scope from "effect/Scope"
 import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type { CallOptions as EngineOptions } from "./engine/Pipeline.ts"
+import { leftOf } from "./engine/Deadline.ts"
 import { isDataFirst } from "./engine/service.ts"
 import type { Key } from "./internal/key.ts"
 import * as openServices from "./internal/openServices.ts"
@@ -249,6 +250,38 @@ const inStore = <P>(
     return Effect.as(openServices.open(store, "Resilience", id, composed.spaces), serviceOf<P>(composed))
   })
 }
+
+/**
+ * What is left of the time of the attempt that this effect runs in, by the timeouts of the calls around it; `undefined` where
+ * none has a timeout. Zero where the time is up and the effect could not be interrupted yet.
+ *
+ * When: to give a driver its own timeout, or to begin nothing that cannot end. A pipeline inside another one needs it not: its
+ * waits and backoffs end by the deadline of the outer call.
+ *
+ * **Example** (A query with what is left)
+ *
+ * ```ts
+ * import { Duration, Effect } from "effect"
+ * import { Resilience } from "effect-resilience"
+ *
+ * const query = Effect.flatMap(Resilience.remaining, (left) =>
+ *   Effect.succeed(`statement_timeout ${left === undefined ? 0 : Duration.toMillis(left)}`))
+ *
+ * const program = Effect.gen(function* () {
+ *   const db = yield* Resilience.make("app/Db", { timeout: "2 seconds" })
+ *   console.log(yield* db.resilient(query, "ada")) // statement_timeout 2000
+ * })
+ *
+ * Effect.runPromise(program)
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const remaining: Effect.Effect<Duration.Duration | undefined> = Effect.withFiber((fiber) => {
+  const left = leftOf(fiber)
+  return Effect.succeed(left === Infinity ? undefined : Duration.millis(Math.max(0, left)))
+})
 
 const defaultId = "effect-resilience/Resilience"
 

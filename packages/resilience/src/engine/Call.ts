@@ -248,7 +248,6 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
   get cost(): number {
     return this.options.cost
   }
-
   get own(): Readonly<Record<string, unknown>> {
     return this.options.own ?? NOTHING
   }
@@ -330,7 +329,6 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
   hintOf(exit: AnyExit): number {
     return hintOf(this, exit)
   }
-
   isMain(attempt: Attempt): boolean {
     return attempt === this.main
   }
