@@ -27,7 +27,7 @@ export interface Policies {
   readonly circuitBreaker?: CircuitBreaker.Policy | undefined
   readonly rateLimiter?: RateLimiter.Policy | undefined
   readonly bulkhead?: Bulkhead.Policy<string> | undefined
-  readonly retry?: Retry.AnyPolicy<never, Retry.OnExhausted> | undefined
+  readonly retry?: Retry.AnyPolicy<never, Retry.OnExhausted, never> | undefined
   /** Your own policies, under labels of your choice: `inspect` and `control` have them under the same. */
   readonly policies?: { readonly [label: string]: AnyPolicy } | undefined
   /**
@@ -82,7 +82,7 @@ type Labelled<Own> = {
 type Said<V> = V extends AnyPolicy
   ? [keyof V & keyof NumbersOf<V["options"]>] extends [never]
     ? V
-    : V extends RateLimiter.Limit<string | undefined> | Retry.Policy<never, Retry.OnExhausted>
+    : V extends RateLimiter.Limit<string | undefined> | Retry.Policy<never, Retry.OnExhausted, never>
       ? V
       : `'${keyof V & keyof NumbersOf<V["options"]> & string}' is not read here: write it into options`
   : V
@@ -153,6 +153,26 @@ type All<V> = (V extends unknown ? (_: { readonly handled: HandlesOf<V> }) => vo
 ) => void
   ? Boxes["handled" & keyof Boxes]
   : never
+
+/**
+ * The values that every policy can judge: a `retryIf` knows what it is asked about.
+ *
+ * @category utility types
+ * @since 0.1.0
+ */
+export type TakenBy<P> = [Of<P>] extends [never] ? unknown : AllTaken<Of<P>>
+
+type AllTaken<V> = (V extends unknown ? (_: { readonly taken: TakesOf<V> }) => void : never) extends (
+  _: infer Boxes
+) => void
+  ? Boxes["taken" & keyof Boxes]
+  : never
+/** Of a policy that only says that it is one, any value. */
+type TakesOf<V> = V extends { readonly [TypeId]: { readonly values: (_: infer A) => void } }
+  ? [A] extends [never]
+    ? unknown
+    : A
+  : unknown
 
 /**
  * The key that the policies ask for: a string, or a string for each dimension that one of them looks at.

@@ -300,8 +300,8 @@ export interface Call extends Attempt {
   readonly endAttempt: (attempt: Attempt, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> | undefined
   /** Notes that `error` is how the call reports `exit`, the exit of an attempt: its outcome is that of the exit. */
   readonly reports: (error: unknown, exit: Exit.Exit<unknown, unknown>) => void
-  /** Notes that an attempt has succeeded with a value that is worth another attempt: to a circuit that is a failure. */
-  readonly rejects: (value: unknown) => void
+  /** A value that an attempt has succeeded with, and that is worth another attempt: to a circuit that is a failure. */
+  rejected: { readonly value: unknown } | undefined
 }
 
 /** What runs an attempt. @category models @since 0.1.0 */

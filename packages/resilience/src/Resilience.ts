@@ -36,34 +36,23 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type * as Bulkhead from "./Bulkhead.ts"
-import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type { CallOptions as EngineOptions } from "./engine/Pipeline.ts"
 import { leftOf } from "./engine/Deadline.ts"
 import { isDataFirst } from "./engine/service.ts"
 import type { Key } from "./internal/key.ts"
 import * as openServices from "./internal/openServices.ts"
-import {
-  type AnyCallOptions,
-  type CallOptions,
-  type ClassifyOptions,
-  type EffectOptions,
-  type NarrowOptions,
-  type OnceErrorOf,
-  type OnceOptions,
-  readOptions
-} from "./resilience/callOptions.ts"
+import { type AnyCallOptions, readOptions } from "./resilience/callOptions.ts"
+import type { Resilient, ResilientDefault } from "./resilience/Resilient.ts"
 import { compose, type Composed, composeServices, fromPolicies } from "./resilience/compose.ts"
 import { memory } from "./internal/memoryStore.ts"
-import type { Control, ErrorOf, Inspection, KeyOf, Known, Policies, Raised, RetriedBy } from "./Policies.ts"
+import type { Control, Inspection, KeyOf, Known, Policies, Raised } from "./Policies.ts"
 import type { PolicyService } from "./Policy.ts"
-import type * as RateLimiter from "./RateLimiter.ts"
 import type { StoreError } from "./Rejection.ts"
-import type * as Retry from "./Retry.ts"
 import { Store } from "./StoreModel.ts"
 import { openStore } from "./internal/openStore.ts"
 
 export type { Control, Inspection } from "./Policies.ts"
+export type { AllPolicies, Resilient, ResilientDefault } from "./resilience/Resilient.ts"
 export type {
   CallOptions,
   Classified,
@@ -74,42 +63,6 @@ export type {
   OnceOptions,
   RetryOptions
 } from "./resilience/callOptions.ts"
-
-/**
- * Runs effects through a pipeline. Data-first, data-last, and data-last with options that see the effect's types. With
- * `retry: false` there is one attempt, of any error.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Resilient<P, Requires = never> {
-  <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    key: KeyOf<P>,
-    options: OnceOptions<P, A, E>
-  ): Effect.Effect<A, OnceErrorOf<P, E>, R | Requires>
-  <A, E extends RetriedBy<P>, R>(
-    self: Effect.Effect<A, E, R>,
-    key: KeyOf<P>,
-    options?: EffectOptions<P, A, E>
-  ): Effect.Effect<A, ErrorOf<P, E>, R | Requires>
-  <A, E extends RetriedBy<P>, R>(
-    key: KeyOf<P>,
-    options: ClassifyOptions<P, A, E>
-  ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<P, E>, R | Requires>
-  <A, E extends RetriedBy<P>, R>(
-    key: KeyOf<P>,
-    options: NarrowOptions<P, A, E>
-  ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<P, E>, R | Requires>
-  <A, E, R>(
-    key: KeyOf<P>,
-    options: OnceOptions<P, A, E>
-  ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, OnceErrorOf<P, E>, R | Requires>
-  (
-    key: KeyOf<P>,
-    options?: CallOptions
-  ): <A, E extends RetriedBy<P>, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<P, E>, R | Requires>
-}
 
 /**
  * A pipeline in use.
@@ -124,16 +77,6 @@ export interface ResilienceService<P> {
   readonly inspect: (key: KeyOf<P>) => Effect.Effect<Inspection<P>, Extract<Raised<P>, StoreError>>
   /** What one does by hand: `control.circuitBreaker.isolate()`. */
   readonly control: Control<P>
-}
-
-/** Every policy, so that its errors are the union of all. @category utility types @since 0.1.0 */
-export interface AllPolicies {
-  readonly timeout: Duration.Input
-  readonly circuitBreaker: CircuitBreaker.Policy<never>
-  readonly rateLimiter: RateLimiter.AnyLimit
-  readonly bulkhead: Bulkhead.Policy
-  readonly retry: Retry.AnyPolicy<unknown, Retry.OnExhausted>
-  readonly store: { readonly onError: "fail" }
 }
 
 /**
@@ -151,36 +94,6 @@ export interface DefaultService {
   readonly resilient: ResilientDefault
   readonly inspect: (key: Key) => Effect.Effect<Inspection, StoreError>
   readonly control: Control
-}
-
-/** Like `Resilient`, for whatever policies and key the default layer has. @category models @since 0.1.0 */
-export interface ResilientDefault<Requires = never> {
-  <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    key: Key,
-    options: OnceOptions<AllPolicies, A, E>
-  ): Effect.Effect<A, OnceErrorOf<AllPolicies, E>, R | Requires>
-  <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    key: Key,
-    options?: EffectOptions<AllPolicies, A, E>
-  ): Effect.Effect<A, ErrorOf<AllPolicies, E>, R | Requires>
-  <A, E, R>(
-    key: Key,
-    options: ClassifyOptions<AllPolicies, A, E>
-  ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<AllPolicies, E>, R | Requires>
-  <A, E, R>(
-    key: Key,
-    options: NarrowOptions<AllPolicies, A, E>
-  ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<AllPolicies, E>, R | Requires>
-  <A, E, R>(
-    key: Key,
-    options: OnceOptions<AllPolicies, A, E>
-  ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, OnceErrorOf<AllPolicies, E>, R | Requires>
-  (
-    key: Key,
-    options?: CallOptions
-  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<AllPolicies, E>, R | Requires>
 }
 
 type AnyEffect = Effect.Effect<unknown, unknown, unknown>

@@ -186,7 +186,7 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
   declare waiter: Waiter | undefined
   declare deadline: number
   declare timeout: TimeoutExceeded | undefined
-  declare failed: Exit.Failure<unknown, unknown> | undefined
+  declare failed: AnyExit | undefined
   declare hadTime: boolean
   declare rejected: { readonly value: unknown } | undefined
   /** The attempt with the tickets of the call, and the attempt that is under way. */
@@ -309,7 +309,7 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
   timeoutOf(wholeCall: boolean): TimeoutExceeded {
     const scope = wholeCall ? "call" : "attempt"
     const timeoutMillis = wholeCall ? this.deadline - this.startedAt : this.pipeline.longest.attempt
-    const cause = this.failed === undefined ? undefined : errorOf(this.failed.cause)
+    const cause = this.failed?._tag === "Failure" ? errorOf(this.failed.cause) : undefined
     return (this.timeout = new TimeoutExceeded({ service: this.service, key: this.name, scope, timeoutMillis, cause }))
   }
 
@@ -349,14 +349,10 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
     if (this.sink !== undefined) attemptEnded(this.sink, this, 1, exit, nowOf(this.fiber) - this.begunAt)
   }
 
-  rejects(value: unknown): void {
-    this.rejected = { value }
-  }
-
   endAttempt(attempt: Attempt, exit: AnyExit): Ended {
     if (this.unseen) this.see(exit)
     // a timeout of the whole call asks how the attempts before it have ended
-    if (exit._tag === "Failure" && !(this.timedOut && errorOf(exit.cause) === this.timeout)) this.failed = exit
+    if (exit._tag === "Success" || !this.timedOut || errorOf(exit.cause) !== this.timeout) this.failed = exit
     return this.record(attempt as CallAttempt, "own", exit) // the engine makes all attempts
   }
 

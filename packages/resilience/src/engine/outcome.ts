@@ -16,8 +16,8 @@ export interface Judged {
   readonly classify: Classify | undefined
   /** A function of the user threw: the call says nothing about the dependency. */
   readonly broken: boolean
-  /** How the last attempt that failed has ended. */
-  readonly failed: Exit.Failure<unknown, unknown> | undefined
+  /** How the last attempt has ended that failed, or whose value was rejected. */
+  readonly failed: AnyExit | undefined
   /** The error that the call reports for an exit of an attempt. */
   readonly reported: { readonly error: unknown; readonly exit: AnyExit } | undefined
   /** The last value that the retry policy rejected. */

@@ -17,7 +17,8 @@ import type { Driver } from "./driver.ts"
 import { Metadata } from "./Metadata.ts"
 
 type AnyCause = Cause.Cause<unknown>
-type Failed = Exit.Exit<never, unknown>
+/** What ends the call if no attempt follows: an error, or a value that the policy rejected. */
+type Failed = Exit.Exit<unknown, unknown>
 
 /** What a call may say of its own retries: it narrows what the policy says. */
 export interface OwnRetry {
@@ -33,6 +34,8 @@ interface LoopPolicy {
   readonly retriesTimeout: (error: TimeoutExceeded, own: OwnRetry) => boolean
   /** Whether timeouts are not repeated for the reason alone that there is a `while`. */
   readonly timeoutsLeftOut: (own: OwnRetry) => boolean
+  /** Whether a value is worth another attempt; `undefined` where no value is. */
+  readonly rejects: ((value: unknown) => boolean) | undefined
   /** Milliseconds that an error asks to be left alone for, and how many of them the call waits at most. */
   readonly hintOf: (error: unknown, own: OwnRetry) => number
   readonly maxRetryAfter: number
@@ -71,19 +74,30 @@ class Loop {
   }
 
   failed(attempt: Attempt, cause: AnyCause): ReturnType<Run> {
-    const { call } = this
     if (!attempt.admitted) return this.notAdmitted(attempt, cause)
     const exit = (this.last = Exit.failCause(cause))
-    const ended = call.endAttempt(attempt, exit)
-    if (ended === undefined) return this.decide(attempt, exit)
-    // begun in the same step that ends the admission: an interruption ends the wait for it, and not the report
-    const report = Effect.runForkWith(call.fiber.context)(ended)
-    return Effect.flatMap(Fiber.join(report), () => this.decide(attempt, exit))
+    return this.ended(attempt, exit, () => this.decide(attempt, exit, cause))
   }
 
-  private decide(attempt: Attempt, exit: Failed): ReturnType<Run> {
+  /** The attempt has succeeded with a value that is worth another one. */
+  rejected(attempt: Attempt, value: unknown): ReturnType<Run> {
+    const { call } = this
+    const exit = (this.last = Exit.succeed(value))
+    call.rejected = { value }
+    return this.ended(attempt, exit, () => (call.timedOut || call.single ? exit : this.again(attempt, exit, value)))
+  }
+
+  private ended(attempt: Attempt, exit: Failed, then: () => ReturnType<Run>): ReturnType<Run> {
+    const { call } = this
+    const ended = call.endAttempt(attempt, exit)
+    if (ended === undefined) return then()
+    // begun in the same step that ends the admission: an interruption ends the wait for it, and not the report
+    const report = Effect.runForkWith(call.fiber.context)(ended)
+    return Effect.flatMap(Fiber.join(report), then)
+  }
+
+  private decide(attempt: Attempt, exit: Failed, cause: AnyCause): ReturnType<Run> {
     const { call, policy } = this
-    const { cause } = exit as Exit.Failure<never, unknown> // all that comes here failed
     const fail = cause.reasons.find(Cause.isFailReason)
     if (fail === undefined || cause.reasons.some(Cause.isDieReason) || call.timedOut || call.single) return exit
     const { error } = fail
@@ -119,7 +133,7 @@ class Loop {
 
   private exhausted(exit: Failed): Failed {
     const { call, errors, policy } = this
-    if (policy.onExhausted !== "wrap") return exit
+    if (policy.onExhausted !== "wrap" || exit._tag === "Success") return exit
     const { attempts, name: key, service } = call
     const error = new RetryExhausted({ service, key, attempts, errors })
     call.reports(error, exit)
@@ -169,8 +183,20 @@ class Loop {
   }
 
   private round(attempt: Attempt, now: number): ReturnType<Run> {
-    return Effect.catchCause(this.next(attempt, now), (cause) => this.failed(attempt, cause))
+    this.call.rejected = undefined
+    return judged(this.policy, this.next(attempt, now), attempt, () => this)
   }
+}
+
+/** Runs an attempt, and goes on with the loop where another one may follow. */
+const judged = ({ rejects }: LoopPolicy, run: ReturnType<Run>, attempt: Attempt, loop: () => Loop): ReturnType<Run> => {
+  const onFailure = (cause: AnyCause) => loop().failed(attempt, cause)
+  if (rejects === undefined) return Effect.catchCause(run, onFailure)
+  return Effect.matchCauseEffect(run, {
+    onFailure,
+    onSuccess: (value) =>
+      attempt.call.ask(() => rejects(value)) ? loop().rejected(attempt, value) : Effect.succeed(value)
+  })
 }
 
 export const loop = (policy: LoopPolicy, hint: Member["hint"]): Member => ({
@@ -181,6 +207,6 @@ export const loop = (policy: LoopPolicy, hint: Member["hint"]): Member => ({
     const run = next(attempt, now)
     return ownOf(attempt.call) === false
       ? run
-      : Effect.catchCause(run, (cause) => new Loop(policy, attempt.call, next).failed(attempt, cause))
+      : judged(policy, run, attempt, () => new Loop(policy, attempt.call, next))
   }
 })
