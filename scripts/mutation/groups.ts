@@ -91,7 +91,7 @@ export const groups = {
       "retry/{loop,backOff}.ts",
       "Timeout.ts"
     ],
-    tests: executor
+    tests: [...state("keyedSlots", "keyedSlotsSweep", "keyedSlotsModel"), ...executor]
   }
 } satisfies Record<string, Group>
 
