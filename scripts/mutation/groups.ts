@@ -26,7 +26,8 @@ const executor = [
     "transactions",
     "waiters",
     "races",
-    "openServices"
+    "openServices",
+    "tickets"
   ),
   "scenarios/*.test.ts",
   "Retry*.test.ts",
