@@ -9,6 +9,8 @@ const law = (...names: ReadonlyArray<string>) => names.map((name) => `laws/law${
 /** What runs a call, from its policies to its end. */
 const executor = [
   ...state(
+    "tickets",
+    "waitQueue",
     "layers",
     "outage",
     "late",
@@ -26,8 +28,7 @@ const executor = [
     "transactions",
     "waiters",
     "races",
-    "openServices",
-    "tickets"
+    "openServices"
   ),
   "scenarios/*.test.ts",
   "Retry*.test.ts",
