@@ -78,7 +78,10 @@ describe("at the last moment of a waiter", () => {
       assert.deepStrictEqual(woken, ["due"])
       yield* TestClock.adjust(5)
       assert.deepStrictEqual(woken, ["due", "later"])
-      assert.deepStrictEqual([queue.head === waiters.get("head"), queue.tail === queue.head, queue.size], [true, true, 1])
+      assert.deepStrictEqual(
+        [queue.head === waiters.get("head"), queue.tail === queue.head, queue.size],
+        [true, true, 1]
+      )
       yield* TestClock.adjust(5)
       assert.deepStrictEqual(woken, ["due", "later", "head"])
     })
