@@ -1,6 +1,6 @@
 /** What the engine does with the tickets of any policy: of a user's own, too. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import { Cause, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, Bulkhead, type Outcome, Policy, RateLimiter, Rejection, Resilience, Retry } from "../../src/index.ts"
 import { remote, serviceOn } from "./remote.ts"
@@ -121,6 +121,8 @@ describe("where several members refuse", () => {
           { _tag: "Queued", service: "app", key: "a", policy: where, limit: where }
         ] satisfies typeof events)
         yield* Fiber.interrupt(call)
+        const exit = yield* Fiber.await(call)
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
       })
     )
   }

@@ -4,6 +4,7 @@ import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Waiter, WaitQueue } from "../../src/waiting/WaitQueue.ts"
 import { settle } from "./support.ts"
+import { uncaught } from "./uncaught.ts"
 
 interface Times {
   readonly retryAt?: number
@@ -53,18 +54,16 @@ describe("at the last moment of a waiter", () => {
   it.effect("those in front of it are asked first, where the head may be admitted", () =>
     Effect.gen(function* () {
       const { come, woken } = line()
-      yield* come("head", { retryAt: 10, deadline: 90 })
-      yield* come("second", { deadline: 90 })
-      yield* come("third", { deadline: 90 })
-      yield* come("due", { deadline: 10 })
-      yield* come("behind", { deadline: 90 })
-      yield* come("due, too", { deadline: 9 })
+      yield* come("head", { retryAt: 10, deadline: 90 }, true)
+      for (const name of ["second", "third"]) yield* come(name, { deadline: 90 }, true)
+      yield* come("due", { deadline: 10 }, true)
+      yield* come("behind", { deadline: 90 }, true)
+      yield* come("due, too", { deadline: 10 }, true)
+      yield* come("last", { deadline: 90 }, true)
       yield* TestClock.adjust(9)
-      assert.deepStrictEqual(woken, ["due, too"])
-      yield* come("last", { deadline: 10 })
+      assert.deepStrictEqual(woken, [])
       yield* TestClock.adjust(1)
-      assert.deepStrictEqual(woken.slice(0, 6), ["due, too", "head", "second", "third", "due", "behind"])
-      assert.deepStrictEqual(woken.slice(6), ["last"])
+      assert.deepStrictEqual([...new Set(woken)], ["head", "second", "third", "due", "behind", "due, too"])
     })
   )
 
@@ -113,5 +112,34 @@ it.effect("the time of a head that left is not that of the next", () =>
     assert.deepStrictEqual(woken, ["b"])
     yield* TestClock.adjust(100)
     assert.deepStrictEqual(woken, ["b"])
+  })
+)
+
+it.effect("who comes over from another queue stands before the younger ones, wherever that is", () =>
+  Effect.gen(function* () {
+    const waiters = yield* Effect.withFiber((fiber) => Effect.succeed([1, 2, 3, 4, 5].map(() => new Waiter(fiber, 0))))
+    const { queue } = line()
+    const other = new WaitQueue(() => {})
+    for (const i of [0, 2, 4]) other.stand(waiters[i]!, Infinity)
+    for (const i of [1, 3]) queue.stand(waiters[i]!, Infinity)
+    for (const i of [2, 4, 0]) queue.stand(waiters[i]!, Infinity)
+    const inLine: Array<number> = []
+    for (let waiter = queue.head; waiter !== undefined; waiter = waiter.next) inLine.push(waiters.indexOf(waiter))
+    const back: Array<number> = []
+    for (let waiter = queue.tail; waiter !== undefined; waiter = waiter.previous) back.push(waiters.indexOf(waiter))
+    assert.deepStrictEqual([inLine, back, queue.size], [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], 5])
+    assert.deepStrictEqual([other.head, other.tail, other.size], [undefined, undefined, 0])
+  })
+)
+
+it.effect("a queue that nobody waits in any more has no timer, also none of an earlier time", () =>
+  Effect.gen(function* () {
+    const seen = yield* uncaught
+    const { come, waiters } = line()
+    yield* come("later", { deadline: 50 })
+    yield* come("sooner", { deadline: 10 })
+    for (const waiter of waiters.values()) waiter.leave(false)
+    yield* TestClock.adjust(100)
+    assert.deepStrictEqual(seen, [])
   })
 )
