@@ -48,6 +48,22 @@ describe("a member that throws at the end of a call", () => {
     )
   }
 
+  it.effect("a classifier that throws is asked once, and the call is ignored", () =>
+    Effect.gen(function* () {
+      const heard: Array<Outcome.Outcome> = []
+      let asked = 0
+      const { resilient } = yield* Resilience.make("app", {
+        policies: { one: ticketing({ record: (outcome) => void heard.push(outcome) }) },
+        classify: () => {
+          asked++
+          throw "a bug of the classifier"
+        }
+      })
+      assert.deepStrictEqual(yield* Effect.exit(resilient(Effect.void, "a")), Exit.die("a bug of the classifier"))
+      assert.deepStrictEqual([heard, asked], [["ignored"], 1])
+    })
+  )
+
   it.effect("a classifier that throws is asked once, and an attempt is ignored by all of its members", () =>
     Effect.gen(function* () {
       const heard: Array<Outcome.Outcome> = []
