@@ -10,6 +10,11 @@ const law = (...names: ReadonlyArray<string>) => names.map((name) => `laws/law${
 const executor = [
   ...state(
     "tickets",
+    "attempts",
+    "stages",
+    "timeouts",
+    "circuits",
+    "severalLimits",
     "waitQueue",
     "layers",
     "outage",

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, Bulkhead, type Outcome, Policy, RateLimiter, Rejection, Resilience, Retry } from "../../src/index.ts"
+import { Store } from "../../src/Store.ts"
 import { remote, serviceOn } from "./remote.ts"
 import { recorder } from "./support.ts"
 
@@ -179,5 +180,44 @@ it.effect("what is taken before a trip to the store is taken once, and no other 
     assert.strictEqual((yield* inspect("a")).bulkhead?.running, 1)
     yield* Fiber.interrupt(first)
     assert.strictEqual((yield* inspect("a")).bulkhead?.running, 0)
+  })
+)
+
+it.effect("no backoff begins where what admitted the call is over", () =>
+  Effect.gen(function* () {
+    const { record, tags } = recorder()
+    const { resilient } = yield* Resilience.make("app", {
+      policies: { over: ticketing({ left: () => true }) },
+      retry: Retry.policy({ maxAttempts: 2, backoff: Backoff.constant("1 second") })
+    })
+    assert.strictEqual(yield* Effect.flip(record(resilient(Effect.fail("down"), "a"))), "down")
+    assert.deepStrictEqual(tags(), ["Admitted", "AttemptEnded", "CallEnded"])
+  })
+)
+
+it.effect("a call that waits for a slot of its key says for what", () =>
+  Effect.gen(function* () {
+    const { events, record } = recorder()
+    const { resilient } = yield* Resilience.make("app", {
+      bulkhead: Bulkhead.policy({ maxConcurrent: 1, maxWait: "1 minute", by: "key" })
+    })
+    const runs = yield* Effect.forkChild(resilient(Effect.never, "a"), { startImmediately: true })
+    const waits = yield* Effect.forkChild(record(resilient(Effect.void, "a")), { startImmediately: true })
+    assert.deepStrictEqual(events, [
+      { _tag: "Queued", service: "app", key: "a", policy: "bulkhead", limit: "bulkhead" }
+    ] satisfies typeof events)
+    yield* Fiber.interruptAll([runs, waits])
+  })
+)
+
+it.effect("what a store dies of is what a call dies of, also where it would be tried again", () =>
+  Effect.gen(function* () {
+    const { store } = yield* remote
+    const { resilient } = yield* Resilience.makeFromStore("app", {
+      rateLimiter: RateLimiter.fixedWindow({ limit: 9, window: "1 hour" }),
+      retry: Retry.policy({ maxAttempts: 2, backoff: Backoff.constant(1), retryRejections: true })
+    }).pipe(Effect.provideService(Store, { ...store, commit: () => Effect.die("a bug of the store") }))
+    const exit = yield* Effect.exit(resilient(Effect.succeed(1), "a"))
+    assert.deepStrictEqual(Exit.isFailure(exit) && exit.cause.reasons, Cause.die("a bug of the store").reasons)
   })
 )

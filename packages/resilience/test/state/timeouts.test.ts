@@ -2,8 +2,9 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { RateLimiter, Rejection, Resilience } from "../../src/index.ts"
+import { Backoff, Bulkhead, Policy, RateLimiter, Rejection, Resilience, Retry } from "../../src/index.ts"
 import type { Policies } from "../../src/Policies.ts"
+import { recorder } from "./support.ts"
 
 const start = <A, E>(self: Effect.Effect<A, E>) => Effect.forkChild(self, { startImmediately: true })
 
@@ -55,5 +56,77 @@ it.effect("an effect whose turn comes when its call must have ended does not run
     yield* TestClock.adjust("1 second")
     assert.deepInclude(yield* Fiber.join(late), { _tag: "TimeoutExceeded", scope: "call" })
     assert.deepStrictEqual([ran, (yield* inspect("a")).rateLimiter?.remaining], [1, 1])
+  })
+)
+
+for (const delay of [999, 1_000, 1_001]) {
+  it.effect(
+    `a backoff of ${delay} ms in a call of 1000 ${delay < 1_000 ? "ends before" : "is cut by"} the timeout`,
+    () =>
+      Effect.gen(function* () {
+        yield* TestClock.adjust("1 hour")
+        const { record, tags } = recorder()
+        let ran = 0
+        const { resilient } = yield* Resilience.make("app", {
+          retry: Retry.policy({ maxAttempts: 2, backoff: Backoff.constant(delay) }),
+          timeout: "1 second"
+        })
+        const call = yield* start(
+          Effect.flip(
+            record(
+              resilient(
+                Effect.suspend(() => Effect.fail(++ran)),
+                "a"
+              )
+            )
+          )
+        )
+        yield* TestClock.adjust("1 second")
+        const error = yield* Fiber.join(call)
+        if (delay < 1_000) assert.strictEqual(error, 2)
+        else assert.deepInclude(error as object, { _tag: "TimeoutExceeded", scope: "call" })
+        assert.strictEqual(tags().filter((tag) => tag === "AttemptEnded").length, delay < 1_000 ? 2 : 1)
+      })
+  )
+}
+
+it.effect("a timeout of an attempt stands around a layer, which may refuse to begin the effect", () =>
+  Effect.gen(function* () {
+    const chaos = Policy.make<Policy.Policy<string>>({
+      kind: "chaos",
+      options: {},
+      open: () => ({ kind: "chaos", stage: Policy.Stage.chaos, around: () => () => Effect.fail("chaos") })
+    })
+    let ran = 0
+    const { inspect, resilient } = yield* Resilience.make("app", {
+      attemptTimeout: "1 second",
+      policies: { chaos },
+      rateLimiter: RateLimiter.fixedWindow({ limit: 1, window: "1 hour" })
+    })
+    const run = Effect.sync(() => ++ran)
+    assert.strictEqual(yield* Effect.flip(resilient(run, "a")), "chaos")
+    assert.deepStrictEqual([ran, (yield* inspect("a")).rateLimiter?.remaining], [0, 1])
+  })
+)
+
+it.effect("nothing asks whether to try again when the whole call has timed out, waiting for its admission", () =>
+  Effect.gen(function* () {
+    const asked: Array<unknown> = []
+    const { resilient } = yield* Resilience.make("app", {
+      bulkhead: Bulkhead.policy({ maxConcurrent: 1, maxWait: "1 second" }),
+      retry: Retry.policy({
+        maxAttempts: 3,
+        backoff: Backoff.constant(1),
+        while: (error) => (asked.push(error), true)
+      }),
+      timeout: "1 second"
+    })
+    const runs = yield* start(Effect.exit(resilient(Effect.uninterruptible(Effect.sleep("5 seconds")), "a")))
+    const waits = yield* start(Effect.flip(resilient(Effect.void, "a")))
+    yield* TestClock.adjust("1 second")
+    assert.deepInclude((yield* Fiber.join(waits)) as object, { _tag: "TimeoutExceeded", scope: "call" })
+    assert.deepStrictEqual(asked, [])
+    yield* TestClock.adjust("5 seconds")
+    yield* Fiber.await(runs)
   })
 )
