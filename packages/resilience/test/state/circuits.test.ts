@@ -1,6 +1,6 @@
 /** What a process keeps of its circuits while calls run, and what it tells of them. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Option } from "effect"
+import { Effect, Exit, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, Bulkhead, CircuitBreaker, Resilience, Retry } from "../../src/index.ts"
 import { layerMemory, Step, Store } from "../../src/Store.ts"
@@ -13,12 +13,13 @@ const start = <A, E>(self: Effect.Effect<A, E>) => Effect.forkChild(self, { star
 const down = Effect.fail("down")
 const consecutive = (failures: number, more: Partial<Parameters<typeof CircuitBreaker.policy>[0]> = {}) =>
   CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(failures), openDuration: "1 minute", ...more })
-const slow = CircuitBreaker.slowCallRate({
-  slowAfter: "1 second",
-  threshold: 1,
-  window: { calls: 9 },
-  minimumCalls: 2
-})
+const slow = (minimumCalls: number) =>
+  CircuitBreaker.slowCallRate({
+    slowAfter: "1 second",
+    threshold: 1,
+    window: { calls: 9 },
+    minimumCalls
+  })
 
 /** A store that counts the keys that are kept for somebody. */
 const holding = Effect.gen(function* () {
@@ -52,7 +53,7 @@ describe("a key is kept", () => {
     it.effect(`while a call runs, and no longer, where it ${what}`, () =>
       Effect.gen(function* () {
         const { held, store } = yield* holding
-        const breaker = yield* breakerOn(store, consecutive(9, { by: "key" }))
+        const breaker = yield* breakerOn(store, consecutive(9))
         yield* Effect.exit(breaker.execute(body, "a"))
         assert.deepStrictEqual(held, { now: 0, most: 1 })
       })
@@ -103,14 +104,14 @@ it.effect("a backoff that has ended watches its circuit no longer", () =>
     assert.strictEqual(circuit?.locals.size, 1)
     stage.world.runOut()
     assert.strictEqual(call.ended?.error, "down")
-    assert.strictEqual(circuit.locals.size, 0)
+    assert.strictEqual(circuit?.locals.size, 0)
   })
 )
 
 it.effect("a quick call beside a slow one that ended is counted by its own time", () =>
   Effect.gen(function* () {
     const { inspect, resilient } = yield* Resilience.make("app", {
-      circuitBreaker: consecutive(1, { tripPolicy: { ...slow, minimumCalls: 9 } })
+      circuitBreaker: consecutive(1, { tripPolicy: slow(9) })
     })
     const call = yield* start(resilient(Effect.sleep("2 seconds"), "a"))
     yield* TestClock.adjust("2 seconds")
@@ -123,7 +124,7 @@ it.effect("a quick call beside a slow one that ended is counted by its own time"
 
 it.effect("calls that are slow already are told to a circuit of this process before it is asked", () =>
   Effect.gen(function* () {
-    const { resilient } = yield* Resilience.make("app", { circuitBreaker: consecutive(1, { tripPolicy: slow }) })
+    const { resilient } = yield* Resilience.make("app", { circuitBreaker: consecutive(1, { tripPolicy: slow(2) }) })
     const calls = [yield* start(resilient(Effect.never, "a")), yield* start(resilient(Effect.never, "a"))]
     yield* TestClock.adjust("2 seconds")
     assert.deepInclude(yield* Effect.flip(resilient(Effect.void, "a")), { _tag: "CircuitOpen" })
@@ -135,7 +136,7 @@ it.effect("a call that backs off counts the slow calls beside it, and itself, be
   Effect.gen(function* () {
     let ran = 0
     const { resilient } = yield* Resilience.make("app", {
-      circuitBreaker: consecutive(1, { tripPolicy: slow }),
+      circuitBreaker: consecutive(1, { tripPolicy: slow(2) }),
       retry: Retry.policy({ maxAttempts: 2, backoff: Backoff.constant("5 seconds") })
     })
     const other = yield* start(resilient(Effect.never, "a"))

@@ -78,7 +78,7 @@ for (const [own, other] of [
       yield* resilient(Effect.void, "a")
       const call = yield* start(resilient(Effect.void, "a"))
       const seen = yield* inspect("a")
-      assert.deepStrictEqual([seen.rateLimiter?.queued, seen.other.queued], own > other ? [1, 0] : [0, 1])
+      assert.deepStrictEqual([seen.rateLimiter?.queued, seen.other?.queued], own > other ? [1, 0] : [0, 1])
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(call.pollUnsafe(), Exit.void)
     })

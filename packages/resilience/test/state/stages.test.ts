@@ -33,8 +33,22 @@ it.effect("layers stand in the order of their stages, each once, and an event te
     )
     yield* Effect.provideService(run, EventSink, ({ _tag }) => void log.push(_tag))
     assert.deepStrictEqual(log, [
-      ...["0", "69", "Admitted", "71", "84", "85", "95", "run", "-95", "-85"],
-      ...["AttemptEnded", "-84", "-71", "-69", "-0", "CallEnded"]
+      "0",
+      "69",
+      "Admitted",
+      "71",
+      "84",
+      "85",
+      "95",
+      "run",
+      "-95",
+      "-85",
+      "AttemptEnded",
+      "-84",
+      "-71",
+      "-69",
+      "-0",
+      "CallEnded"
     ])
   })
 )

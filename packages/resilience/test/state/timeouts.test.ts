@@ -23,7 +23,7 @@ it.effect("the timeout of a call counts from its begin, also where a service has
   })
 )
 
-const scopes: ReadonlyArray<readonly [Pick<Policies, "timeout" | "attemptTimeout">, scope: string]> = [
+const scopes: ReadonlyArray<readonly [Pick<Policies, "timeout" | "attemptTimeout">, scope: "call" | "attempt"]> = [
   [{ timeout: 2_000, attemptTimeout: 2_000 }, "call"],
   [{ timeout: 2_000, attemptTimeout: 2_001 }, "call"],
   [{ timeout: 2_001, attemptTimeout: 2_000 }, "attempt"]
