@@ -43,7 +43,7 @@ const initial = (): TokenBucketState => ({ at: 0, debt: 0, since: 0, refunded: 0
 
 const capacity = (policy: TokenBucketPolicy): number => policy.burst * policy.window
 
-const span = (policy: TokenBucketPolicy): number => Math.ceil(capacity(policy) / policy.limit) // until an empty bucket is full
+const span = (policy: TokenBucketPolicy): number => Math.ceil(capacity(policy) / policy.limit) // from empty to full
 
 const expiresAt = (policy: TokenBucketPolicy, state: TokenBucketState): number =>
   Math.max(state.at + Math.ceil(Math.min(state.debt, capacity(policy)) / policy.limit), state.since)
