@@ -49,7 +49,7 @@ export const controlOf = (gate: Circuits): Control => {
     (key: Key = gate.service): Effect.Effect<void, StoreError> =>
       Effect.suspend(() => {
         const { store } = gate
-        const step = new Command(gate.space, gate.keyOf(readKey(key)), { op })
+        const step = new Command(gate.space, gate.keyOf(readKey(key)), { op }, op === "reset")
         return Effect.flatMap(store.commit([step]), ({ answers: [answer] }) => {
           const told = Effect.withFiber((fiber) => {
             if (op === "reset") gate.moved(step.key) // of a closed circuit, too: no transition tells of that

@@ -80,6 +80,12 @@ export const breaker: Kernel<BreakerPolicy, BreakerState, BreakerInput, BreakerD
   isPolicy: isPolicy,
   isState: isState,
   rank: circuitRank,
+  takes: ({ op }) => op === "admit",
+  // where nothing but a probe leaves a trace, nothing else is told
+  undo: (input, { generation, probe }) =>
+    input.op === "admit" && probe > 0
+      ? { op: "record", generation, probe, outcome: "ignored", duration: 0, slowFed: 0, retryAfter: 0, draw: 0 }
+      : undefined,
   step: (policy, state, input, now) =>
     input.op === "admit" && letsAll(state) ? answer(state, 0, 0, NONE, state) : decided(policy, state, input, now),
   expiresAt: (policy, state) => {

@@ -7,7 +7,7 @@
  */
 import { isFarAhead, stepAnew } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
-import { NEVER } from "./Limiter.ts"
+import { NEVER, takes, undo } from "./Limiter.ts"
 import { evenly } from "./Rank.ts"
 import { isWhole } from "./Whole.ts"
 
@@ -101,6 +101,8 @@ export const fixedWindow: LimiterKernel<FixedWindowPolicy, FixedWindowState, Fix
   initial: initial,
   expiresAt: expiresAt,
   span: span,
+  takes: takes,
+  undo: undo,
   isPolicy: (policy) => isWhole(policy.limit, 1) && isWhole(policy.window, 1),
   rank: (policy, state) => evenly(state.start, state.used, policy.limit, policy.window, expiresAt(policy, state)),
   step: (policy, state, input, now) =>

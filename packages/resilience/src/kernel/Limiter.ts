@@ -30,3 +30,13 @@ export type LimiterKernel<Policy, State, Receipt> = Kernel<
   LimiterInput<Receipt>,
   LimiterDecision<Receipt>
 >
+
+/** Whether a limit takes units for this: see `takes` of a kernel. */
+export const takes = (input: LimiterInput<unknown>): boolean => input.op === "take"
+
+/** What gives back the units that an admitted `take` took: see `undo` of a kernel. */
+export const undo = <Receipt>(
+  input: LimiterInput<Receipt>,
+  answer: LimiterDecision<Receipt>
+): LimiterInput<Receipt> | undefined =>
+  input.op === "take" && "receipt" in answer ? { op: "refund", receipt: answer.receipt } : undefined

@@ -6,7 +6,7 @@
  */
 import { isFarAhead, stepAnew } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
-import { NEVER } from "./Limiter.ts"
+import { NEVER, takes, undo } from "./Limiter.ts"
 import { evenly } from "./Rank.ts"
 import { isWhole } from "./Whole.ts"
 
@@ -136,6 +136,8 @@ export const slidingLog: LimiterKernel<SlidingLogPolicy, SlidingLogState, Slidin
   initial: initial,
   expiresAt: expiresAt,
   span: span,
+  takes: takes,
+  undo: undo,
   isPolicy: (policy) => isWhole(policy.limit, 1) && isWhole(policy.window, 1),
   isState: (_policy, state) => state.times.length === state.counts.length,
   rank: (policy, state) => evenly(newest(state), state.total, policy.limit, policy.window, expiresAt(policy, state)),

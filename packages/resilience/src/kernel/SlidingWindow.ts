@@ -7,7 +7,7 @@
  */
 import { isFarAhead, stepAnew } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
-import { NEVER } from "./Limiter.ts"
+import { NEVER, takes, undo } from "./Limiter.ts"
 import { evenly } from "./Rank.ts"
 import { isWhole } from "./Whole.ts"
 
@@ -143,6 +143,8 @@ export const slidingWindow: LimiterKernel<SlidingWindowPolicy, SlidingWindowStat
   initial: initial,
   expiresAt: expiresAt,
   span: span,
+  takes: takes,
+  undo: undo,
   isPolicy: (policy) => isWhole(policy.limit, 1) && isWhole(policy.slice, 1) && isWhole(policy.slices, 1),
   isState: (policy, state) =>
     state.counts.length === policy.slices + 1 || (state.counts.length === 0 && state.start === 0), // the initial one

@@ -15,7 +15,7 @@ import {
   type Store,
   type StorePolicy
 } from "../StoreModel.ts"
-import { resets, takes, undoing } from "./abandoned.ts"
+import { takes, undoing } from "./abandoned.ts"
 import { emit, sinkOf } from "../internal/events.ts"
 import { isolated } from "../internal/isolated.ts"
 import * as memoryStore from "../internal/memoryStore.ts"
@@ -193,13 +193,15 @@ class Guard implements Shared {
 
   private question(steps: ReadonlyArray<Step>): Question<Reply> {
     const { remote } = this
-    if (resets(steps)) this.resets++
+    if (steps.some(({ isReset }) => isReset)) this.resets++
     const copies = copiesFor(remote, steps)
     const asked = this.resets
-    const giveBack = (reply: Reply) => {
-      const back = this.resets === asked ? undoing(copies, reply) : []
-      return back.length === 0 ? Effect.void : Effect.ignore(remote.store.commit(back))
-    }
+    // an effect from the first: what a kernel throws is nothing to the store that answers
+    const giveBack = (reply: Reply) =>
+      Effect.suspend(() => {
+        const back = this.resets === asked ? undoing(copies, reply) : []
+        return back.length === 0 ? Effect.void : Effect.ignore(remote.store.commit(back))
+      })
     return {
       keyed: steps,
       remote: committing(remote.store, copies),
