@@ -58,6 +58,45 @@ export const consecutive = (
   })
 }
 
+/**
+ * Opens at `count` failures within `within`, whatever came between them: for a dependency that fails now and then, and is
+ * asked too seldom for a rate. A failure counts for exactly that long, and so does the key of a circuit that nobody uses.
+ *
+ * **Example** (Three failures in ten minutes, however many calls succeed)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { CircuitBreaker } from "effect-resilience"
+ *
+ * const policy = CircuitBreaker.policy({
+ *   tripPolicy: CircuitBreaker.failures({ count: 3, within: "10 minutes" }),
+ *   openDuration: "1 minute"
+ * })
+ *
+ * const program = Effect.gen(function* () {
+ *   const breaker = yield* CircuitBreaker.make(policy)
+ *   for (const up of [false, true, false, true, true, false]) {
+ *     yield* Effect.ignore(breaker.execute(up ? Effect.void : Effect.fail("503")))
+ *   }
+ *   const { openedBy, state } = yield* breaker.state()
+ *   console.log(state, openedBy) // Open failures
+ * })
+ *
+ * Effect.runPromise(program)
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const failures = (options: { readonly count: number; readonly within: Duration.Input }): TripPolicy => {
+  const module = "CircuitBreaker.failures"
+  return trip({
+    kind: "failures",
+    failures: count(module, "count", options.count, 1, 1_000),
+    within: millis(module, "within", options.within)
+  })
+}
+
 const rate = (
   module: string,
   slowAfter: number,

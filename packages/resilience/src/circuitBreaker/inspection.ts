@@ -17,6 +17,11 @@ export interface Inspection {
   readonly generation: number
   /** Milliseconds of the current opening; 0 unless open. */
   readonly openForMillis: number
+  /**
+   * What opened it: a trip policy by its name (`"failureRate"`), or `"probe"` for a probe that failed or whose lease ended.
+   * `undefined` while closed or isolated.
+   */
+  readonly openedBy: string | undefined
   /** Milliseconds until a call would pass if nothing is reported: 0 when it would pass now, `undefined` when isolated. */
   readonly retryAfterMillis: number | undefined
   readonly probesInFlight: number
@@ -31,6 +36,7 @@ export const inspectionOf = (policy: BreakerPolicy, state: BreakerState | undefi
     state: seen.phase,
     generation: seen.generation,
     openForMillis: seen.phase === "Open" ? seen.openFor : 0,
+    openedBy: seen.openedBy === "none" ? undefined : seen.openedBy,
     retryAfterMillis: seen.retryAfter === NEVER ? undefined : seen.retryAfter,
     probesInFlight: seen.probesInFlight,
     windows: seen.windows

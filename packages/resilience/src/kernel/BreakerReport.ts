@@ -12,7 +12,7 @@ import {
   type Transition
 } from "./BreakerInput.ts"
 import type { BreakerPolicy, BreakerState } from "./BreakerModel.ts"
-import { conclude, keep, lengthen, open, settle } from "./BreakerPhase.ts"
+import { type Cause, conclude, keep, lengthen, open, settle } from "./BreakerPhase.ts"
 import { observe, slowAfter } from "./BreakerWindow.ts"
 
 /** A success that took too long has failed. What is slow to say "not now" has said it all the same. */
@@ -38,10 +38,11 @@ export const report = (
   const log: Array<Transition> = []
   const state = settle(policy, given, now, log)
   const outcome = input.op === "record" ? verdict(policy, input) : "failure"
-  const cause = {
+  const cause: Cause = {
     at: Math.max(now, state.since),
     retryAfter: input.op === "record" ? input.retryAfter : 0,
-    draw: input.draw
+    draw: input.draw,
+    by: "probe"
   }
   if (outcome === "throttled" && state.phase === "Open" && input.generation === state.ended) {
     const next = lengthen(policy, state, cause)
@@ -52,7 +53,8 @@ export const report = (
     const seen = observe(policy.trips, state.windows, input, cause.at)
     if (seen.windows === state.windows) return answer(state, 0, 0, NONE, given)
     const counted = keep(state, seen.windows, state.draw, state.trial)
-    const next = seen.tripped ? open(policy, counted, cause, log) : counted
+    const tripped: Cause = { at: cause.at, retryAfter: cause.retryAfter, draw: cause.draw, by: seen.by }
+    const next = seen.by === "none" ? counted : open(policy, counted, tripped, log)
     return answer(next, 0, 0, log, next)
   }
   let i = 0
