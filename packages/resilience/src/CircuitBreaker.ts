@@ -33,6 +33,7 @@ import * as circuit from "./circuitBreaker/service.ts"
 import type { Control } from "./circuitBreaker/control.ts"
 import type { Inspection } from "./circuitBreaker/inspection.ts"
 import type { CircuitBreakerService } from "./circuitBreaker/service.ts"
+import { scoped } from "./engine/service.ts"
 import { CircuitGate, type CircuitSpec } from "./circuitBreaker/CircuitGate.ts"
 import { callback, count, millis, refuse, such } from "./Validate.ts"
 import * as Policies from "./Policy.ts"
@@ -233,7 +234,7 @@ export const makeFromStore = (
  * @category layers
  * @since 0.1.0
  */
-export const layer = (policy: Policy): Layer.Layer<CircuitBreaker> => Layer.effect(CircuitBreaker, make(policy))
+export const layer = (policy: Policy): Layer.Layer<CircuitBreaker> => Layer.effect(CircuitBreaker, scoped(make(policy)))
 
 /**
  * Provides the default breaker on a store that others share.
@@ -265,7 +266,7 @@ export const Service =
     const tag = Context.Service<Self, CircuitBreakerService>()(id)
     return Object.assign(tag, {
       policy,
-      layer: Layer.effect(tag, circuit.make(id, policy)),
+      layer: Layer.effect(tag, scoped(circuit.make(id, policy))),
       layerFromStore: Layer.effect(tag, circuit.makeFromStore(id, policy))
     })
   }

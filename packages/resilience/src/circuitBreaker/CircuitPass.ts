@@ -34,8 +34,20 @@ export interface Circuits {
   observe(circuit: string, answer: BreakerDecision, sink: Sink | undefined, fiber: AnyFiber): void
   watch(step: Step<CircuitSpace>, onMove: () => void, now: number): () => void
   recordOf(pass: CircuitPass, outcome: Outcome, now: number, retryAfter: number): BreakerInput
-  tell(step: Step<CircuitSpace>, now: number, sink: Sink | undefined, fiber: AnyFiber): void
-  send(store: Guarded, step: Step<CircuitSpace>, sink: Sink | undefined, onEnd: () => void): Effect.Effect<void>
+  tell(
+    step: Step<CircuitSpace>,
+    now: number,
+    sink: Sink | undefined,
+    fiber: AnyFiber,
+    exit?: Exit.Exit<unknown, unknown>
+  ): void
+  send(
+    store: Guarded,
+    step: Step<CircuitSpace>,
+    sink: Sink | undefined,
+    onEnd: () => void,
+    exit?: Exit.Exit<unknown, unknown>
+  ): Effect.Effect<void>
 }
 
 /** One call's permit, from the question to the report: its step in the store, asked and then told. */
@@ -107,6 +119,7 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
       service: this.gate.service,
       key: this.gate.labelOf(this.key),
       state: answer.phase as Exclude<CircuitState, "Closed">, // a closed circuit refuses nobody
+      openedBy: answer.openedBy === "none" ? undefined : answer.openedBy,
       retryAfterMillis: answer.retryAfter === NEVER ? undefined : answer.retryAfter
     })
     return { error }
@@ -128,18 +141,22 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
 
   /** Reports the outcome. Where the user's `retryAfter` throws, the call says nothing about the dependency. */
   record(outcome: Outcome, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
-    if (outcome !== "failure" && outcome !== "throttled") return this.report(outcome, 0)
+    if (outcome !== "failure" && outcome !== "throttled") return this.report(outcome, 0, exit)
     let hint: number
     try {
       hint = this.call!.hintOf(exit)
     } catch (defect) {
-      const reported = this.report("ignored", 0)
+      const reported = this.report("ignored", 0, exit)
       return reported === undefined ? Effect.die(defect) : Effect.andThen(reported, Effect.die(defect))
     }
-    return this.report(outcome, hint)
+    return this.report(outcome, hint, exit)
   }
 
-  private report(outcome: Outcome, retryAfter: number): Effect.Effect<void> | undefined {
+  private report(
+    outcome: Outcome,
+    retryAfter: number,
+    exit: Exit.Exit<unknown, unknown>
+  ): Effect.Effect<void> | undefined {
     const { fiber, sink } = this.call!
     const { gate } = this
     const { store } = gate
@@ -156,11 +173,14 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
     gate.ended(this)
     this.input = gate.recordOf(this, outcome, now, retryAfter)
     if (store.sync === undefined) {
-      const sent = gate.send(store, this, sink, () => this.unwatch!())
+      const sent = gate.send(store, this, sink, () => this.unwatch!(), exit)
       return fed === undefined ? sent : Effect.andThen(fed, sent)
     }
-    gate.tell(this, now, sink, fiber)
-    store.sync.release(this)
+    try {
+      gate.tell(this, now, sink, fiber, exit)
+    } finally {
+      store.sync.release(this) // also where a trip policy of the user's own throws
+    }
     return undefined
   }
 }

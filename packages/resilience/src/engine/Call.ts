@@ -206,7 +206,7 @@ export class WholeCall extends CallAttempt implements Policy.Call {
     this.key = readKey(key)
     this.options = options
     this.fiber = fiber
-    this.sink = sinkOf(fiber)
+    this.sink = sinkOf(fiber) ?? pipeline.sink
     this.startedAt = pipeline.timed || this.sink !== undefined ? nowOf(fiber) : 0
     this.arrivedAt = 0
     this.waiter = undefined
@@ -377,6 +377,7 @@ export class WholeCall extends CallAttempt implements Policy.Call {
           service: pipeline.id,
           key: this.name,
           outcome: this.broken ? "ignored" : (this.outcome ?? "ignored"),
+          exit,
           attempts: this.attempts,
           duration: nowOf(fiber) - this.startedAt,
           timedOut: this.timedOut,

@@ -25,7 +25,7 @@ export const attemptEnded = (
   attempt: number,
   exit: Exit.Exit<unknown, unknown>,
   duration: number
-): void => emit(sink, { _tag: "AttemptEnded", service, key, attempt, result: resultOf(exit), duration }, fiber)
+): void => emit(sink, { _tag: "AttemptEnded", service, key, attempt, result: resultOf(exit), exit, duration }, fiber)
 
 export const observed = <A, E, R>(
   self: Effect.Effect<A, E, R>,

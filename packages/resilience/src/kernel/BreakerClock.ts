@@ -59,7 +59,7 @@ export const believed = (policy: BreakerPolicy, state: BreakerState, now: number
   }
   const isLate = isFarAhead(state.since, now, policy, span)
   if (!isLate && windows === state.windows && probes.length === state.trial.probes.length) return state
-  const { failures, issued, successes } = state.trial
+  const trial = state.trial
   const begun = state.phase === "Open" ? now - state.openFor : now // an opening that ends now
   return {
     phase: state.phase,
@@ -71,6 +71,6 @@ export const believed = (policy: BreakerPolicy, state: BreakerState, now: number
     openedBy: state.openedBy,
     draw: state.draw,
     windows,
-    trial: { issued, successes, failures, probes }
+    trial: { issued: trial.issued, successes: trial.successes, failures: trial.failures, probes }
   }
 }

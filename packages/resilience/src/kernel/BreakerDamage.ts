@@ -13,9 +13,9 @@ import { isWhole } from "./Whole.ts"
 export const isPolicy = (policy: BreakerPolicy): boolean => {
   const isTrip = (trip: Trip): boolean => {
     if (trip.kind !== "rate") return isWhole(trip.failures, 1) && isWhole(trip.within, trip.kind === "failures" ? 1 : 0)
-    const { calls, minimumCalls, slice, slices, threshold } = trip
-    if (!(threshold > 0 && threshold <= 1 && isWhole(trip.slowAfter, 0) && isWhole(minimumCalls, 1))) return false
-    return calls === 0 ? isWhole(slice, 1) && isWhole(slices, 1) : isWhole(calls, 1)
+    const isRate = trip.threshold > 0 && trip.threshold <= 1
+    if (!isRate || !isWhole(trip.slowAfter, 0) || !isWhole(trip.minimumCalls, 1)) return false
+    return trip.calls === 0 ? isWhole(trip.slice, 1) && isWhole(trip.slices, 1) : isWhole(trip.calls, 1)
   }
   const areOpenings = (openings: ReadonlyArray<number>): boolean => {
     for (const opening of openings) if (!isWhole(opening, 0)) return false

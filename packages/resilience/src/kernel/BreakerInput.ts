@@ -104,6 +104,6 @@ export const answer = (
   state: BreakerState
 ): BreakerStep => {
   const allowed = retryAfter === 0
-  const { generation, openedBy, phase } = seen
-  return [{ allowed, phase, generation, probe, retryAfter, openedBy, transitions }, state]
+  const openedBy = seen.openedBy
+  return [{ allowed, phase: seen.phase, generation: seen.generation, probe, retryAfter, openedBy, transitions }, state]
 }

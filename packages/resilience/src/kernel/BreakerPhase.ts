@@ -74,10 +74,9 @@ export const enter = (
   // The time makes generations grow also over forgetting, where the count begins at 0 again.
   const generation = Math.max(state.generation + 1, at)
   const opens = to === "Open"
-  if (state.phase !== to) {
-    const from = state.phase
-    log.push({ from, to, at, generation, openFor: opens ? openFor : 0, openedBy: opens ? openedBy : "none" })
-  }
+  const by = opens ? openedBy : "none"
+  if (state.phase !== to)
+    log.push({ from: state.phase, to, at, generation, openFor: opens ? openFor : 0, openedBy: by })
   if (to === "Closed") return closed(policy, generation, at)
   const openings = opens ? state.openings + 1 : state.openings
   const ended = opens ? state.generation : 0
@@ -99,24 +98,6 @@ export const openTime = (policy: BreakerPolicy, state: BreakerState, retryAfter:
 /** Opens the circuit. @category transitions @since 0.1.0 */
 export const open = (policy: BreakerPolicy, state: BreakerState, cause: Cause, log: Array<Transition>): BreakerState =>
   enter(policy, state, "Open", cause.at, openTime(policy, state, cause.retryAfter, cause.draw), cause.by, log)
-
-/** The opening, as long as a throttled call asks for, and never longer than `openCap`. @category transitions @since 0.1.0 */
-export const lengthen = (policy: BreakerPolicy, state: BreakerState, cause: Cause): BreakerState => {
-  const openFor = Math.min(cause.at - state.since + cause.retryAfter, policy.openCap)
-  if (openFor <= state.openFor) return state
-  return {
-    phase: state.phase,
-    generation: state.generation,
-    ended: state.ended,
-    since: state.since,
-    openFor,
-    openings: state.openings,
-    openedBy: state.openedBy,
-    draw: state.draw,
-    windows: state.windows,
-    trial: state.trial
-  }
-}
 
 /**
  * Takes the `index`-th probe out; the verdict falls once it cannot change. One that is throttled has it fall at once: the

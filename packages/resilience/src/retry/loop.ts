@@ -107,7 +107,7 @@ class Loop {
     const after = (delay: number | undefined): ReturnType<Run> => {
       if (delay === undefined) return this.exhausted(exit)
       if (sink !== undefined) {
-        emit(sink, { _tag: "RetryScheduled", service: call.service, key: call.name, attempt: n, delay }, fiber)
+        emit(sink, { _tag: "RetryScheduled", service: call.service, key: call.name, attempt: n, error, delay }, fiber)
       }
       const left = call.deadline - nowOf(fiber)
       return Effect.flatMap(backOff(call, Math.min(delay, left)), () => {

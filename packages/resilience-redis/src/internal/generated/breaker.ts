@@ -14,11 +14,8 @@ local function letsAll(state) return state.phase == "Closed" end
 local NONE = {}
 local function answer(seen, probe, retryAfter, transitions, state)
  local allowed = retryAfter == 0
- local ____seen_0 = seen
- local generation = ____seen_0.generation
- local openedBy = ____seen_0.openedBy
- local phase = ____seen_0.phase
- return {{allowed = allowed, phase = phase, generation = generation, probe = probe, retryAfter = retryAfter, openedBy = openedBy, transitions = transitions}, state}
+ local openedBy = seen.openedBy
+ return {{allowed = allowed, phase = seen.phase, generation = seen.generation, probe = probe, retryAfter = retryAfter, openedBy = openedBy, transitions = transitions}, state}
 end
 local NEVER = -1
 local EMPTY = {calls = 0, bad = 0, head = 0, cells = {}}
@@ -30,9 +27,9 @@ local function emptyFrom(trip, window)
 end
 local function slowAfter(trip) return trip.kind == "rate" and trip.slowAfter or 0 end
 local function trips(trip, window)
- local ____temp_1
- if trip.kind == "rate" then ____temp_1 = window.calls >= trip.minimumCalls and window.bad / window.calls >= trip.threshold else ____temp_1 = window.bad >= trip.failures end
- return ____temp_1
+ local ____temp_0
+ if trip.kind == "rate" then ____temp_0 = window.calls >= trip.minimumCalls and window.bad / window.calls >= trip.threshold else ____temp_0 = window.bad >= trip.failures end
+ return ____temp_0
 end
 local NO_TRIAL = {issued = 0, successes = 0, failures = 0, probes = {}}
 local function closed(policy, generation, since)
@@ -52,16 +49,11 @@ local function isWhole(value, least) return value >= least and value <= 90071992
 local function isPolicy(policy)
  local function isTrip(trip)
   if trip.kind ~= "rate" then return isWhole(trip.failures, 1) and isWhole(trip.within, trip.kind == "failures" and 1 or 0) end
-  local ____trip_2 = trip
-  local calls = ____trip_2.calls
-  local minimumCalls = ____trip_2.minimumCalls
-  local slice = ____trip_2.slice
-  local slices = ____trip_2.slices
-  local threshold = ____trip_2.threshold
-  if not (threshold > 0 and threshold <= 1 and isWhole(trip.slowAfter, 0) and isWhole(minimumCalls, 1)) then return false end
-  local ____temp_3
-  if calls == 0 then ____temp_3 = isWhole(slice, 1) and isWhole(slices, 1) else ____temp_3 = isWhole(calls, 1) end
-  return ____temp_3
+  local isRate = trip.threshold > 0 and trip.threshold <= 1
+  if not isRate or not isWhole(trip.slowAfter, 0) or not isWhole(trip.minimumCalls, 1) then return false end
+  local ____temp_1
+  if trip.calls == 0 then ____temp_1 = isWhole(trip.slice, 1) and isWhole(trip.slices, 1) else ____temp_1 = isWhole(trip.calls, 1) end
+  return ____temp_1
  end
  local function areOpenings(openings)
   for ____, opening in ipairs(openings) do
@@ -75,10 +67,10 @@ local function isPolicy(policy)
  return #policy.trips > 0 and areOpenings(policy.openLow) and areOpenings(policy.openHigh) and policy.openGrowth >= 0 and isWhole(policy.openCap, 0) and isWhole(policy.required, 1) and isWhole(policy.permitted, policy.required) and isWhole(policy.lease, 0)
 end
 local function isState(policy, state)
- local ____state_4 = state
- local openedBy = ____state_4.openedBy
- local phase = ____state_4.phase
- local windows = ____state_4.windows
+ local ____state_2 = state
+ local openedBy = ____state_2.openedBy
+ local phase = ____state_2.phase
+ local windows = ____state_2.windows
  if phase ~= "Closed" and phase ~= "Open" and phase ~= "HalfOpen" and phase ~= "Isolated" then return false end
  if openedBy ~= "none" and openedBy ~= "consecutive" and openedBy ~= "failures" and openedBy ~= "failureRate" and openedBy ~= "slowCallRate" and openedBy ~= "probe" then return false end
  if #windows ~= #policy.trips or #state.trial.probes > policy.permitted then return false end
@@ -104,9 +96,9 @@ local function decided(policy, state, input, now)
   local function replace(items, index, item)
    local out = {}
    for ____, other in ipairs(items) do
-    local ____temp_5
-    if #out == index then ____temp_5 = item else ____temp_5 = other end
-    out[#out + 1] = ____temp_5
+    local ____temp_3
+    if #out == index then ____temp_3 = item else ____temp_3 = other end
+    out[#out + 1] = ____temp_3
    end
    if index == #items then out[#out + 1] = item end
    return out
@@ -208,16 +200,16 @@ local function decided(policy, state, input, now)
    for ____, trip in ipairs(all) do
     local threshold = slowAfter(trip)
     local rank = threshold > 0 and rankOf(all, i, threshold) or NEVER
-    local ____temp_6
-    if input.op == "slow" then ____temp_6 = rank == input.rank else ____temp_6 = threshold == 0 or rank >= input.slowFed end
-    local counts = ____temp_6
-    local ____temp_8 = input.op == "slow"
-    if not ____temp_8 then
-     local ____temp_7
-     if threshold > 0 then ____temp_7 = input.duration >= threshold else ____temp_7 = input.outcome == "failure" end
-     ____temp_8 = ____temp_7
+    local ____temp_4
+    if input.op == "slow" then ____temp_4 = rank == input.rank else ____temp_4 = threshold == 0 or rank >= input.slowFed end
+    local counts = ____temp_4
+    local ____temp_6 = input.op == "slow"
+    if not ____temp_6 then
+     local ____temp_5
+     if threshold > 0 then ____temp_5 = input.duration >= threshold else ____temp_5 = input.outcome == "failure" end
+     ____temp_6 = ____temp_5
     end
-    local bad = ____temp_8
+    local bad = ____temp_6
     local before = given[i + 1] or EMPTY
     local after = counts and add(trip, before, bad, now) or before
     if after ~= before then windows = replace(windows, i, after) end
@@ -263,22 +255,17 @@ local function decided(policy, state, input, now)
    end
    local isLate = isFarAhead(state.since, now, policy, span)
    if not isLate and windows == state.windows and #probes == #state.trial.probes then return state end
-   local ____state_trial_9 = state.trial
-   local failures = ____state_trial_9.failures
-   local issued = ____state_trial_9.issued
-   local successes = ____state_trial_9.successes
+   local trial = state.trial
    local begun = state.phase == "Open" and now - state.openFor or now
-   return {phase = state.phase, generation = state.generation, ended = state.ended, since = isLate and begun or state.since, openFor = state.openFor, openings = state.openings, openedBy = state.openedBy, draw = state.draw, windows = windows, trial = {issued = issued, successes = successes, failures = failures, probes = probes}}
+   return {phase = state.phase, generation = state.generation, ended = state.ended, since = isLate and begun or state.since, openFor = state.openFor, openings = state.openings, openedBy = state.openedBy, draw = state.draw, windows = windows, trial = {issued = trial.issued, successes = trial.successes, failures = trial.failures, probes = probes}}
   end
   local DRAWS = 1073741824
   local function keep(state, windows, draw, trial) return {phase = state.phase, generation = state.generation, ended = state.ended, since = state.since, openFor = state.openFor, openings = state.openings, openedBy = state.openedBy, draw = draw, windows = windows, trial = trial} end
   local function enter(policy, state, to, at, openFor, openedBy, log)
    local generation = max(state.generation + 1, at)
    local opens = to == "Open"
-   if state.phase ~= to then
-    local from = state.phase
-    log[#log + 1] = {from = from, to = to, at = at, generation = generation, openFor = opens and openFor or 0, openedBy = opens and openedBy or "none"}
-   end
+   local by = opens and openedBy or "none"
+   if state.phase ~= to then log[#log + 1] = {from = state.phase, to = to, at = at, generation = generation, openFor = opens and openFor or 0, openedBy = by} end
    if to == "Closed" then return closed(policy, generation, at) end
    local openings = opens and state.openings + 1 or state.openings
    local ended = opens and state.generation or 0
@@ -295,11 +282,6 @@ local function decided(policy, state, input, now)
    return max(1, drawn, (policy.openCap < retryAfter and policy.openCap or retryAfter))
   end
   local function open(policy, state, cause, log) return enter(policy, state, "Open", cause.at, openTime(policy, state, cause.retryAfter, cause.draw), cause.by, log) end
-  local function lengthen(policy, state, cause)
-   local openFor = min(cause.at - state.since + cause.retryAfter, policy.openCap)
-   if openFor <= state.openFor then return state end
-   return {phase = state.phase, generation = state.generation, ended = state.ended, since = state.since, openFor = openFor, openings = state.openings, openedBy = state.openedBy, draw = state.draw, windows = state.windows, trial = state.trial}
-  end
   local function conclude(policy, state, index, outcome, cause, log)
    local trial = state.trial
    local successes = outcome == "success" and trial.successes + 1 or trial.successes
@@ -332,6 +314,11 @@ local function decided(policy, state, input, now)
    end
    return slow and input.outcome == "success" and "failure" or input.outcome
   end
+  local function lengthen(policy, state, cause)
+   local openFor = min(cause.at - state.since + cause.retryAfter, policy.openCap)
+   if openFor <= state.openFor then return state end
+   return {phase = state.phase, generation = state.generation, ended = state.ended, since = state.since, openFor = openFor, openings = state.openings, openedBy = state.openedBy, draw = state.draw, windows = state.windows, trial = state.trial}
+  end
   local function report(policy, given, input, now)
    local log = {}
    local state = settle(policy, given, now, log)
@@ -346,8 +333,7 @@ local function decided(policy, state, input, now)
     local seen = observe(policy.trips, state.windows, input, cause.at)
     if seen.windows == state.windows then return answer(state, 0, 0, NONE, given) end
     local counted = keep(state, seen.windows, state.draw, state.trial)
-    local tripped = {at = cause.at, retryAfter = cause.retryAfter, draw = cause.draw, by = seen.by}
-    local next = seen.by == "none" and counted or open(policy, counted, tripped, log)
+    local next = seen.by == "none" and counted or open(policy, counted, {at = cause.at, retryAfter = cause.retryAfter, draw = cause.draw, by = seen.by}, log)
     return answer(next, 0, 0, log, next)
    end
    local i = 0
