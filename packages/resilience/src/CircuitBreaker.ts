@@ -39,6 +39,7 @@ import { callback, count, millis, refuse, such } from "./Validate.ts"
 import * as Policies from "./Policy.ts"
 import type { CircuitOpen } from "./Rejection.ts"
 import type { Store } from "./StoreModel.ts"
+import { breaker } from "./kernel/Breaker.ts"
 import { type TripPolicy, tripsOf } from "./circuitBreaker/Trip.ts"
 
 export * from "./circuitBreaker/Trip.ts"
@@ -141,7 +142,12 @@ export const policy: {
     kind: "circuitBreaker",
     options: probes === undefined ? options : { ...options, probes: Object.freeze({ ...probes }) },
     open({ label, longest, service, store }) {
-      return new CircuitGate(circuit.leased(specOf(this.options), longest), service, store, label)
+      const spec = specOf(this.options)
+      if (store.sync === undefined && spec.own.length > 0) {
+        const ids = spec.own.map(({ id }) => id).join(", ")
+        refuse("CircuitBreaker.policy", "tripPolicy", ids, "has no script on a remote store: it runs in memory only")
+      }
+      return new CircuitGate(circuit.leased(spec, longest), service, store, label)
     }
   })
 }
@@ -167,9 +173,12 @@ const specOf = (options: Policy["options"]): CircuitSpec => {
   if (by === undefined && options.maxKeys !== undefined) {
     refuse(module, "maxKeys", options.maxKeys, "does nothing without by: there is one circuit")
   }
+  const { own, trips } = tripsOf(module, "tripPolicy", options.tripPolicy)
   return {
+    own: own?.trips ?? [],
+    kernel: own?.kernelOf(own.trips) ?? breaker,
     policy: {
-      trips: tripsOf(module, "tripPolicy", options.tripPolicy),
+      trips,
       openLow: open.low,
       openHigh: open.high,
       openGrowth: open.growth,

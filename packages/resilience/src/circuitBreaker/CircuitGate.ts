@@ -7,7 +7,6 @@ import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type { Sink } from "../Event.ts"
 import {
-  breaker,
   type BreakerDecision,
   type BreakerInput,
   type BreakerRecord,
@@ -82,11 +81,11 @@ export class CircuitGate implements Member, Circuits {
     this.store = store
     const name = spaceIn(service, label, this.kind, this.kind)
     const forgotten = (key: string, state: BreakerState) => this.forget(key, state)
-    this.space = { name, kernel: breaker, policy: spec.policy, keys: spec.keys, spread: true, forgotten }
+    this.space = { name, kernel: spec.kernel, policy: spec.policy, keys: spec.keys, spread: true, forgotten }
     this.slowAfter = spec.policy.trips
       .flatMap((trip) => (trip.kind === "rate" && trip.slowAfter > 0 ? [trip.slowAfter] : []))
       .sort((a, b) => a - b)
-    this.initial = breaker.initial(spec.policy)
+    this.initial = spec.kernel.initial(spec.policy)
     this.jittered = spec.policy.openLow.some((low, i) => low !== spec.policy.openHigh[i])
   }
 
@@ -140,7 +139,7 @@ export class CircuitGate implements Member, Circuits {
   recordOf(pass: CircuitPass, outcome: Outcome, now: number, retryAfter: number): BreakerInput {
     const { generation, probe, slowFed } = pass
     const { last } = this
-    const isTimed = this.slowAfter.length > 0
+    const isTimed = this.slowAfter.length > 0 || this.spec.own.length > 0
     if (
       !isTimed &&
       !this.jittered &&
@@ -160,7 +159,7 @@ export class CircuitGate implements Member, Circuits {
   welcomes(pass: CircuitPass, now: number): boolean {
     const state = this.store.sync!.look(pass, now) ?? this.initial
     if (!letsAll(state)) return false
-    if (this.welcome?.[1] !== state) this.welcome = breaker.step(this.spec.policy, state, pass.input, now)
+    if (this.welcome?.[1] !== state) this.welcome = this.spec.kernel.step(this.spec.policy, state, pass.input, now)
     pass.result = this.welcome
     return true
   }
@@ -362,7 +361,7 @@ export class CircuitGate implements Member, Circuits {
       const circuit = this.keyOf(key)
       const fed = this.feed(circuit, nowOf(fiber), this.sinkFor(fiber), fiber)
       const read = Effect.map(this.store.read(this.space, circuit), ({ now, state }) =>
-        inspectionOf(this.spec.policy, state, now)
+        inspectionOf(this.spec, state, now)
       )
       return fed === undefined ? read : Effect.andThen(fed, read)
     })

@@ -6,7 +6,7 @@ import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { CircuitState, Sink } from "../Event.ts"
 import { nowOf } from "../internal/time.ts"
-import { breaker, type BreakerDecision, type BreakerInput, indifferent, view } from "../kernel/Breaker.ts"
+import { type BreakerDecision, type BreakerInput, indifferent, view } from "../kernel/Breaker.ts"
 import { NEVER } from "../kernel/Limiter.ts"
 import type { Outcome } from "../Outcome.ts"
 import type { Call, Guarded, Local, Refusal, Ticket } from "../Policy.ts"
@@ -136,7 +136,9 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
     if (sync === undefined) return this.moved
     gate.feedSync(this.key, now, this.call!.sink, this.call!.fiber)
     const state = sync.read(gate.space, this.key)
-    return view(gate.spec.policy, state ?? breaker.initial(gate.spec.policy), now).generation !== this.generation
+    return (
+      view(gate.spec.policy, state ?? gate.spec.kernel.initial(gate.spec.policy), now).generation !== this.generation
+    )
   }
 
   /** Reports the outcome. Where the user's `retryAfter` throws, the call says nothing about the dependency. */
@@ -162,7 +164,9 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
     const { store } = gate
     const { sync } = store
     // most calls succeed, and most circuits have nothing to forget by it: then there is nothing to tell, nor a time to ask for
-    if (sync !== undefined && outcome === "success" && indifferent(gate.spec.policy, sync.held(this))) {
+    const { own, policy } = gate.spec
+    const isMoot = outcome === "success" && own.length === 0
+    if (sync !== undefined && isMoot && indifferent(policy, sync.held(this))) {
       sync.release(this)
       return undefined
     }

@@ -2,8 +2,10 @@
  * What a reader may see of a circuit.
  */
 import type { CircuitState } from "../Event.ts"
-import { breaker, type BreakerPolicy, type BreakerState, view } from "../kernel/Breaker.ts"
+import { type BreakerState, view } from "../kernel/Breaker.ts"
 import { NEVER } from "../kernel/Limiter.ts"
+import { ownStates } from "./OwnTrip.ts"
+import type { CircuitSpec } from "./spec.ts"
 
 /**
  * A circuit as it stands.
@@ -27,12 +29,18 @@ export interface Inspection {
   readonly probesInFlight: number
   /** What each trip policy counts: calls in its window, and those that count against the dependency. */
   readonly windows: ReadonlyArray<{ readonly calls: number; readonly bad: number }>
+  /** The states of trip policies of your own, by their ids. Absent without any. */
+  readonly own?: Readonly<Record<string, unknown>> | undefined
 }
 
 /** An absent state is the initial one. */
-export const inspectionOf = (policy: BreakerPolicy, state: BreakerState | undefined, now: number): Inspection => {
-  const seen = view(policy, state ?? breaker.initial(policy), now)
-  return {
+export const inspectionOf = (
+  { kernel, own, policy }: CircuitSpec,
+  state: BreakerState | undefined,
+  now: number
+): Inspection => {
+  const seen = view(policy, state ?? kernel.initial(policy), now)
+  const inspection = {
     state: seen.phase,
     generation: seen.generation,
     openForMillis: seen.phase === "Open" ? seen.openFor : 0,
@@ -41,4 +49,5 @@ export const inspectionOf = (policy: BreakerPolicy, state: BreakerState | undefi
     probesInFlight: seen.probesInFlight,
     windows: seen.windows
   }
+  return own.length === 0 ? inspection : { ...inspection, own: ownStates(own, state) }
 }
