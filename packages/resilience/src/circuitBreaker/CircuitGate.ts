@@ -17,7 +17,7 @@ import {
 } from "../kernel/Breaker.ts"
 import type { Outcome } from "../Outcome.ts"
 import type { StoreError } from "../Rejection.ts"
-import { Step } from "../StoreModel.ts"
+import { Command, Step } from "../StoreModel.ts"
 import { builtSink, emit, sinkOf } from "../internal/events.ts"
 import { partOf, type ReadKey } from "../internal/key.ts"
 import { spaceIn } from "../internal/spaces.ts"
@@ -69,7 +69,6 @@ export class CircuitGate implements Member, Circuits {
 
   /** Circuits that were not closed when the store forgot them, and of which no event tells yet. */
   private forgotten: Array<Forgotten> = []
-  private isClosed = false
   /** The sink in force where the service was built. */
   private readonly built = builtSink()
 
@@ -197,7 +196,7 @@ export class CircuitGate implements Member, Circuits {
     const { transitions } = answer
     if (transitions.length === 0) return
     this.moved(circuit)
-    if (sink === undefined || this.isClosed) return
+    if (sink === undefined) return
     for (let i = 0; i < transitions.length; i++) {
       const { from, generation, openFor, openedBy, to } = transitions[i]!
       const opens = to === "Open"
@@ -221,7 +220,7 @@ export class CircuitGate implements Member, Circuits {
 
   /** The store is in the middle of a step, so the event follows with the next move or permit. */
   private forget(circuit: string, { generation, phase: from }: BreakerState): void {
-    if (from !== "Closed" && !this.isClosed) this.forgotten.push({ circuit, from, generation })
+    if (from !== "Closed") this.forgotten.push({ circuit, from, generation })
   }
 
   private reportForgotten(sink: Sink | undefined, fiber: AnyFiber): void {
@@ -235,10 +234,22 @@ export class CircuitGate implements Member, Circuits {
     }
   }
 
-  /** Circuits on a remote store live on there. */
+  /**
+   * Circuits in this process begin anew, with a generation of which no call in flight is: so a call that outlives the layer
+   * moves none of them. Circuits on a remote store live on there.
+   */
   close(fiber: AnyFiber): void {
-    for (const [circuit, state] of this.store.sync?.entries(this.space) ?? NONE) this.forget(circuit, state)
-    this.isClosed = true // a call that outlives the layer moves a circuit that no event tells of any more
+    const { sync } = this.store
+    if (sync === undefined) return
+    const circuits = [...sync.entries(this.space)]
+    for (const [circuit, state] of circuits) this.forget(circuit, state)
+    const { forgotten } = this
+    this.forgotten = []
+    for (const [circuit] of circuits) {
+      sync.commit([new Command(this.space, circuit, { op: "reset" })], nowOf(fiber))
+      this.moved(circuit)
+    }
+    this.forgotten = forgotten // what these steps have swept is among them
     this.reportForgotten(this.sinkFor(fiber), fiber)
   }
 

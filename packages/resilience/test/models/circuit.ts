@@ -52,7 +52,8 @@ export class CircuitModel {
   private since = 0
   private openFor = 0
   private openings = 0
-  private openedBy: string | undefined
+  /** The trip policy that brought the opening, or a probe. */
+  openedBy: string | undefined
   private seen: Array<Array<Seen>>
   private probes: Array<{ readonly id: number; readonly deadline: number }> = []
   private issued = 0
