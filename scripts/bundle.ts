@@ -105,7 +105,7 @@ const parts: ReadonlyArray<Part> = [
       })]`
     ),
     kernels: ["token-bucket", "circuit-breaker"],
-    most: 23.8
+    most: 24.4
   },
   {
     name: "one token bucket as a service",
