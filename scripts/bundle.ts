@@ -105,7 +105,7 @@ const parts: ReadonlyArray<Part> = [
       })]`
     ),
     kernels: ["token-bucket", "circuit-breaker"],
-    most: 24
+    most: 27
   },
   {
     name: "one token bucket as a service",

@@ -39,6 +39,8 @@ export interface Space<in out Policy, in out State, in out Input, out Answer ext
    * back as `{ op: "refund", receipt }`, where the kernel has no `undo`.
    */
   readonly isLimit?: boolean | undefined
+  /** Hears of a key that a store in this process forgets, and of the state that it had. It must not ask the store. */
+  readonly forgotten?: ((key: string, state: State) => void) | undefined
   /** The policy for a share of what this one lets through. Absent where there is no such thing, as for a circuit. */
   readonly scale?: ((policy: Policy, share: number) => Policy) | undefined
 }
@@ -321,4 +323,6 @@ export interface SyncStore {
   readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
   /** How many keys of the space are remembered. */
   readonly size: (space: AnySpace) => number
+  /** The keys of the space that are remembered, with their states. */
+  readonly entries: <S extends AnySpace>(space: S) => Iterable<readonly [key: string, state: StateOf<S>]>
 }

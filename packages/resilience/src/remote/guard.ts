@@ -16,7 +16,7 @@ import {
   type StorePolicy
 } from "../StoreModel.ts"
 import { takes, undoing } from "./abandoned.ts"
-import { emit, sinkOf } from "../internal/events.ts"
+import { builtSink, emit, sinkOf } from "../internal/events.ts"
 import { isolated } from "../internal/isolated.ts"
 import * as memoryStore from "../internal/memoryStore.ts"
 import { transactions } from "../internal/memoryTransactions.ts"
@@ -135,6 +135,7 @@ class Guard implements Shared {
   private abandoned = 0
   /** How many resets this process sent: what was taken before one is not given back after it. */
   private resets = 0
+  private readonly sink = builtSink()
 
   constructor(store: Store["Service"], policy: StorePolicy) {
     this.remote = { store, spaceOf: whole }
@@ -294,7 +295,7 @@ class Guard implements Shared {
     return Effect.withFiber((fiber) => {
       if (this.available !== available) {
         this.available = available
-        const sink = sinkOf(fiber)
+        const sink = sinkOf(fiber) ?? this.sink
         if (sink !== undefined) emit(sink, { _tag: "StoreFlipped", service, key: service, available }, fiber)
       }
       return Effect.void

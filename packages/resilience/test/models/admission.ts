@@ -102,6 +102,7 @@ export const judge = (asked: Asked, now: number): Verdict => {
       _tag: "CircuitOpen",
       key: asked.circuitLabel,
       state: circuit.phase,
+      openedBy: circuit.openedBy,
       retryAfterMillis: closedFor
     })
   }

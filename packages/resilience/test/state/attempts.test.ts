@@ -21,16 +21,17 @@ it.effect("each attempt is told once, when it ends, with its own time, and the c
     const about = { service: "app", key: "a" }
     const first: typeof events = [
       { _tag: "Admitted", ...about, attempt: 1, waited: 0 },
-      { _tag: "AttemptEnded", ...about, attempt: 1, result: "failure", duration: 2_000 },
-      { _tag: "RetryScheduled", ...about, attempt: 1, delay: 5_000 }
+      { _tag: "AttemptEnded", ...about, attempt: 1, result: "failure", exit: Exit.fail("down"), duration: 2_000 },
+      { _tag: "RetryScheduled", ...about, attempt: 1, error: "down", delay: 5_000 }
     ]
     assert.deepStrictEqual(events, first)
     yield* TestClock.adjust("1 minute")
     assert.deepStrictEqual(yield* Fiber.await(call), Exit.fail("down"))
-    const ended = { outcome: "failure", attempts: 2, duration: 9_000, timedOut: false, rejected: false } as const
+    const exit = Exit.fail("down")
+    const ended = { outcome: "failure", exit, attempts: 2, duration: 9_000, timedOut: false, rejected: false } as const
     const all: typeof events = [
       ...first,
-      { _tag: "AttemptEnded", ...about, attempt: 2, result: "failure", duration: 2_000 },
+      { _tag: "AttemptEnded", ...about, attempt: 2, result: "failure", exit: Exit.fail("down"), duration: 2_000 },
       { _tag: "CallEnded", ...about, ...ended }
     ]
     assert.deepStrictEqual(events, all)
@@ -151,7 +152,8 @@ it.effect("a layer that answers by itself is no refusal, and no attempt", () =>
     })
     const { resilient } = yield* Resilience.make("app", { policies: { cached } })
     assert.deepStrictEqual(yield* record(resilient(Effect.succeed("fresh"), "a")), "cached")
-    const ended = { outcome: "ignored", attempts: 0, duration: 0, timedOut: false, rejected: false } as const
+    const exit = Exit.succeed("cached")
+    const ended = { outcome: "ignored", exit, attempts: 0, duration: 0, timedOut: false, rejected: false } as const
     assert.deepStrictEqual(events, [{ _tag: "CallEnded", service: "app", key: "a", ...ended }] satisfies typeof events)
   })
 )
