@@ -372,8 +372,11 @@ export interface Refusal {
   readonly retryAt?: number | undefined
   /** Until when the call may wait. Absent where the refusal is not about time: then no deadline goes before it. */
   readonly until?: number | undefined
-  /** Enters the member's queue, as the engine chose this one to wait in. Absent where the call may not wait. */
-  readonly wait?: ((waiter: Waiter) => void) | undefined
+  /**
+   * Enters the member's queue, as the engine chose this one to wait in. What it returns refuses the call: the queue is full of
+   * older ones. Absent where the call may not wait.
+   */
+  readonly wait?: ((waiter: Waiter) => unknown) | undefined
   /** The queue's name, for `Queued`. */
   readonly queue?: string | undefined
 }

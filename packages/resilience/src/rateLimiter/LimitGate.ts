@@ -119,7 +119,7 @@ export class LimitEntry implements Ticket {
       const reason =
         maxWait === 0
           ? "limit"
-          : waiter === undefined && place !== undefined && place.queue.size >= member.spec.maxQueued
+          : waiter === undefined && place !== undefined && place.queue.isFullFor(undefined)
             ? "queue-full"
             : now + wait > mayWaitUntil || now >= mayWaitUntil
               ? "wait-too-long"
@@ -136,7 +136,17 @@ export class LimitEntry implements Ticket {
     if (final || standAt === undefined) return { error, until }
     const stands = standAt
     const queue = stands.member.spec.name
-    return { error, until, retryAt: now + stands.wait, queue, wait: (waiter) => this.stand(stands, waiter, now) }
+    const wait = (waiter: Waiter) => {
+      const { key } = stands.step
+      if (stands.member.places.get(key)?.queue.isFullFor(waiter) === true) {
+        return this.reject(
+          refused.map((one) => (one.limit === queue && one.key === key ? { ...one, reason: "queue-full" } : one))
+        )
+      }
+      this.stand(stands, waiter, now)
+      return undefined
+    }
+    return { error, until, retryAt: now + stands.wait, queue, wait }
   }
 
   private stand({ forecast, member, own, step }: Stand, waiter: Waiter, now: number): void {

@@ -41,10 +41,10 @@ class Place {
   /** For calls with the same keys: what their last waiter in line will have left, and when. */
   readonly forecasts = new Map<string, Forecast>()
   unwatch: () => void = () => {}
-  constructor(key: string, step: LimitStep, onLeave: (place: Place, inTurn: boolean) => void) {
+  constructor(key: string, step: LimitStep, maxQueued: number, onLeave: (place: Place, inTurn: boolean) => void) {
     this.key = key
     this.step = step
-    this.queue = new WaitQueue((inTurn) => onLeave(this, inTurn))
+    this.queue = new WaitQueue(maxQueued, (inTurn) => onLeave(this, inTurn))
   }
 }
 
@@ -82,7 +82,7 @@ export class OneLimit {
   placeOf(step: LimitStep, now: number): Place {
     const known = this.places.get(step.key)
     if (known !== undefined) return known
-    const place = new Place(step.key, step, (place, inTurn) => this.onLeave(place, inTurn))
+    const place = new Place(step.key, step, this.spec.maxQueued, (place, inTurn) => this.onLeave(place, inTurn))
     this.places.set(step.key, place)
     this.store.sync?.hold(step, now)
     place.unwatch =

@@ -67,15 +67,24 @@ export class WaitQueue {
   private earliest = Infinity
   private timerAt = Infinity
   private cancelTimer: (() => void) | undefined
+  /** How many may wait at the same time. */
+  private readonly maxQueued: number
   private readonly onLeave: (inTurn: boolean) => void
 
-  constructor(onLeave: (inTurn: boolean) => void) {
+  constructor(maxQueued: number, onLeave: (inTurn: boolean) => void) {
+    this.maxQueued = maxQueued
     this.onLeave = onLeave
   }
 
   /** Whether somebody waits here who came before this waiter; anybody does, for a call that just arrives. */
   hasOlderThan(waiter: Waiter | undefined): boolean {
     return this.head !== undefined && (waiter === undefined || this.head.order < waiter.order)
+  }
+
+  /** Whether the queue is full, and all calls in it are older than this waiter; a call that just arrives is the youngest. */
+  isFullFor(waiter: Waiter | undefined): boolean {
+    if (this.size < this.maxQueued || (waiter !== undefined && waiter.queue === this)) return false
+    return waiter === undefined || this.tail === undefined || this.tail.order < waiter.order
   }
 
   /** Stand in line by age. `retryAt` counts while the waiter is the head. */
@@ -89,6 +98,7 @@ export class WaitQueue {
     this.arm(waiter.fiber)
   }
 
+  /** Into a queue that is not full for it. Of a full one, the youngest waiter leaves, and asks again: it is refused. */
   private insert(waiter: Waiter): void {
     let before = this.tail
     while (before !== undefined && before.order > waiter.order) before = before.previous
@@ -101,6 +111,10 @@ export class WaitQueue {
     else after.previous = waiter
     waiter.queue = this
     this.size++
+    if (this.size <= this.maxQueued) return
+    const youngest = this.tail! // there are at least two
+    this.remove(youngest)
+    youngest.wake()
   }
 
   remove(waiter: Waiter, admitted = false): void {

@@ -1,0 +1,106 @@
+/** The queues of limits and slots: how many stand in one, who leaves a full one, and what a call costs that comes and goes. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { Bulkhead, RateLimiter, Rejection } from "../../src/index.ts"
+import { arrive, type Caller } from "../laws/caller.ts"
+import { clean, Stage } from "../laws/harness.ts"
+
+const day = 86_400_000
+
+/** One unit a second, one at once. */
+const bucket = (maxQueued?: number) =>
+  RateLimiter.tokenBucket({ limit: 1, window: "1 second", burst: 1, maxWait: day, maxQueued })
+
+const reasonOf = ({ ended }: Caller) => {
+  const error = ended?.error
+  if (error instanceof Rejection.RateLimitExceeded || error instanceof Rejection.BulkheadFull) return error.reason
+  return undefined
+}
+
+describe("a full queue", () => {
+  it.effect("refuses its youngest call where an older one moves in", () =>
+    Effect.sync(() => {
+      const stage = new Stage({ rateLimiter: RateLimiter.every({ x: bucket(), y: bucket(1) }) }, { key: { x: "", y: "" } })
+      arrive(stage, { key: { x: "a", y: "other" } })
+      const old = arrive(stage, { key: { x: "a", y: "b" } }) // waits for x
+      stage.world.advance(500)
+      arrive(stage, { key: { x: "c", y: "b" } })
+      const young = arrive(stage, { key: { x: "d", y: "b" } }) // waits for y, and fills its queue
+      stage.world.advance(500)
+      assert.deepInclude(young.ended, { at: 1_000 })
+      assert.instanceOf(young.ended!.error, Rejection.RateLimitExceeded)
+      assert.deepStrictEqual(
+        young.ended!.error.limits.map(({ limit, reason, retryAfterMillis }) => [limit, reason, retryAfterMillis]),
+        [["y", "queue-full", 500]]
+      )
+      stage.world.runOut()
+      assert.strictEqual(old.ranAt, 1_500)
+      assert.deepStrictEqual(stage.debris(), clean)
+    })
+  )
+
+  it.effect("refuses the call that moves in where all in it are older, with that queue as the reason", () =>
+    Effect.sync(() => {
+      const z = RateLimiter.tokenBucket({ limit: 1, window: "900 millis", burst: 1, maxWait: day })
+      const stage = new Stage(
+        { rateLimiter: RateLimiter.every({ x: bucket(), y: bucket(1), z }) },
+        { key: { x: "", y: "", z: "" } }
+      )
+      arrive(stage, { key: { x: "a", y: "1", z: "c" } })
+      const older = arrive(stage, { key: { x: "b", y: "full", z: "c" } }) // waits for z until 900
+      const mover = arrive(stage, { key: { x: "a", y: "full", z: "d" } }) // waits for x until 1,000
+      stage.world.advance(500)
+      arrive(stage, { key: { x: "e", y: "full", z: "e" } })
+      stage.world.advance(499)
+      assert.strictEqual(stage.inspect({ x: "", y: "full", z: "" }).rateLimiter!.limits["y"]!.queued, 1)
+      assert.isUndefined(mover.ended)
+      stage.world.advance(1)
+      assert.instanceOf(mover.ended?.error, Rejection.RateLimitExceeded)
+      const { limits, reason } = mover.ended.error
+      assert.deepStrictEqual([mover.ended.at, reason], [1_000, "queue-full"])
+      assert.deepStrictEqual(
+        limits.map((one) => [one.limit, one.reason, one.retryAfterMillis]),
+        [["y", "queue-full", 500]]
+      )
+      stage.world.runOut()
+      assert.strictEqual(older.ranAt, 1_500)
+      assert.deepStrictEqual(stage.debris(), clean)
+    })
+  )
+
+  it.effect("of a bulkhead refuses its youngest call, too", () =>
+    Effect.sync(() => {
+      const bulkhead = Bulkhead.policy({ maxConcurrent: 1, maxQueued: 1, maxWait: day })
+      const stage = new Stage({ rateLimiter: bucket(), bulkhead })
+      arrive(stage, { key: "a" }, Effect.sleep(1_800))
+      const old = arrive(stage, { key: "a" }) // waits for its limit
+      stage.world.advance(500)
+      const young = arrive(stage, { key: "b" }) // waits for the slot
+      stage.world.advance(500)
+      assert.deepInclude(young.ended, { at: 1_000 })
+      assert.strictEqual(reasonOf(young), "queue-full")
+      stage.world.runOut()
+      assert.strictEqual(old.ranAt, 1_800)
+      assert.deepStrictEqual(stage.debris(), clean)
+    })
+  )
+
+  it.effect("of a bulkhead with slots for each key refuses its youngest call, and no other", () =>
+    Effect.sync(() => {
+      const bulkhead = Bulkhead.policy({ maxConcurrent: 1, maxQueued: 1, maxWait: day, by: "tenant" })
+      const rateLimiter = RateLimiter.every({ user: bucket() })
+      const stage = new Stage({ rateLimiter, bulkhead }, { key: { user: "", tenant: "" } })
+      arrive(stage, { key: { user: "a", tenant: "t" } }, Effect.sleep(1_800))
+      arrive(stage, { key: { user: "c", tenant: "u" } }, Effect.sleep(1_800))
+      const old = arrive(stage, { key: { user: "a", tenant: "t" } })
+      stage.world.advance(500)
+      const young = arrive(stage, { key: { user: "b", tenant: "t" } })
+      const other = arrive(stage, { key: { user: "d", tenant: "u" } })
+      stage.world.advance(500)
+      assert.strictEqual(reasonOf(young), "queue-full")
+      stage.world.runOut()
+      assert.deepStrictEqual([old.ranAt, other.ranAt], [1_800, 1_800])
+      assert.deepStrictEqual(stage.debris(), clean)
+    })
+  )
+})
