@@ -10,7 +10,7 @@ import { type Call, type Member, type Refusal, Stage, type Ticket } from "../Pol
 import { RateLimitExceeded, type RateLimitReason, type RefusedLimit, type StoreError } from "../Rejection.ts"
 import { Step, type StoreView } from "../StoreModel.ts"
 import type { Waiter } from "../waiting/WaitQueue.ts"
-import { type Forecast, type LimitSpec, type LimitStep, OneLimit } from "./OneLimit.ts"
+import { type LimitSpec, type LimitStep, OneLimit } from "./OneLimit.ts"
 import { type Peek, peek } from "./peek.ts"
 import { reset, Resets } from "./resets.ts"
 
@@ -32,7 +32,6 @@ interface Stand {
   readonly wait: number
   /** Without those in front. */
   readonly own: number
-  readonly forecast: Forecast | undefined
 }
 
 type LimitRefusal = Refusal & { readonly error: RateLimitExceeded }
@@ -58,11 +57,6 @@ export class LimitEntry implements Ticket {
     this.resets = 0
   }
 
-  /** One name for all the keys it takes from: calls of one set are let through in the order of their arrival. */
-  get set(): string {
-    return this.steps.length === 1 ? "" : JSON.stringify(this.steps.map(({ key }) => key))
-  }
-
   check(): boolean {
     this.asks()
     return !this.blocked(this.call?.waiter)
@@ -72,15 +66,7 @@ export class LimitEntry implements Ticket {
     return this.gate.blocks(this.steps, waiter)
   }
 
-  /** Called before the waiter leaves: a waiter of another queue was not foreseen in the lines that it took from. */
-  admitted(): void {
-    const waiter = this.call?.waiter
-    for (let i = 0; i < this.steps.length; i++) {
-      const places = this.gate.members[i]!.places
-      const place = places.size > 0 ? places.get(this.steps[i]!.key) : undefined
-      if (place !== undefined && place.queue !== waiter?.queue) place.forecasts.clear()
-    }
-  }
+  admitted(): void {}
 
   asks(): void {
     this.resets = this.gate.resets.count
@@ -112,8 +98,8 @@ export class LimitEntry implements Ticket {
       const place = member.places.get(step.key)
       const behind = place !== undefined && place.queue.hasOlderThan(waiter)
       if (answer.allowed && !behind) continue
-      const estimate = behind && waiter === undefined ? member.waitBehind(place, this.set, this.cost, now) : undefined
-      const wait = Math.max(answer.retryAfter, estimate?.wait ?? 0)
+      const estimate = behind && waiter === undefined ? member.waitBehind(place, this.cost, now) : 0
+      const wait = Math.max(1, answer.retryAfter, estimate) // 1 where the queued calls are about to ask
       const maxWait = this.maxWait ?? member.spec.maxWait
       const mayWaitUntil = Math.min(arrivedAt + maxWait, deadline)
       const reason =
@@ -128,7 +114,7 @@ export class LimitEntry implements Ticket {
       if (reason !== undefined) final = true
       until = Math.min(until, mayWaitUntil)
       if (standAt === undefined || wait > standAt.wait) {
-        standAt = { member, step, wait, own: answer.retryAfter, forecast: estimate?.forecast }
+        standAt = { member, step, wait, own: answer.retryAfter }
       }
     }
     if (refused.length === 0) return undefined
@@ -149,15 +135,8 @@ export class LimitEntry implements Ticket {
     return { error, until, retryAt: now + stands.wait, queue, wait }
   }
 
-  private stand({ forecast, member, own, step }: Stand, waiter: Waiter, now: number): void {
-    waiter.cost = this.cost
-    waiter.set = this.set
-    const place = member.placeOf(step, now)
-    const arrives = waiter.queue !== place.queue
-    place.queue.stand(waiter, now + own)
-    // a newcomer is the last; who comes over from another queue was not foreseen
-    if (forecast !== undefined) place.forecasts.set(waiter.set, forecast)
-    else if (arrives) place.forecasts.clear()
+  private stand({ member, own, step }: Stand, waiter: Waiter, now: number): void {
+    member.placeOf(step, now).queue.stand(waiter, now + own, this.cost)
   }
 
   private reject(refused: ReadonlyArray<RefusedLimit>): RateLimitExceeded {

@@ -17,9 +17,8 @@ export class Waiter {
   readonly order = ++arrivals
   readonly fiber: Fiber.Fiber<unknown, unknown>
   readonly arrivedAt: number
-  /** What a limit says of it: how much it waits for, and for which keys. */
+  /** Units that it waits for. */
   cost = 1
-  set = ""
   /** When it must be asked for the last time. */
   deadline = Infinity
   queue: WaitQueue | undefined
@@ -52,8 +51,8 @@ export class Waiter {
     this.resume = undefined
   }
 
-  leave(admitted: boolean): void {
-    this.queue?.remove(this, admitted)
+  leave(_admitted: boolean): void {
+    this.queue?.remove(this)
   }
 }
 
@@ -61,6 +60,10 @@ export class WaitQueue {
   head: Waiter | undefined
   tail: Waiter | undefined
   size = 0
+  /** The costs of all waiters. */
+  units = 0
+  /** When the head may be admitted, as it was told last; a head that has not asked since it is the head was not told. */
+  private headAt = -Infinity
   /** When the head may be admitted, as it was told when it last asked. */
   private retryAt = Infinity
   /** No deadline in the queue is before this. It may be earlier than all of them: then a timer fires for nothing. */
@@ -69,9 +72,9 @@ export class WaitQueue {
   private cancelTimer: (() => void) | undefined
   /** How many may wait at the same time. */
   private readonly maxQueued: number
-  private readonly onLeave: (inTurn: boolean) => void
+  private readonly onLeave: () => void
 
-  constructor(maxQueued: number, onLeave: (inTurn: boolean) => void) {
+  constructor(maxQueued: number, onLeave: () => void) {
     this.maxQueued = maxQueued
     this.onLeave = onLeave
   }
@@ -88,13 +91,14 @@ export class WaitQueue {
   }
 
   /** Stand in line by age. `retryAt` counts while the waiter is the head. */
-  stand(waiter: Waiter, retryAt: number): void {
+  stand(waiter: Waiter, retryAt: number, cost = 1): void {
     if (waiter.queue !== this) {
       waiter.queue?.remove(waiter)
+      waiter.cost = cost
       this.insert(waiter)
     }
     this.earliest = Math.min(this.earliest, waiter.deadline)
-    if (this.head === waiter) this.retryAt = retryAt
+    if (this.head === waiter) this.headAt = this.retryAt = retryAt
     this.arm(waiter.fiber)
   }
 
@@ -111,13 +115,14 @@ export class WaitQueue {
     else after.previous = waiter
     waiter.queue = this
     this.size++
+    this.units += waiter.cost
     if (this.size <= this.maxQueued) return
     const youngest = this.tail! // there are at least two
     this.remove(youngest)
     youngest.wake()
   }
 
-  remove(waiter: Waiter, admitted = false): void {
+  remove(waiter: Waiter): void {
     const wasHead = this.head === waiter
     if (waiter.previous === undefined) this.head = waiter.next
     else waiter.previous.next = waiter.next
@@ -125,7 +130,9 @@ export class WaitQueue {
     else waiter.next.previous = waiter.previous
     waiter.previous = waiter.next = waiter.queue = undefined
     this.size--
+    this.units -= waiter.cost
     if (wasHead) {
+      this.headAt = -Infinity
       this.retryAt = Infinity
       this.head?.wake()
     }
@@ -133,7 +140,12 @@ export class WaitQueue {
       this.earliest = Infinity
       this.disarm()
     }
-    this.onLeave(admitted && wasHead)
+    this.onLeave()
+  }
+
+  /** In how many ms the head may be admitted, as far as is known. */
+  headAfter(now: number): number {
+    return Math.max(0, this.headAt - now)
   }
 
   wakeHead(): void {
