@@ -48,7 +48,8 @@ class Line {
   act({ gap, n, what }: Act, mixed: boolean): void {
     const { world } = this
     this.waiting = this.waiting.filter(({ fiber }) => fiber.pollUnsafe() === undefined)
-    if (what < 12) this.waiting = [...this.waiting, this.arrive(mixed ? 1 + (n % 3) : 1, MAX_WAITS[what % 3]!)]
+    if (what < 12)
+      this.waiting = [...this.waiting, this.arrive(mixed ? 1 + (n % 3) : 1, mixed ? day : MAX_WAITS[what % 3]!)]
     else if (what < 15) this.waiting[n % this.waiting.length]?.fiber.interruptUnsafe()
     else if (what === 15) world.fork(this.limiter.reset("a"))
     else if (what === 16) world.get(this.limiter.allow("a", { cost: 1 + (n % 3) }))
