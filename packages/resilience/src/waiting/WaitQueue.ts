@@ -8,12 +8,13 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { nowOf } from "../internal/time.ts"
-import { startTimer } from "../internal/timers.ts"
+import { push, remove, type Timed } from "../internal/heap.ts"
+import { MOST_AT_ONCE, startTimer } from "../internal/timers.ts"
 
 let arrivals = 0
 
 /** One waiting call. It stands in at most one queue at a time, and keeps its age when it moves. */
-export class Waiter {
+export class Waiter implements Timed {
   readonly order = ++arrivals
   readonly fiber: Fiber.Fiber<unknown, unknown>
   readonly arrivedAt: number
@@ -21,6 +22,9 @@ export class Waiter {
   cost = 1
   /** When it must be asked for the last time. */
   deadline = Infinity
+  /** Its place among the deadlines of the queue, and the deadline by which it has that; -1: it has none. */
+  index = -1
+  at = Infinity
   queue: WaitQueue | undefined
   previous: Waiter | undefined
   next: Waiter | undefined
@@ -66,8 +70,10 @@ export class WaitQueue {
   private headAt = -Infinity
   /** When the head may be admitted, as it was told when it last asked. */
   private retryAt = Infinity
-  /** No deadline in the queue is before this. It may be earlier than all of them: then a timer fires for nothing. */
-  private earliest = Infinity
+  /** The waiters that must be asked for the last time, by when; of one time, by age. */
+  private readonly deadlines: Array<Waiter> = []
+  /** The waiter to wake next, where more are due than may be woken at once. */
+  private next: Waiter | undefined
   private timerAt = Infinity
   private cancelTimer: (() => void) | undefined
   /** How many may wait at the same time. */
@@ -97,9 +103,18 @@ export class WaitQueue {
       waiter.cost = cost
       this.insert(waiter)
     }
-    this.earliest = Math.min(this.earliest, waiter.deadline)
+    this.expire(waiter, waiter.deadline)
     if (this.head === waiter) this.headAt = this.retryAt = retryAt
     this.arm(waiter.fiber)
+  }
+
+  /** A call that was woken, and waits on, may have another deadline; it has none while it is about to ask for the last time. */
+  private expire(waiter: Waiter, at: number): void {
+    if (waiter.at === at && waiter.index >= 0) return
+    if (waiter.index >= 0) remove(this.deadlines, waiter)
+    waiter.index = -1
+    waiter.at = at
+    if (at < Infinity) push(this.deadlines, waiter)
   }
 
   /** Into a queue that is not full for it. Of a full one, the youngest waiter leaves, and asks again: it is refused. */
@@ -124,6 +139,8 @@ export class WaitQueue {
 
   remove(waiter: Waiter): void {
     const wasHead = this.head === waiter
+    this.expire(waiter, Infinity)
+    if (this.next === waiter) this.next = waiter.next
     if (waiter.previous === undefined) this.head = waiter.next
     else waiter.previous.next = waiter.next
     if (waiter.next === undefined) this.tail = waiter.previous
@@ -136,10 +153,7 @@ export class WaitQueue {
       this.retryAt = Infinity
       this.head?.wake()
     }
-    if (this.head === undefined) {
-      this.earliest = Infinity
-      this.disarm()
-    }
+    if (this.head === undefined) this.disarm()
     this.onLeave()
   }
 
@@ -153,7 +167,7 @@ export class WaitQueue {
   }
 
   private arm(fiber: Fiber.Fiber<unknown, unknown>): void {
-    const at = Math.min(this.retryAt, this.earliest)
+    const at = Math.min(this.retryAt, this.deadlines[0]?.at ?? Infinity)
     if (this.timerAt <= at) return
     this.disarm()
     this.timerAt = at
@@ -166,8 +180,9 @@ export class WaitQueue {
     this.timerAt = Infinity
   }
 
-  private onTime(): void {
-    // whoever set the timer may have gone, and an ended fiber knows no clock; without a waiter there is no timer
+  /** Answers how many it woke. */
+  private onTime(): number {
+    // the call that set the timer may have left, and an ended fiber knows no clock; without a waiter there is no timer
     const head = this.head!
     const { fiber } = head
     const now = nowOf(fiber)
@@ -178,27 +193,42 @@ export class WaitQueue {
       this.retryAt = Infinity
       head.wake()
     }
-    if (this.earliest <= now) this.wakeDue(now, headIsDue)
-    // a head that asks again either stands again, which sets the timer, or leaves, which wakes the next
-    if (!headIsDue) this.arm(fiber)
+    const woken = this.wakeDue(now, headIsDue ? head : undefined)
+    if (this.isDue(now)) {
+      this.timerAt = now
+      this.cancelTimer = startTimer(fiber, 0, () => this.onTime()) // in the next stretch
+    } else if (!headIsDue) {
+      // a head that asks again either stands again, which sets the timer, or leaves, which wakes the next
+      this.arm(fiber)
+    }
+    return woken
+  }
+
+  private isDue(now: number): boolean {
+    const [first] = this.deadlines
+    return first !== undefined && first.at <= now
   }
 
   /**
-   * Wakes those who must be asked for the last time. Where the head may be admitted, their turn may come with it: then
-   * everybody in front of them is asked first.
+   * Wakes those who must be asked for the last time, but no more than may be woken at once. Where the head is woken, since it
+   * may be admitted, their turn may come with it: then all in front of them are asked first.
    */
-  private wakeDue(now: number, headIsDue: boolean): void {
-    let inFront: Array<Waiter> = []
-    this.earliest = Infinity
-    for (let waiter = this.head; waiter !== undefined; waiter = waiter.next) {
-      if (waiter.deadline > now) {
-        this.earliest = Math.min(this.earliest, waiter.deadline)
-        if (headIsDue) inFront.push(waiter)
-        continue
-      }
-      for (const older of inFront) older.wake()
-      inFront = []
-      waiter.wake()
+  private wakeDue(now: number, head: Waiter | undefined): number {
+    let woken = 0
+    let waiter = this.next ?? head
+    while (waiter !== undefined && woken < MOST_AT_ONCE && this.isDue(now)) {
+      if (waiter.at <= now) this.expire(waiter, Infinity)
+      if (waiter !== head) waiter.wake()
+      woken++
+      waiter = waiter.next
     }
+    this.next = this.isDue(now) ? waiter : undefined
+    while (woken < MOST_AT_ONCE && this.isDue(now)) {
+      const due = this.deadlines[0]! // it is due
+      this.expire(due, Infinity)
+      due.wake()
+      woken++
+    }
+    return woken
   }
 }
