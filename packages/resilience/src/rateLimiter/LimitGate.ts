@@ -16,6 +16,12 @@ import { reset, Resets } from "./resets.ts"
 
 export type { LimitSpec } from "./OneLimit.ts"
 
+/**
+ * Milliseconds after which the head of a queue asks a remote store again, though it was told a later time: another process
+ * may have reset the key, or a failover lost it. With the trip, that is within two seconds.
+ */
+const LONGEST_SILENCE = 1_900
+
 /** What a step answers that was not asked: nothing stands against it but those who wait already. */
 const NOT_ASKED: LimiterDecision<unknown> = {
   allowed: true,
@@ -98,6 +104,8 @@ export class LimitEntry implements Ticket {
       const place = member.places.get(step.key)
       const behind = place !== undefined && place.queue.hasOlderThan(waiter)
       if (answer.allowed && !behind) continue
+      // the key has room that its queue has not heard of
+      if (asked && answer.allowed) place?.queue.wakeFor(answer.remaining + this.cost)
       const estimate = behind && waiter === undefined ? member.waitBehind(place, this.cost, now) : 0
       const wait = Math.max(1, answer.retryAfter, estimate) // 1 where the queued calls are about to ask
       const maxWait = this.maxWait ?? member.spec.maxWait
@@ -136,7 +144,9 @@ export class LimitEntry implements Ticket {
   }
 
   private stand({ member, own, step }: Stand, waiter: Waiter, now: number): void {
-    member.placeOf(step, now).queue.stand(waiter, now + own, this.cost)
+    const retryAt = now + own
+    const askAt = this.gate.store.sync === undefined ? Math.min(retryAt, now + LONGEST_SILENCE) : retryAt
+    member.placeOf(step, now).queue.stand(waiter, retryAt, this.cost, askAt)
   }
 
   private reject(refused: ReadonlyArray<RefusedLimit>): RateLimitExceeded {

@@ -68,7 +68,7 @@ export class WaitQueue {
   units = 0
   /** When the head may be admitted, as it was told last; a head that has not asked since it is the head was not told. */
   private headAt = -Infinity
-  /** When the head may be admitted, as it was told when it last asked. */
+  /** When the head asks again. */
   private retryAt = Infinity
   /** The waiters that must be asked for the last time, by when; of one time, by age. */
   private readonly deadlines: Array<Waiter> = []
@@ -96,15 +96,21 @@ export class WaitQueue {
     return waiter === undefined || this.tail === undefined || this.tail.order < waiter.order
   }
 
-  /** Stand in line by age. `retryAt` counts while the waiter is the head. */
-  stand(waiter: Waiter, retryAt: number, cost = 1): void {
+  /**
+   * Stand in line by age. `retryAt` counts while the waiter is the head: then it may be admitted, as it was told. It asks again
+   * at `askAt`, which may be sooner.
+   */
+  stand(waiter: Waiter, retryAt: number, cost = 1, askAt = retryAt): void {
     if (waiter.queue !== this) {
       waiter.queue?.remove(waiter)
       waiter.cost = cost
       this.insert(waiter)
     }
     this.expire(waiter, waiter.deadline)
-    if (this.head === waiter) this.headAt = this.retryAt = retryAt
+    if (this.head === waiter) {
+      this.headAt = retryAt
+      this.retryAt = askAt
+    }
     this.arm(waiter.fiber)
   }
 
@@ -160,6 +166,11 @@ export class WaitQueue {
   /** In how many ms the head may be admitted, as far as is known. */
   headAfter(now: number): number {
     return Math.max(0, this.headAt - now)
+  }
+
+  /** So many units are free: the head asks, if they are enough for it. */
+  wakeFor(units: number): void {
+    if (this.head !== undefined && this.head.cost <= units) this.head.wake()
   }
 
   wakeHead(): void {
