@@ -25,9 +25,12 @@ type OnTime = () => number | void
  */
 export const MOST_AT_ONCE = 256
 
+let timers = 0
+
 class Timer implements Timed {
   declare at: number
   declare index: number
+  declare readonly order: number
   declare readonly onTime: OnTime
   declare readonly fiber: AnyFiber
   /** The fiber may end before its timer, and then has none. */
@@ -36,6 +39,7 @@ class Timer implements Timed {
   constructor(fiber: AnyFiber, at: number, onTime: OnTime) {
     this.at = at
     this.index = 0 // until it is pushed
+    this.order = ++timers
     this.onTime = onTime
     this.fiber = fiber
     this.context = fiber.context
