@@ -3,7 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Bulkhead, RateLimiter, Rejection } from "../../src/index.ts"
 import { arrive, type Caller } from "../laws/caller.ts"
-import { clean, Stage } from "../laws/harness.ts"
+import * as memoryStore from "../../src/internal/memoryStore.ts"
+import { Store } from "../../src/Store.ts"
+import { clean, elsewhere, type MemoryService, Stage } from "../laws/harness.ts"
+import { settle } from "./support.ts"
 
 const day = 86_400_000
 
@@ -104,6 +107,75 @@ describe("a full queue", () => {
       stage.world.runOut()
       assert.deepStrictEqual([old.ranAt, other.ranAt], [1_800, 1_800])
       assert.deepStrictEqual(stage.debris(), clean)
+    })
+  )
+})
+
+describe("a queue before a remote store", () => {
+  const remote = (memory: MemoryService) => elsewhere(memory, () => ({}))
+  const slow = RateLimiter.tokenBucket({ limit: 10, window: "1 hour", maxWait: day })
+  const forget = (stage: Stage) => {
+    const { space } = stage.service.pipeline.limits!.members[0]!
+    stage.world.get(stage.counted.store.clear(space)) // another process, or a failover
+  }
+
+  it.effect("asks again within two seconds, though it was told a later time", () =>
+    Effect.sync(() => {
+      const stage = new Stage({ rateLimiter: slow }, { store: remote })
+      for (let i = 0; i < 10; i++) arrive(stage)
+      const waiters = [arrive(stage), arrive(stage)]
+      stage.world.advance(10_000)
+      assert.deepStrictEqual(
+        waiters.map(({ ended }) => ended),
+        [undefined, undefined]
+      )
+      forget(stage)
+      stage.world.advance(2_000)
+      for (const { ranAt } of waiters) assert.isAtMost(ranAt!, 12_000)
+      assert.deepStrictEqual(stage.debris(), clean)
+    })
+  )
+
+  it.effect("is woken by a newcomer that sees room, if it is enough for the first", () =>
+    Effect.gen(function* () {
+      const memory = memoryStore.make()
+      const remote = elsewhere(memory, () => ({}))
+      const limiter = yield* Effect.provideService(RateLimiter.makeFromStore(slow), Store, remote)
+      yield* limiter.allow("a", { cost: 9 })
+      const waiter = yield* Effect.forkChild(limiter.acquire("a", { cost: 3 }))
+      yield* settle
+      assert.isFalse(yield* limiter.allow("a"))
+      yield* settle
+      assert.isUndefined(waiter.pollUnsafe(), "one unit is free, and it asks for three")
+      yield* memory.clear(limiter.gate.members[0]!.space)
+      assert.isFalse(yield* limiter.allow("a"), "the waiter goes first")
+      yield* settle
+      assert.isDefined(waiter.pollUnsafe())
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("tells an arriving call its wait: the turn of the first, and the limit's rate from there on", () =>
+    Effect.sync(() => {
+      const rates = {
+        bucket: [bucket(), [1_000, 2_000, 3_000]],
+        window: [RateLimiter.fixedWindow({ limit: 2, window: "1 second", maxWait: day }), [112, 112, 1_112]]
+      } as const
+      for (const [rateLimiter, waits] of Object.values(rates)) {
+        const stage = new Stage({ rateLimiter }, { store: remote })
+        for (let i = 0; i < rateLimiter.capacity; i++) arrive(stage)
+        for (const wait of waits) {
+          if (wait > waits[0]) {
+            const { ended } = arrive(stage, { maxWait: 100 })
+            assert.instanceOf(ended?.error, Rejection.RateLimitExceeded)
+            assert.deepInclude(ended.error, { reason: "wait-too-long", retryAfterMillis: wait })
+            assert.strictEqual(ended.at, 0)
+          }
+          const caller = arrive(stage)
+          assert.isUndefined(caller.ended)
+        }
+        stage.world.runOut()
+        assert.deepStrictEqual(stage.debris(), clean)
+      }
     })
   )
 })
