@@ -80,6 +80,14 @@ const take = (policy: FixedWindowPolicy, state: FixedWindowState, cost: number, 
   return [decide(policy, used, left, 0, { start: start, cost: cost }), { start: start, used: used }]
 }
 
+const reach = (policy: FixedWindowPolicy, given: FixedWindowState, units: number, now: number): number => {
+  const state = isFarAhead(given.start, now, policy, span) ? initial() : given
+  const start = windowAt(policy, state, now)
+  const used = Math.min(policy.limit, usedIn(policy, state, start))
+  const later = Math.ceil((used + units) / policy.limit) - 1
+  return later > 0 ? start + later * policy.window : now
+}
+
 /** Only the window a call was counted in can give it back. */
 const refund = (state: FixedWindowState, receipt: FixedWindowReceipt): FixedWindowState => {
   const back = state.start === receipt.start ? Math.min(receipt.cost, state.used) : 0
@@ -101,6 +109,7 @@ export const fixedWindow: LimiterKernel<FixedWindowPolicy, FixedWindowState, Fix
   initial: initial,
   expiresAt: expiresAt,
   span: span,
+  reach: reach,
   takes: takes,
   undo: undo,
   isPolicy: (policy) => isWhole(policy.limit, 1) && isWhole(policy.window, 1),

@@ -98,6 +98,20 @@ const take = (policy: TokenBucketPolicy, state: TokenBucketState, cost: number, 
   return [decide(policy, after, debt, now, 0, { cost: cost, before: state, after: after }), after]
 }
 
+/**
+ * Exact where no refill is lost: while calls wait, a bucket of more than one token is never full, unless all but one token of
+ * it are refilled in a millisecond. A bucket of one token is full at each turn, so each takes a whole number of ms.
+ */
+const reach = (policy: TokenBucketPolicy, given: TokenBucketState, units: number, now: number): number => {
+  const state = isFarAhead(given.at, now, policy, span) ? initial() : given
+  const time = Math.max(now, state.at)
+  const owed = debtAt(policy, state, time)
+  const over = owed + units * policy.window - capacity(policy)
+  if (over <= 0) return now
+  if (policy.burst > 1) return time + Math.ceil(over / policy.limit)
+  return time + Math.ceil(owed / policy.limit) + (units - 1) * Math.ceil(policy.window / policy.limit)
+}
+
 const same = (a: TokenBucketState, b: TokenBucketState): boolean =>
   a.at === b.at && a.debt === b.debt && a.since === b.since && a.refunded === b.refunded
 
@@ -150,6 +164,7 @@ export const tokenBucket: LimiterKernel<TokenBucketPolicy, TokenBucketState, Tok
   initial: initial,
   expiresAt: expiresAt,
   span: span,
+  reach: reach,
   takes: takes,
   undo: undo,
   isPolicy: ({ burst, limit, window }) => isWhole(limit, 1) && isWhole(window, 1) && isWhole(burst, 1),

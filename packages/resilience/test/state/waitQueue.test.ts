@@ -13,8 +13,8 @@ interface Times {
 
 /** A queue, and the names of the waiters in the order in which they were woken. Each leaves when it is woken first. */
 const line = () => {
-  const left: Array<boolean> = []
-  const queue = new WaitQueue((inTurn) => void left.push(inTurn))
+  let left = 0
+  const queue = new WaitQueue(1_000, () => void left++)
   const woken: Array<string> = []
   const waiters = new Map<string, Waiter>()
   const come = (name: string, { deadline = Infinity, retryAt = Infinity }: Times = {}, stays = false) =>
@@ -35,7 +35,7 @@ const line = () => {
       }),
       { startImmediately: true }
     )
-  return { queue, woken, waiters, left, come }
+  return { queue, woken, waiters, left: () => left, come }
 }
 
 it.effect("a wake that comes before the waiter parks is not lost, and counts once", () =>
@@ -95,10 +95,10 @@ it.effect("a head that leaves wakes the next, and who leaves the middle nobody",
     yield* come("c")
     waiters.get("b")!.leave(true)
     yield* settle
-    assert.deepStrictEqual([woken, left], [[], [false]])
+    assert.deepStrictEqual([woken, left()], [[], 1])
     waiters.get("a")!.leave(false)
     yield* settle
-    assert.deepStrictEqual([woken, left, queue.size], [["c"], [false, false, true], 0])
+    assert.deepStrictEqual([woken, left(), queue.size], [["c"], 3, 0])
   })
 )
 
@@ -119,7 +119,7 @@ it.effect("who comes over from another queue stands before the younger ones, whe
   Effect.gen(function* () {
     const waiters = yield* Effect.withFiber((fiber) => Effect.succeed([1, 2, 3, 4, 5].map(() => new Waiter(fiber, 0))))
     const { queue } = line()
-    const other = new WaitQueue(() => {})
+    const other = new WaitQueue(1_000, () => {})
     for (const i of [0, 2, 4]) other.stand(waiters[i]!, Infinity)
     for (const i of [1, 3]) queue.stand(waiters[i]!, Infinity)
     for (const i of [2, 4, 0]) queue.stand(waiters[i]!, Infinity)
