@@ -306,7 +306,8 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
     const { attempt, call } = this.pipeline.longest
     const scope = wholeCall ? "call" : "attempt"
     const timeoutMillis = wholeCall ? call : attempt
-    const cause = this.failed === undefined ? undefined : errorOf(this.failed.cause)
+    // of an attempt it would keep a chain of all timeouts before it
+    const cause = wholeCall && this.failed !== undefined ? errorOf(this.failed.cause) : undefined
     return (this.timeout = new TimeoutExceeded({ service: this.service, key: this.name, scope, timeoutMillis, cause }))
   }
 
