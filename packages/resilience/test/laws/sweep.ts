@@ -21,7 +21,7 @@ export interface Scenario {
 }
 
 /** What was so when the interruption came. */
-interface Then {
+interface Before {
   /** What the circuit had counted. */
   readonly counted: unknown
   /** Attempts that had ended, and that ran. */
@@ -29,7 +29,7 @@ interface Then {
   readonly active: number
 }
 
-const thenOf = (stage: Stage): Then => {
+const beforeOf = (stage: Stage): Before => {
   const { active, started } = stage.body
   return { counted: stage.counts(), ended: started - active, active }
 }
@@ -63,7 +63,7 @@ export interface Interrupted {
   /** The same world at the same time, in which the call never came. */
   readonly control: Stage
   /** When the interruption came. */
-  readonly then: Then
+  readonly before: Before
   readonly exit: Exit.Exit<unknown, unknown>
 }
 
@@ -80,7 +80,7 @@ export const sweep = (
   const counts = { runs: 0, interrupted: 0, completed: 0 }
   let justStarted = 0
   let attempts = 1
-  const finish = (label: string, { call, stage }: Begun, then: Then) => {
+  const finish = (label: string, { call, stage }: Begun, before: Before) => {
     counts.runs++
     const { world } = stage
     while (call.pollUnsafe() === undefined) {
@@ -94,7 +94,7 @@ export const sweep = (
     const control = begin(scenario, { maxOps: NEVER_YIELDS, sink: undefined }, false).stage
     control.world.runTo(world.now)
     try {
-      if (check({ label, stage, control, exit, then }) === "started") justStarted++
+      if (check({ label, stage, control, exit, before }) === "started") justStarted++
     } catch (error) {
       throw new Error(`${label}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
     }
@@ -118,18 +118,18 @@ export const sweep = (
     for (let k = 0; k <= turns; k++) {
       const run = begin(scenario, { maxOps, sink })
       for (let i = 0; i < k; i++) run.stage.world.turn()
-      const then = thenOf(run.stage)
+      const before = beforeOf(run.stage)
       run.call.interruptUnsafe()
-      finish(`MaxOpsBeforeYield ${maxOps}, interrupted after ${k} of ${turns} turns`, run, then)
+      finish(`MaxOpsBeforeYield ${maxOps}, interrupted after ${k} of ${turns} turns`, run, before)
     }
     if (justStarted > 0) throw new Error(`MaxOpsBeforeYield ${maxOps}: ${justStarted} calls paid without a start`)
   }
   justStarted = 0
   for (let op = 1; ; op++) {
     const run = begin(scenario, { maxOps: NEVER_YIELDS, sink })
-    const then = interruptInOperation(run, op)
-    if (then === undefined) break
-    finish(`interrupted in operation ${op}`, run, then)
+    const before = interruptInOperation(run, op)
+    if (before === undefined) break
+    finish(`interrupted in operation ${op}`, run, before)
   }
   // an interruption from inside the very operation that starts an attempt comes too late to take it back
   if (justStarted > attempts) throw new Error(`${justStarted} calls paid without a start`)
@@ -137,18 +137,18 @@ export const sweep = (
 }
 
 /** Interrupts a call from inside its own n-th operation; the fiber learns of it in the middle of a synchronous stretch. */
-const interruptInOperation = ({ call, stage }: Begun, nth: number): Then | undefined => {
+const interruptInOperation = ({ call, stage }: Begun, nth: number): Before | undefined => {
   const { world } = stage
-  const seen: { ops: number; then: Then | undefined } = { ops: 0, then: undefined }
+  const seen: { ops: number; before: Before | undefined } = { ops: 0, before: undefined }
   world.onOp = (fiber) => {
     if (fiber === call && ++seen.ops === nth) {
-      seen.then = thenOf(stage)
+      seen.before = beforeOf(stage)
       call.interruptUnsafe()
     }
   }
-  while (seen.then === undefined && call.pollUnsafe() === undefined && world.turn());
+  while (seen.before === undefined && call.pollUnsafe() === undefined && world.turn());
   world.onOp = undefined
-  return seen.then
+  return seen.before
 }
 
 export const wasInterrupted = (exit: Exit.Exit<unknown, unknown>): boolean =>
@@ -172,7 +172,7 @@ export const used = (stage: Stage, limit: string, key?: Key): number =>
  * own first operation, which no program can tell apart from an attempt that had just started.
  */
 export const conserved = (
-  { control, exit, stage, then }: Interrupted,
+  { control, exit, stage, before }: Interrupted,
   options: {
     /** Units spent by a call whose effect started so often. */
     readonly spends?: ((started: number) => number) | undefined
@@ -203,7 +203,7 @@ export const conserved = (
   if (cut && body.started === body.cut && !later) {
     // others may have ended since the interruption; what they count, they count in the other world too
     const [now, unaided] = counts
-    const { active, counted, ended } = then
+    const { active, counted, ended } = before
     const known = [counted, unaided]
     const failed = known.map(withFailure)
     // a call whose attempt has failed reports that; whether the call has seen the end of its only attempt, no test can tell

@@ -29,16 +29,7 @@ export const outcomeOf = (ending: Ending): Outcome => {
 }
 
 /** `"timedOut"`: its time is up, and its effect has still to end. */
-export type Phase =
-  | "asking"
-  | "queued"
-  | "admitted"
-  | "running"
-  | "timedOut"
-  | "failed"
-  | "backoff"
-  | "over"
-  | "ended"
+export type Phase = "asking" | "queued" | "admitted" | "running" | "timedOut" | "failed" | "backoff" | "over" | "ended"
 
 export class CallModel {
   readonly user: string

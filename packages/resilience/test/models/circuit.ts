@@ -232,7 +232,9 @@ export class CircuitModel {
   /** When it may be forgotten, if nobody uses it: `Infinity` for never. */
   endsAt(): number {
     const natural =
-      this.phase === "Closed" ? Math.max(this.generation === 0 ? 0 : this.generation + 1, ...this.windowsEnd()) : Infinity
+      this.phase === "Closed"
+        ? Math.max(this.generation === 0 ? 0 : this.generation + 1, ...this.windowsEnd())
+        : Infinity
     return natural === Infinity ? this.lastUsed + (this.numbers.idle ?? Infinity) : natural
   }
 

@@ -97,7 +97,16 @@ export const ended = (exit: Exit.Exit<unknown, unknown>, ending: Ending): boolea
 /** A rejection without its message and its service, in the order in which the model says it. */
 export const plain = (error: unknown): unknown => {
   if (!(error instanceof Rejection)) return typeof error === "object" ? { ...error } : error
-  const { _tag, key, limits, message: _, reason, retryAfterMillis, service: __, ...more } = {
+  const {
+    _tag,
+    key,
+    limits,
+    message: _,
+    reason,
+    retryAfterMillis,
+    service: __,
+    ...more
+  } = {
     limits: undefined,
     ...error
   }

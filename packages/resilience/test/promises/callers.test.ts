@@ -2,7 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Option, Schedule } from "effect"
 import { TestClock } from "effect/testing"
-import { Backoff, CircuitBreaker, Outcome, RateLimiter, Resilience, Retry } from "../../src/index.ts"
+import { Backoff, CircuitBreaker, type Outcome, RateLimiter, Resilience, Retry } from "../../src/index.ts"
+import type { Policies } from "../../src/Policies.ts"
 
 describe("a herd (case retry-after-herd)", () => {
   /** When 500 calls that were told the same time come back: counted from the moment at which they may. */
@@ -18,7 +19,9 @@ describe("a herd (case retry-after-herd)", () => {
     const second = at.filter((time) => time > 0)
     assert.isAtLeast(second.length, 300)
     assert.isAtLeast(Math.min(...second), hint, "none before the time")
-    return Math.max(...Array.from(Map.groupBy(second, (time) => time).values(), ({ length }) => length))
+    const times = new Map<number, number>()
+    for (const time of second) times.set(time, (times.get(time) ?? 0) + 1)
+    return Math.max(...times.values())
   })
 
   it.effect("that was told the same Retry-After comes back spread, and not before it, whatever the jitter", () =>
@@ -80,24 +83,24 @@ describe("a caller who leaves after an attempt of its call has failed (case inte
           retry: Retry.policy({ maxAttempts: 5, backoff: Backoff.constant("4 seconds") })
         })
         for (let i = 0; i < 5; i++) {
-          assert.strictEqual((yield* inspect("k")).circuitBreaker.state, "Closed")
+          assert.strictEqual((yield* inspect("k")).circuitBreaker!.state, "Closed")
           const fiber = yield* Effect.forkChild(resilient(Effect.fail("503"), "k"), { startImmediately: true })
           yield* TestClock.adjust("1 second")
           yield* Fiber.interrupt(fiber)
         }
-        assert.strictEqual((yield* inspect("k")).circuitBreaker.state, "Open")
+        assert.strictEqual((yield* inspect("k")).circuitBreaker!.state, "Open")
       })
     )
   }
 
   const left = Effect.fnUntraced(function* (
     self: (run: number) => Effect.Effect<unknown, string>,
-    options: Parameters<typeof Resilience.make>[1] = {},
+    options: Pick<Policies, "admission" | "attemptTimeout"> = {},
     more: { readonly classify?: () => Outcome.Outcome | undefined } = {}
   ) {
     const { inspect, resilient } = yield* Resilience.make("app/Api", {
       retry: Retry.policy({ maxAttempts: 5, backoff: Backoff.constant("4 seconds") }),
-      ...(options as {}),
+      ...options,
       ...more,
       circuitBreaker: counting(rate)
     })
@@ -109,7 +112,7 @@ describe("a caller who leaves after an attempt of its call has failed (case inte
     const fiber = yield* Effect.forkChild(call, { startImmediately: true })
     yield* TestClock.adjust("5 seconds")
     yield* Fiber.interrupt(fiber)
-    return (yield* inspect("k")).circuitBreaker.windows[0]
+    return (yield* inspect("k")).circuitBreaker!.windows[0]
   })
   const once = (run: number) => (run === 1 ? Effect.fail("503") : Effect.never)
 
@@ -164,7 +167,9 @@ describe("an interruption without a delay to wait for (case zero-backoff)", () =
 })
 
 describe("an attempt knows which it is (case attempt-number)", () => {
-  const seen = Effect.fnUntraced(function* (retried: (self: Effect.Effect<never, string>) => Effect.Effect<never, string>) {
+  const seen = Effect.fnUntraced(function* (
+    retried: (self: Effect.Effect<never, string>) => Effect.Effect<never, string>
+  ) {
     const seen: Array<Schedule.Metadata> = []
     const body = Effect.gen(function* () {
       seen.push(yield* Schedule.CurrentMetadata)
@@ -184,12 +189,23 @@ describe("an attempt knows which it is (case attempt-number)", () => {
       const policy = Retry.policy({ maxAttempts: 3, backoff: Backoff.constant(100) })
       const own = yield* seen((self) => Retry.execute(self, policy))
       const at = 1_000_050
-      assert.deepStrictEqual(own.map(({ attempt }) => attempt), [0, 1, 2])
+      assert.deepStrictEqual(
+        own.map(({ attempt }) => attempt),
+        [0, 1, 2]
+      )
       assert.deepStrictEqual(
         own.slice(1).map(({ output: _, ...rest }) => rest),
         [
           { input: "no 1", duration: 100, attempt: 1, start: at, now: at, elapsed: 0, elapsedSincePrevious: 0 },
-          { input: "no 2", duration: 100, attempt: 2, start: at, now: at + 150, elapsed: 150, elapsedSincePrevious: 150 }
+          {
+            input: "no 2",
+            duration: 100,
+            attempt: 2,
+            start: at,
+            now: at + 150,
+            elapsed: 150,
+            elapsedSincePrevious: 150
+          }
         ]
       )
       yield* TestClock.setTime(1_000_000)
@@ -208,11 +224,14 @@ describe("an attempt knows which it is (case attempt-number)", () => {
       const inPipeline = yield* seen((self) => resilient(self, "k") as Effect.Effect<never, string>)
       const alone = yield* seen((self) => Retry.execute(self, Retry.fromSchedule(spaced)))
       for (const all of [inPipeline, alone]) {
-        assert.deepStrictEqual(all.map(({ attempt, input }) => [attempt, input]), [
-          [0, undefined],
-          [1, "no 1"],
-          [2, "no 2"]
-        ])
+        assert.deepStrictEqual(
+          all.map(({ attempt, input }) => [attempt, input]),
+          [
+            [0, undefined],
+            [1, "no 1"],
+            [2, "no 2"]
+          ]
+        )
       }
     })
   )

@@ -135,7 +135,10 @@ describe("a pipeline inside a call that has a timeout (case nested-deadline)", (
       const { resilient } = yield* outer
       const inner = yield* waiting
       let ran = 0
-      const work = Effect.map(Effect.exit(inner.resilient(Effect.void, "k")), (exit) => void (ran += +Exit.isSuccess(exit)))
+      const work = Effect.map(
+        Effect.exit(inner.resilient(Effect.void, "k")),
+        (exit) => void (ran += +Exit.isSuccess(exit))
+      )
       const worker = Effect.andThen(Effect.sleep("100 millis"), work)
       yield* resilient(Effect.forkDetach(worker), "k")
       yield* TestClock.adjust("20 seconds")
@@ -226,7 +229,7 @@ describe("a wait leaves the time that an attempt takes", () => {
           openDuration: "1 minute"
         })
       })
-      const bad = Effect.map(inspect("k"), ({ circuitBreaker }) => circuitBreaker.windows[0]?.bad)
+      const bad = Effect.map(inspect("k"), ({ circuitBreaker }) => circuitBreaker!.windows[0]?.bad)
       const first = yield* fork(resilient(Effect.sleep(100), "k"))
       yield* TestClock.adjust(100)
       yield* Fiber.join(first)

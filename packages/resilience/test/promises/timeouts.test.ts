@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Data, Effect, Exit, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, Bulkhead, CircuitBreaker, type Outcome, Rejection, Resilience, Retry } from "../../src/index.ts"
+import type { Policies } from "../../src/Policies.ts"
 
 class HttpError extends Data.TaggedError("HttpError")<{ readonly method: string }> {}
 
@@ -74,12 +75,12 @@ describe("a request that hangs (case hung-post)", () => {
 
 describe("classify (case classify-timeouts)", () => {
   const three = Effect.fnUntraced(function* (
-    timeouts: { readonly timeout?: string; readonly attemptTimeout?: string },
+    timeouts: Pick<Policies, "timeout" | "attemptTimeout">,
     answer: Outcome.Outcome | undefined
   ) {
     const asked: Array<unknown> = []
     const { inspect, resilient } = yield* Resilience.make("app/Api", {
-      ...(timeouts as { timeout?: "1 second"; attemptTimeout?: "1 second" }),
+      ...timeouts,
       circuitBreaker: tripping(3),
       classify: (exit) => (asked.push(errorIn(exit)), answer)
     })
@@ -90,17 +91,19 @@ describe("classify (case classify-timeouts)", () => {
     }
     assert.strictEqual(asked.length, 3)
     for (const error of asked) assert.instanceOf(error, Rejection.TimeoutExceeded)
-    return (yield* inspect("k")).circuitBreaker.state
+    return (yield* inspect("k")).circuitBreaker!.state
   })
 
-  for (const timeouts of [{ timeout: "1 second" }, { attemptTimeout: "1 second" }]) {
-    it.effect(`is asked about a timeout and obeyed, and answers the default with undefined (${Object.keys(timeouts)})`, () =>
-      Effect.gen(function* () {
-        assert.strictEqual(yield* three(timeouts, "ignored"), "Closed")
-        assert.strictEqual(yield* three(timeouts, "success"), "Closed")
-        assert.strictEqual(yield* three(timeouts, "failure"), "Open")
-        assert.strictEqual(yield* three(timeouts, undefined), "Open")
-      })
+  for (const timeouts of [{ timeout: "1 second" }, { attemptTimeout: "1 second" }] as const) {
+    it.effect(
+      `is asked about a timeout and obeyed, and answers the default with undefined (${Object.keys(timeouts)})`,
+      () =>
+        Effect.gen(function* () {
+          assert.strictEqual(yield* three(timeouts, "ignored"), "Closed")
+          assert.strictEqual(yield* three(timeouts, "success"), "Closed")
+          assert.strictEqual(yield* three(timeouts, "failure"), "Open")
+          assert.strictEqual(yield* three(timeouts, undefined), "Open")
+        })
     )
   }
 })
@@ -117,10 +120,22 @@ describe("a result that comes after the timer, from a region that cannot be inte
       circuitBreaker: tripping(),
       retry: Retry.policy({ maxAttempts: 3, backoff: Backoff.constant(1) })
     })
-    const body = Effect.uninterruptible(Effect.andThen(Effect.sleep(45), Effect.suspend(() => (runs++, end))))
-    const fiber = yield* Effect.forkChild(Effect.exit(resilient(Effect.tap(body, () => after), "k")))
+    const body = Effect.uninterruptible(
+      Effect.andThen(
+        Effect.sleep(45),
+        Effect.suspend(() => (runs++, end))
+      )
+    )
+    const fiber = yield* Effect.forkChild(
+      Effect.exit(
+        resilient(
+          Effect.tap(body, () => after),
+          "k"
+        )
+      )
+    )
     yield* TestClock.adjust("1 minute")
-    return { exit: yield* Fiber.join(fiber), runs, state: (yield* inspect("k")).circuitBreaker.state }
+    return { exit: yield* Fiber.join(fiber), runs, state: (yield* inspect("k")).circuitBreaker!.state }
   })
 
   it.effect("is the attempt's: a success is returned, and the body is run once", () =>
@@ -138,11 +153,13 @@ describe("a result that comes after the timer, from a region that cannot be inte
     })
   )
 
-  it.effect("past the call's own deadline a success is returned as well, though the circuit has heard of the timeout", () =>
-    Effect.gen(function* () {
-      const { exit, runs, state } = yield* late({ timeout: 20 }, Effect.succeed("receipt"))
-      assert.deepStrictEqual([exit, runs, state], [Exit.succeed("receipt"), 1, "Open"])
-    })
+  it.effect(
+    "past the call's own deadline a success is returned as well, though the circuit has heard of the timeout",
+    () =>
+      Effect.gen(function* () {
+        const { exit, runs, state } = yield* late({ timeout: 20 }, Effect.succeed("receipt"))
+        assert.deepStrictEqual([exit, runs, state], [Exit.succeed("receipt"), 1, "Open"])
+      })
   )
 
   it.effect("an effect that goes on after that region is interrupted there", () =>
@@ -195,8 +212,8 @@ describe("a call that hangs past its timeout and cannot be interrupted (case uni
         const body = Effect.uninterruptible(Effect.sleep("1 minute"))
         const fiber = yield* Effect.forkChild(resilient(body, "k"), { startImmediately: true })
         const look = Effect.map(inspect("k"), ({ bulkhead, circuitBreaker }) => [
-          circuitBreaker.windows[0],
-          bulkhead.running
+          circuitBreaker!.windows[0],
+          bulkhead!.running
         ])
         yield* TestClock.adjust("999 millis")
         assert.deepStrictEqual(yield* look, [{ calls: 0, bad: 0 }, 1])
@@ -212,10 +229,15 @@ describe("a call that hangs past its timeout and cannot be interrupted (case uni
 
   it.effect("opens the circuit while it hangs", () =>
     Effect.gen(function* () {
-      const { inspect, resilient } = yield* Resilience.make("app/Pay", { timeout: "1 second", circuitBreaker: tripping() })
-      yield* Effect.forkChild(resilient(Effect.uninterruptible(Effect.sleep("1 hour")), "k"), { startImmediately: true })
+      const { inspect, resilient } = yield* Resilience.make("app/Pay", {
+        timeout: "1 second",
+        circuitBreaker: tripping()
+      })
+      yield* Effect.forkChild(resilient(Effect.uninterruptible(Effect.sleep("1 hour")), "k"), {
+        startImmediately: true
+      })
       yield* TestClock.adjust("1 second")
-      assert.strictEqual((yield* inspect("k")).circuitBreaker.state, "Open")
+      assert.strictEqual((yield* inspect("k")).circuitBreaker!.state, "Open")
       yield* TestClock.adjust("1 hour")
     })
   )

@@ -308,7 +308,10 @@ it.effect(
   () =>
     Effect.gen(function* () {
       const options = { backoff: Backoff.constant(100), while: (error: string) => error !== "not found" }
-      const attempts = (self: Effect.Effect<never, string>, retry = Retry.policy({ ...options, retryTimeouts: true })) =>
+      const attempts = (
+        self: Effect.Effect<never, string>,
+        retry = Retry.policy({ ...options, retryTimeouts: true })
+      ) =>
         Effect.gen(function* () {
           const api = yield* Resilience.make("api", { attemptTimeout: "1 second", retry })
           const { counts, effect } = counted(self)
