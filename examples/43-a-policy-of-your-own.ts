@@ -1,7 +1,9 @@
-/** A policy of your own: what each tenant may spend in a day, in cents. */
+/** A policy of your own with a state in the store: what each tenant may spend in a day of the store's clock, in cents. */
+// #region imports
 import { Context, Effect } from "effect"
 import { Policy, Rejection, Store, Validate } from "effect-resilience"
 import type { LimiterKernel } from "effect-resilience/kernel/Limiter"
+// #endregion
 
 // #region kernel
 const DAY = 86_400_000
@@ -67,7 +69,7 @@ export const dailyBudget = <const By extends string>(options: DailyBudget<By>["o
           const step = new Store.Step(space, Policy.partOf(call.key, by), { op: "take", cost })
           return {
             steps: [step],
-            check: () => true, // nothing in this process stands against it
+            check: () => true, // only the store decides
             refusal(_now, asked) {
               const answer = step.result?.[0]
               if (!asked || answer?.allowed === true) return undefined

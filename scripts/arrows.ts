@@ -31,7 +31,7 @@ const places: ReadonlyArray<readonly [place: string, files: RegExp]> = [
   ["Store", /^Store\.ts$/],
   ["memory", /^(MemoryStore\.ts|internal\/memory)/],
   ["waiting", /^waiting\//],
-  ["Policy", /^Policy\.ts$/],
+  ["Policy", /^Policy\.ts$|^policy\//],
   ["engine", /^engine\//], // runs one call through members, and knows no policy
   ["remote", /^(RemoteStore\.ts|remote\/)/], // a store that may fail: what `store.onError` says, and an admission that takes a trip
   ["schedule", /^retry\/(RetrySchedule|driver)\.ts$/],

@@ -112,7 +112,7 @@ const parts: ReadonlyArray<Part> = [
     code: from("RateLimiter", `RateLimiter.make(RateLimiter.tokenBucket({ limit: 1, window: 1 }))`),
     kernels: ["token-bucket"],
     joins: true,
-    most: 14.7
+    most: 14.8
   },
   {
     name: "a pipeline on a store of one's own",

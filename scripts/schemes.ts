@@ -107,7 +107,7 @@ export const pipeline = (): string => {
       const x = admission.x + 16 + i * 126
       return [box({ x, y: 118, width: 116, height: 40 }, "#ffffff", blue), text(x + 58, 143, name)]
     }),
-    text(240, 184, "all say yes: one unit or permit is taken from each"),
+    text(240, 184, "all say yes: units, a permit and a slot are taken"),
     arrow("16,140 40,140"),
     arrow("440,140 500,140"),
     box(retry, "#fdf1e6", orange),

@@ -2,7 +2,16 @@
  * The second run: the same call, through one pipeline.
  */
 import { Exit, Option, pipe } from "effect"
-import { Backoff, Bulkhead, CircuitBreaker, Outcome, RateLimiter, Resilience, Retry } from "effect-resilience"
+import {
+  Backoff,
+  Bulkhead,
+  CircuitBreaker,
+  type Outcome,
+  RateLimiter,
+  type Rejection,
+  Resilience,
+  Retry
+} from "effect-resilience"
 import { Api, type ApiError } from "./api.ts"
 
 /** What we know about the upstream, and what we want for our users. */
@@ -41,10 +50,13 @@ export class Profiles extends Resilience.Service<Profiles>()("demo/Profiles", {
 }) {}
 
 /** "Too many requests" says that we are too fast, not that the upstream is ill. */
-const classify = (exit: Exit.Exit<string, ApiError>): Outcome.Outcome =>
-  Option.exists(Exit.findErrorOption(exit), (error) => error.reason === "too many requests")
+const classify = (exit: Exit.Exit<string, ApiError | Rejection.TimeoutExceeded>): Outcome.Outcome | undefined =>
+  Option.exists(
+    Exit.findErrorOption(exit),
+    (error) => error._tag === "ApiError" && error.reason === "too many requests"
+  )
     ? "ignored"
-    : Outcome.fromExit(exit)
+    : undefined
 
 export const fetchProfile = (user: string) =>
   pipe(

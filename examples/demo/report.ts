@@ -65,7 +65,7 @@ const rows = (bare: Run, resilient: Run): ReadonlyArray<Row> => {
     row(
       `Busiest second (the limit is ${LIMIT})`,
       (run) => `${worstSecond(run.hits)} ${worstSecond(run.hits) > LIMIT ? "✗ over" : "✓ kept"}`,
-      "As the upstream saw it. A provider bills, throttles or bans whoever is over the limit."
+      "As the upstream saw it. A provider bills, throttles or bans clients over the limit."
     ),
     row(
       "From the repair to the first success",

@@ -2,9 +2,12 @@
  * The laws of policies in one service, to run on one of your own.
  *
  * A policy that keeps them can stand beside any other: it takes nothing where another refuses, it refunds what was not
- * used, and each of its admissions is recorded and released exactly once, wherever the call is interrupted. They run on the memory store and on one
- * whose answers take a trip, in a world with its own time. Beside your policies stands a witness, which refuses now and then
+ * used, and each of its admissions is recorded and released exactly once, wherever the call is interrupted. They run on the
+ * memory store and on one whose answers take a trip, in a world with its own time, which begins at `startsAt`. Beside your policies stands a witness, which refuses now and then
  * and counts what it let through.
+ *
+ * A policy that refuses no call of the laws would keep most of them whatever it does. So one of them demands that each policy
+ * in `policies.policies` refuses a call: give it small numbers, and a `startsAt` at which it refuses.
  *
  * What a policy holds is seen by its `inspect`, and by what the store has: give a policy with slots or counters in this
  * process an `inspect` that tells them.
@@ -26,6 +29,7 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type { Policies } from "effect-resilience/Policies"
 import { layerMemory, type Store } from "effect-resilience/Store"
@@ -47,6 +51,14 @@ export interface Options extends Law.SearchOptions {
   readonly keys?: ReadonlyArray<Key> | undefined
   /** What every call finds in its context. */
   readonly context?: Context.Context<never> | undefined
+  /**
+   * The time at which each case begins, in milliseconds, on both clocks: the monotonic one and the wall clock. Default: 2^39,
+   * which is 21:56:53.888 UTC on 3 June 1987. The calls of a case come within a second or two, so a policy that looks at
+   * the time of the day needs a time at which it refuses.
+   */
+  readonly startsAt?: number | undefined
+  /** The labels of policies that are to refuse no call of these laws. Default: none. */
+  readonly neverRefuse?: ReadonlyArray<string> | undefined
 }
 
 const int = (minimum: number, maximum: number) =>
@@ -121,11 +133,35 @@ export const laws = (options: Options): ReadonlyArray<Law.Law> => [
   ...lawsIn(options, "on a remote store", layerDistant)
 ]
 
+/** A law that some case is to hold for each label: fails where no case holds for one of them. */
+const everyOne = <A>(
+  name: string,
+  cases: Arbitrary.Arbitrary<A>,
+  heldBy: (value: A) => ReadonlyArray<string>,
+  labels: ReadonlyArray<string>,
+  options: Law.SearchOptions
+): Law.Law => ({
+  name,
+  check: Effect.gen(function* () {
+    const seed = options.seed ?? (yield* Random.nextInt)
+    const missing = new Set(labels)
+    const look = (value: A) => {
+      if (missing.size > 0) for (const label of heldBy(value)) missing.delete(label)
+    }
+    yield* Law.make(name, cases, look, { ...options, seed }).check
+    if (missing.size === 0) return
+    const message =
+      `${name}\nNo call was refused by ${[...missing].join(", ")}, so a mistake in its refusals would not be seen. ` +
+      "Give it numbers so small, or a startsAt, that it refuses; or its label to neverRefuse, where it is to refuse none."
+    return yield* new Law.LawViolation({ law: name, seed, message })
+  })
+})
+
 const lawsIn = (options: Options, where: string, store: Layer.Layer<Store>): ReadonlyArray<Law.Law> => {
-  const { context = Context.empty(), keys = ["ada", "bob"], policies } = options
+  const { context = Context.empty(), keys = ["ada", "bob"], neverRefuse = [], policies, startsAt } = options
   const search = { seed: options.seed, effort: options.effort }
   const stageOf = (witnessFirst: boolean, maxOps = 2048, all: Policies = policies) =>
-    new Stage({ policies: all, keys, context, store, maxOps, witnessFirst })
+    new Stage({ policies: all, keys, context, store, maxOps, startsAt, witnessFirst })
   const isFirst = Arbitrary.map(int(0, 1), (i) => i === 1)
 
   const once = Law.make(
@@ -213,5 +249,19 @@ const lawsIn = (options: Options, where: string, store: Layer.Layer<Store>): Rea
     search
   )
 
-  return [once, asNew, nothingSpent, interrupted, ordered]
+  const own = Object.keys(policies.policies ?? {}).filter((label) => !neverRefuse.includes(label))
+  const refusing = everyOne(
+    `each policy refuses a call, so that the laws are about its refusals as well (${where})`,
+    Arbitrary.all({ acts: acts(25), isFirst }),
+    ({ acts, isFirst }) => {
+      const stage = stageOf(isFirst)
+      play(stage, acts)
+      const { gates, refused } = stage.audit
+      return own.filter((label) => !gates.has(label) || refused.has(label))
+    },
+    own,
+    search
+  )
+
+  return [once, asNew, nothingSpent, interrupted, ordered, refusing]
 }

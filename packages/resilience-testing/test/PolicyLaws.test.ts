@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Effect, Schema } from "effect"
-import { Bulkhead, CircuitBreaker, type Policies, RateLimiter, Retry } from "effect-resilience"
+import { Arbitrary, Clock, Effect, Schema } from "effect"
+import { Bulkhead, CircuitBreaker, Policy, type Policies, RateLimiter, Rejection, Retry } from "effect-resilience"
 import { type Law, PolicyLaws } from "effect-resilience-testing"
 import { brokenPolicies, sound } from "./brokenPolicies.ts"
 import { seed } from "./seed.ts"
@@ -41,6 +41,35 @@ const lists: Arbitrary.Arbitrary<Drawn> = Arbitrary.map(
   }
 )
 
+class Late extends Rejection.Rejection {
+  readonly _tag = "Late"
+  readonly policy = "untilNoon"
+  readonly reason = "late"
+}
+
+/** Refuses in the afternoon, where both clocks say so. */
+const untilNoon = Policy.make<Policy.Policy<Late>>({
+  kind: "untilNoon",
+  options: {},
+  open: ({ service }) => ({
+    kind: "untilNoon",
+    stage: Policy.Stage.shed,
+    enter(call) {
+      const isMorning = (millis: number) => millis % 86_400_000 < 43_200_000
+      let open = true
+      return {
+        steps: [],
+        check(now) {
+          open = isMorning(call.fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()) || isMorning(now)
+          return open
+        },
+        refusal: () => (open ? undefined : { error: new Late({ service, key: call.name }) }),
+        admitted() {}
+      }
+    }
+  })
+})
+
 /** The names of the laws that do not hold. */
 const brokenBy = (laws: ReadonlyArray<Law.Law>) =>
   Effect.map(
@@ -59,6 +88,49 @@ describe(`the laws of policies hold (LAWS_SEED=${seed})`, () => {
     { policies: lists },
     ({ policies }) => Effect.forEach(PolicyLaws.laws({ policies, keys, seed, effort: 0.1 }), ({ check }) => check),
     { timeout: 240_000, arbitrary: { runs: 40, seed } }
+  )
+})
+
+describe(`the laws of policies are about refusals (LAWS_SEED=${seed})`, () => {
+  const named = "each policy refuses a call, so that the laws are about its refusals as well"
+  const violations = (options: PolicyLaws.Options) =>
+    Effect.forEach(
+      PolicyLaws.laws({ seed, ...options }).filter(({ name }) => name.startsWith(named)),
+      ({ check }) => Effect.flip(check)
+    )
+
+  it.effect("they fail where a policy refused no call, and name it", () =>
+    Effect.gen(function* () {
+      const idle = Bulkhead.policy({ maxConcurrent: 1_000 })
+      const [here, remote, ...more] = yield* violations({ policies: { policies: { idle, sound } } })
+      assert.deepStrictEqual([here?.law, remote?.law, more], [...places.map((where) => `${named} (${where})`), []])
+      for (const violation of [here, remote]) assert.include(violation?.message, "No call was refused by idle, so")
+    })
+  )
+  it.effect("they keep quiet where that is expected, and about layers", () =>
+    Effect.gen(function* () {
+      const idle = Bulkhead.policy({ maxConcurrent: 1_000 })
+      const layer = Retry.policy({ maxAttempts: 2 })
+      const laws = PolicyLaws.laws({
+        policies: { policies: { idle, layer } },
+        neverRefuse: ["idle"],
+        seed,
+        effort: 0.1
+      })
+      assert.deepStrictEqual(yield* brokenBy(laws), [])
+    })
+  )
+  it.effect("they begin at `startsAt`, by the wall clock and by the monotonic clock", () =>
+    Effect.gen(function* () {
+      const noon = 43_200_000
+      const policies = { policies: { morning: untilNoon } }
+      const laws = (startsAt: number) => PolicyLaws.laws({ policies, startsAt, seed, effort: 0.2 })
+      assert.deepStrictEqual(yield* brokenBy(laws(noon)), [])
+      assert.deepStrictEqual(
+        yield* brokenBy(laws(noon - 60_000)),
+        places.map((where) => `${named} (${where})`)
+      )
+    })
   )
 })
 

@@ -27,7 +27,7 @@ export interface Policies {
   readonly circuitBreaker?: CircuitBreaker.Policy | undefined
   readonly rateLimiter?: RateLimiter.Policy | undefined
   readonly bulkhead?: Bulkhead.Policy<string> | undefined
-  readonly retry?: Retry.AnyPolicy<never, Retry.OnExhausted> | undefined
+  readonly retry?: Retry.AnyPolicy<never, Retry.OnExhausted, never> | undefined
   /** Your own policies, under labels of your choice: `inspect` and `control` have them under the same. */
   readonly policies?: { readonly [label: string]: AnyPolicy } | undefined
   /**
@@ -35,8 +35,12 @@ export interface Policies {
    * and each attempt is recorded.
    */
   readonly admission?: "call" | "attempt" | undefined
-  /** What an exit says about the dependency, where a call does not say. Default: `Outcome.fromExit`. */
-  readonly classify?: ((exit: Exit.Exit<unknown, unknown>) => Outcome) | undefined
+  /**
+   * What an exit says about the dependency, where a call does not say; `undefined` for the default, `Outcome.fromExit`. It is
+   * asked about timeouts, too: one that answers "ignored" for all that it does not know makes a breaker blind to a dependency
+   * that hangs, so answer `undefined` there.
+   */
+  readonly classify?: ((exit: Exit.Exit<unknown, unknown>) => Outcome | undefined) | undefined
   /** What a failure of a store elsewhere does. Means nothing to the memory store. */
   readonly store?:
     | {
@@ -78,7 +82,7 @@ type Labelled<Own> = {
 type Said<V> = V extends AnyPolicy
   ? [keyof V & keyof NumbersOf<V["options"]>] extends [never]
     ? V
-    : V extends RateLimiter.Limit<string | undefined> | Retry.Policy<never, Retry.OnExhausted>
+    : V extends RateLimiter.Limit<string | undefined> | Retry.Policy<never, Retry.OnExhausted, never>
       ? V
       : `'${keyof V & keyof NumbersOf<V["options"]> & string}' is not read here: write it into options`
   : V
@@ -149,6 +153,26 @@ type All<V> = (V extends unknown ? (_: { readonly handled: HandlesOf<V> }) => vo
 ) => void
   ? Boxes["handled" & keyof Boxes]
   : never
+
+/**
+ * The values that every policy can judge: a `retryIf` knows what it is asked about.
+ *
+ * @category utility types
+ * @since 0.1.0
+ */
+export type TakenBy<P> = [Of<P>] extends [never] ? unknown : AllTaken<Of<P>>
+
+type AllTaken<V> = (V extends unknown ? (_: { readonly taken: TakesOf<V> }) => void : never) extends (
+  _: infer Boxes
+) => void
+  ? Boxes["taken" & keyof Boxes]
+  : never
+/** Of a policy that only says that it is one, any value. */
+type TakesOf<V> = V extends { readonly [TypeId]: { readonly values: (_: infer A) => void } }
+  ? [A] extends [never]
+    ? unknown
+    : A
+  : unknown
 
 /**
  * The key that the policies ask for: a string, or a string for each dimension that one of them looks at.

@@ -7,8 +7,10 @@
  *
  *     10 timeout                                          around the call
  *     30 shed   40 circuit   45 throttle   50 limit   60 slots     one admission of all tickets
- *     70 retry                                            the loop, which asks the admission for each attempt what it lacks
- *     80 hedge  90 timer  95 chaos                        around an attempt
+ *     70 retry                                            the retry loop; each attempt asks for the tickets it does not have yet
+ *     80 hedge  89 attempt timeout  90 timer  95 chaos    around an attempt
+ *
+ * At `shed`, `throttle`, `hedge` and `chaos` the library has no policy: these are places for yours.
  *
  * @since 0.1.0
  */
@@ -20,9 +22,9 @@ import type { Sink } from "./Event.ts"
 import * as keys from "./internal/key.ts"
 import type { ReadKey } from "./internal/key.ts"
 import { spaceUnder } from "./internal/spaces.ts"
-import type { Outcome } from "./Outcome.ts"
 import type { StoreError } from "./Rejection.ts"
 import type { AnySpace, Committed, Guarded, Local, Step } from "./StoreModel.ts"
+import type { Ticket } from "./policy/Ticket.ts"
 import { refuse } from "./Validate.ts"
 import type { Waiter } from "./waiting/WaitQueue.ts"
 
@@ -62,7 +64,7 @@ export interface Policy<
   readonly [TypeId]: Phantom<Raises, Handles, Dimension, Inspects, Controls, Wraps>
   /** What it is: for events, errors and inspection. */
   readonly kind: string
-  /** What `open` reads, and nothing else. So a copy with other options does what it says, and a print tells the truth. */
+  /** The settings. `open` must read them from `this.options`; then `{ ...policy, options }` is an independent policy. */
   readonly options: object
   /** Validates the options. A policy may open into several members. */
   readonly open: (env: Env) => Member | ReadonlyArray<Member>
@@ -106,12 +108,15 @@ export const fields: ReadonlyArray<string> = [TypeId, "kind", "options", "open"]
  *   options: { on: true },
  *   open({ service }) {
  *     let { on } = this.options
- *     const enter = ({ name }: Policy.Call): Policy.Ticket => ({
- *       steps: [],
- *       check: () => on,
- *       refusal: () => (on ? undefined : { error: new SwitchedOff({ service, key: name }) }),
- *       admitted: () => {}
- *     })
+ *     const enter = ({ name }: Policy.Call): Policy.Ticket => {
+ *       let passes = true // what `check` decided, for `refusal`
+ *       return {
+ *         steps: [],
+ *         check: () => (passes = on),
+ *         refusal: () => (passes ? undefined : { error: new SwitchedOff({ service, key: name }) }),
+ *         admitted: () => {}
+ *       }
+ *     }
  *     return { kind: "switch", stage: Policy.Stage.shed, enter, control: { set: (to: boolean) => void (on = to) } }
  *   }
  * })
@@ -165,7 +170,8 @@ export const isPolicy = (u: unknown, kind?: string): u is AnyPolicy =>
   typeof u.open === "function"
 
 /**
- * The stages of the library's own policies: a member of a lower stage stands further out.
+ * Names of stages: those of the library's own policies, and `shed`, `throttle`, `hedge` and `chaos` for policies of yours. A
+ * stage may be any number; a member of a lower stage stands further out.
  *
  * @category constants
  * @since 0.1.0
@@ -187,6 +193,7 @@ export const Stage = {
 /** What a store answers to a commit. @category models @since 0.1.0 */
 export type Reply = Committed<ReadonlyArray<Step>>
 
+export type { Refusal, Ticket } from "./policy/Ticket.ts"
 export type { Guarded, Local } from "./StoreModel.ts"
 
 /** Where a policy is opened. @category models @since 0.1.0 */
@@ -247,6 +254,8 @@ export interface Call extends Attempt {
   /** The key in words, for errors and events. */
   readonly name: string
   readonly cost: number
+  /** What the call says for itself, by the names that a service gives to its options: each member reads its own. */
+  readonly own: Readonly<Record<string, unknown>>
   /** In place of the `maxWait` of a limit, where the call brings its own. */
   readonly maxWait: number | undefined
   readonly sink: Sink | undefined
@@ -269,7 +278,7 @@ export interface Call extends Attempt {
   readonly attempts: number
   /** Whether the timeout of the whole call has passed. */
   readonly timedOut: boolean
-  /** Whether what admitted the call is over: then no further attempt begins. */
+  /** Whether the admission of the call is no longer valid (the circuit moved on): then no further attempt begins. */
   readonly left: (now: number) => boolean
   /** Whether what admitted the call lets it make one attempt only. */
   readonly single: boolean
@@ -291,8 +300,8 @@ export interface Call extends Attempt {
   readonly endAttempt: (attempt: Attempt, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> | undefined
   /** Notes that `error` is how the call reports `exit`, the exit of an attempt: its outcome is that of the exit. */
   readonly reports: (error: unknown, exit: Exit.Exit<unknown, unknown>) => void
-  /** Notes that an attempt has succeeded with a value that is worth another attempt: to a circuit that is a failure. */
-  readonly rejects: (value: unknown) => void
+  /** A value that an attempt has succeeded with, and that is worth another attempt: to a circuit that is a failure. */
+  rejected: { readonly value: unknown } | undefined
 }
 
 /** What runs an attempt. @category models @since 0.1.0 */
@@ -322,9 +331,9 @@ export interface Member {
   readonly by?: string | undefined
   /** Where its state lives. */
   readonly spaces?: ReadonlyArray<AnySpace & { spread?: boolean | undefined }> | undefined
-  /** What `inspect` of the service has under the policy's label. */
+  /** The value at `inspect(key)[label]` of the service. */
   readonly inspect?: ((key: ReadKey) => Effect.Effect<unknown, StoreError>) | undefined
-  /** What `control` of the service has under the policy's label: what one does by hand. */
+  /** The value at `control[label]` of the service: functions and effects, for what one does by hand. */
   readonly control?: object | undefined
   /** Whether a call may wait in its queue. Then the engine keeps an estimate of how long attempts take. */
   readonly waits?: boolean | undefined
@@ -339,58 +348,4 @@ export interface PolicyService {
   readonly members: ReadonlyArray<Member>
   /** `undefined` where it keeps nothing in a store. */
   readonly store: Local | Guarded | undefined
-}
-
-/**
- * A member's part in one admission. `record` and `release` are called once for each admission, also where the call is
- * interrupted.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Ticket {
-  /** What is asked of the store, in one commit with the steps of all other members. None where the member decides by itself. */
-  readonly steps: ReadonlyArray<Step>
-  /**
-   * Whether nothing in this process stands against it. Takes nothing. Where one member says no, a store in this process is
-   * asked all the same, and keeps nothing, so that the refusal knows every name and time; a remote one is not asked.
-   */
-  check(now: number): boolean
-  /** What a remote store has to hear before it is asked. */
-  before?(now: number): Effect.Effect<void> | undefined
-  /** Takes what is local: before the trip to a remote store, so that no other call takes it meanwhile. */
-  reserve?(): void
-  /** Undoes `reserve`, where the answer is no, or does not come in time. */
-  unreserve?(): void
-  /** Why not; `undefined` where it is not this member that refuses. `asked` false: the steps were not put to the store. */
-  refusal(now: number, asked: boolean): Refusal | undefined
-  admitted(now: number): void
-  /** The outcome is known. */
-  record?(outcome: Outcome, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined
-  /** The body has ended. `started` false: it never began, and what was spent is refunded. */
-  release?(started: boolean): Effect.Effect<void> | undefined
-  /** An attempt of the call begins, or has ended. Only of a member that `clocksAttempts`. */
-  attemptBegan?(now: number): void
-  attemptEnded?(now: number): void
-  /** What the effect finds in its context while the ticket is held. Read when the ticket is admitted. */
-  readonly context?: Context.Context<never> | undefined
-  /** Whether this admission is for one attempt only: a probe. */
-  readonly single?: boolean
-  /** Whether what the ticket was given for is over. */
-  left?(now: number): boolean
-  /** Calls back when it may be over. */
-  watch?(onMove: () => void): () => void
-}
-
-/** Why a member refused. @category models @since 0.1.0 */
-export interface Refusal {
-  readonly error: unknown
-  /** When the member may let the call through; absent where that is unknown, and then before every known time. */
-  readonly retryAt?: number | undefined
-  /** Until when the call may wait. Absent where the refusal is not about time: then no deadline goes before it. */
-  readonly until?: number | undefined
-  /** Enters the member's queue, as the engine chose this one to wait in. Absent where the call may not wait. */
-  readonly wait?: ((waiter: Waiter) => void) | undefined
-  /** The queue's name, for `Queued`. */
-  readonly queue?: string | undefined
 }

@@ -31,68 +31,38 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type * as Bulkhead from "./Bulkhead.ts"
-import type * as CircuitBreaker from "./CircuitBreaker.ts"
+import type { CallOptions as EngineOptions } from "./engine/Pipeline.ts"
+import { leftOf } from "./engine/Deadline.ts"
+import { isDataFirst } from "./engine/service.ts"
 import type { Key } from "./internal/key.ts"
 import * as openServices from "./internal/openServices.ts"
+import { type AnyCallOptions, readOptions } from "./resilience/callOptions.ts"
+import type { Resilient, ResilientDefault } from "./resilience/Resilient.ts"
 import { compose, type Composed, composeServices, fromPolicies } from "./resilience/compose.ts"
-import { costOf } from "./rateLimiter/service.ts"
 import { memory } from "./internal/memoryStore.ts"
-import type { Outcome } from "./Outcome.ts"
-import type { Control, ErrorOf, Inspection, KeyOf, Known, Policies, Raised, RetriedBy } from "./Policies.ts"
+import type { Control, Inspection, KeyOf, Known, Policies, Raised } from "./Policies.ts"
 import type { PolicyService } from "./Policy.ts"
-import type * as RateLimiter from "./RateLimiter.ts"
 import type { StoreError } from "./Rejection.ts"
-import type * as Retry from "./Retry.ts"
 import { Store } from "./StoreModel.ts"
 import { openStore } from "./internal/openStore.ts"
 
 export type { Control, Inspection } from "./Policies.ts"
-
-/**
- * What one call may say for itself.
- *
- * @category models
- * @since 0.1.0
- */
-export interface CallOptions {
-  /** Units that the call takes from each limit: a whole number of at least 1. Default: 1. */
-  readonly cost?: number | undefined
-}
-
-/** @category models @since 0.1.0 */
-export interface ClassifyOptions<in A, in E> extends CallOptions {
-  /** What this call's exit says about the dependency. */
-  readonly classify: (exit: Exit.Exit<A, E>) => Outcome
-}
-
-/**
- * Runs effects through a pipeline. Data-first, data-last, and data-last with a `classify` that sees the effect's types.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Resilient<P, Requires = never> {
-  <A, E extends RetriedBy<P>, R>(
-    self: Effect.Effect<A, E, R>,
-    key: KeyOf<P>,
-    options?: CallOptions & Partial<ClassifyOptions<A, E>>
-  ): Effect.Effect<A, ErrorOf<P, E>, R | Requires>
-  <A, E extends RetriedBy<P>, R>(
-    key: KeyOf<P>,
-    options: ClassifyOptions<A, E>
-  ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<P, E>, R | Requires>
-  (
-    key: KeyOf<P>,
-    options?: CallOptions
-  ): <A, E extends RetriedBy<P>, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<P, E>, R | Requires>
-}
+export type { AllPolicies, Resilient, ResilientDefault } from "./resilience/Resilient.ts"
+export type {
+  CallOptions,
+  Classified,
+  ClassifyOptions,
+  EffectOptions,
+  NarrowOptions,
+  OnceErrorOf,
+  OnceOptions,
+  RetryOptions
+} from "./resilience/callOptions.ts"
 
 /**
  * A pipeline in use.
@@ -107,16 +77,6 @@ export interface ResilienceService<P> {
   readonly inspect: (key: KeyOf<P>) => Effect.Effect<Inspection<P>, Extract<Raised<P>, StoreError>>
   /** What one does by hand: `control.circuitBreaker.isolate()`. */
   readonly control: Control<P>
-}
-
-/** Every policy, so that its errors are the union of all. @category utility types @since 0.1.0 */
-export interface AllPolicies {
-  readonly timeout: Duration.Input
-  readonly circuitBreaker: CircuitBreaker.Policy<never>
-  readonly rateLimiter: RateLimiter.AnyLimit
-  readonly bulkhead: Bulkhead.Policy
-  readonly retry: Retry.AnyPolicy<unknown, Retry.OnExhausted>
-  readonly store: { readonly onError: "fail" }
 }
 
 /**
@@ -136,38 +96,14 @@ export interface DefaultService {
   readonly control: Control
 }
 
-/** Like `Resilient`, for whatever policies and key the default layer has. @category models @since 0.1.0 */
-export interface ResilientDefault<Requires = never> {
-  <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    key: Key,
-    options?: CallOptions & Partial<ClassifyOptions<A, E>>
-  ): Effect.Effect<A, ErrorOf<AllPolicies, E>, R | Requires>
-  <A, E, R>(
-    key: Key,
-    options: ClassifyOptions<A, E>
-  ): (self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<AllPolicies, E>, R | Requires>
-  (
-    key: Key,
-    options?: CallOptions
-  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, ErrorOf<AllPolicies, E>, R | Requires>
-}
-
-type AnyOptions = CallOptions & { readonly classify?: ((exit: never) => Outcome) | undefined }
 type AnyEffect = Effect.Effect<unknown, unknown, unknown>
 
 /**
  * The three forms of `resilient` over one function. Options are validated where they are given, before anything runs.
  * The engine is typed for every policy; which errors and keys are left of that is what `Policies` computes.
  */
-const resilientWith = <F>(run: (self: AnyEffect, key: Key, options: AnyOptions) => AnyEffect): F =>
-  dual(
-    (args) => Effect.isEffect(args[0]),
-    (self: AnyEffect, key: Key, options: AnyOptions = {}) => {
-      costOf("resilient", options.cost)
-      return run(self, key, options)
-    }
-  ) as F
+const resilientWith = <F>(run: (self: AnyEffect, key: Key, options: EngineOptions) => AnyEffect): F =>
+  dual(isDataFirst, (self: AnyEffect, key: Key, options?: AnyCallOptions) => run(self, key, readOptions(options))) as F
 
 const serviceOf = <P>(composed: Composed): ResilienceService<P> => ({
   id: composed.pipeline.id,
@@ -177,11 +113,15 @@ const serviceOf = <P>(composed: Composed): ResilienceService<P> => ({
 })
 
 interface AnyService {
-  readonly resilient: (self: AnyEffect, key: Key, options: AnyOptions) => AnyEffect
+  readonly resilient: (self: AnyEffect, key: Key, options?: AnyCallOptions) => AnyEffect
 }
 
+/** The service reads the options again, each time that the effect runs; here they are refused where they are given. */
 const throughTag = <F>(tag: Effect.Effect<AnyService, never, unknown>): F =>
-  resilientWith((self, key, options) => Effect.flatMap(tag, (service) => service.resilient(self, key, options)))
+  dual(isDataFirst, (self: AnyEffect, key: Key, options?: AnyCallOptions) => {
+    readOptions(options)
+    return Effect.flatMap(tag, (service) => service.resilient(self, key, options))
+  }) as F
 
 /**
  * A pipeline with a memory of its own, without a tag.
@@ -223,6 +163,38 @@ const inStore = <P>(
     return Effect.as(openServices.open(store, "Resilience", id, composed.spaces), serviceOf<P>(composed))
   })
 }
+
+/**
+ * What is left of the time of the attempt that this effect runs in, by the timeouts of the calls around it; `undefined` where
+ * none has a timeout. Zero where the time is up and the effect could not be interrupted yet.
+ *
+ * When: to give a driver its own timeout, or to begin nothing that cannot end. A pipeline inside another one needs it not: its
+ * waits and backoffs end by the deadline of the outer call.
+ *
+ * **Example** (A query with what is left)
+ *
+ * ```ts
+ * import { Duration, Effect } from "effect"
+ * import { Resilience } from "effect-resilience"
+ *
+ * const query = Effect.flatMap(Resilience.remaining, (left) =>
+ *   Effect.succeed(`statement_timeout ${left === undefined ? 0 : Duration.toMillis(left)}`))
+ *
+ * const program = Effect.gen(function* () {
+ *   const db = yield* Resilience.make("app/Db", { timeout: "2 seconds" })
+ *   console.log(yield* db.resilient(query, "ada")) // statement_timeout 2000
+ * })
+ *
+ * Effect.runPromise(program)
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const remaining: Effect.Effect<Duration.Duration | undefined> = Effect.withFiber((fiber) => {
+  const left = leftOf(fiber)
+  return Effect.succeed(left === Infinity ? undefined : Duration.millis(Math.max(0, left)))
+})
 
 const defaultId = "effect-resilience/Resilience"
 

@@ -59,7 +59,7 @@ type Run<PE, Exhausted extends OnExhausted> = <A, E extends PE, R>(
 
 const runOf = <PE, Exhausted extends OnExhausted>(
   id: string,
-  policy: AnyPolicy<PE, Exhausted>
+  policy: AnyPolicy<PE, Exhausted, never>
 ): { readonly members: PolicyService["members"]; readonly run: Run<PE, Exhausted> } => {
   const member = policy.open(envOf(id, "retry", memory))
   // the loop asks the policy about the errors of the effect only; `Failure` says what it makes of them
@@ -75,18 +75,18 @@ const runOf = <PE, Exhausted extends OnExhausted>(
  * @since 0.1.0
  */
 export const execute: {
-  <PE, Exhausted extends OnExhausted>(
-    policy: AnyPolicy<PE, Exhausted>
-  ): <A, E extends PE, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, Failure<E, Exhausted>, R>
-  <A, E extends PE, R, PE, Exhausted extends OnExhausted>(
+  <PE, Exhausted extends OnExhausted, PA>(
+    policy: AnyPolicy<PE, Exhausted, PA>
+  ): <A extends PA, E extends PE, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, Failure<E, Exhausted>, R>
+  <A extends PA, E extends PE, R, PE, Exhausted extends OnExhausted, PA>(
     self: Effect.Effect<A, E, R>,
-    policy: AnyPolicy<PE, Exhausted>
+    policy: AnyPolicy<PE, Exhausted, PA>
   ): Effect.Effect<A, Failure<E, Exhausted>, R>
 } = dual(
   2,
-  <A, E extends PE, R, PE, Exhausted extends OnExhausted>(
+  <A extends PA, E extends PE, R, PE, Exhausted extends OnExhausted, PA>(
     self: Effect.Effect<A, E, R>,
-    policy: AnyPolicy<PE, Exhausted>
+    policy: AnyPolicy<PE, Exhausted, PA>
   ): Effect.Effect<A, Failure<E, Exhausted>, R> => runOf(defaultId, policy).run(self, defaultId)
 )
 

@@ -18,7 +18,9 @@ export const ofCall = (module: string, parameter: string, timeout: Duration.Inpu
     stage: Stage.timeout,
     longest,
     around: (next) => (attempt, now) => {
-      attempt.call.deadline = now + longest
+      const { call } = attempt
+      const { timeout } = call.own
+      call.deadline = now + (timeout === undefined ? longest : Math.min(longest, timeout as number)) // `callOptions` has read it
       return next(attempt, now)
     }
   }

@@ -53,6 +53,13 @@ class Keys extends Resilience.Service<Keys>()("app/Keys", {
 type WholeKey = Parameters<typeof Keys.inspect>[0]
 // => string
 
+// error: is not assignable to
+export const pair = pipe(charge, Keys.resilient({ tenant: "acme", region: "eu" }))
+
+// A service of the bulkhead alone takes any key.
+declare const alone: Bulkhead.BulkheadService
+export const anyKey = [alone.execute(charge, "acme"), alone.execute(charge, { tenant: "acme", region: "eu" })]
+
 class One extends Resilience.Service<One>()("app/One", { bulkhead: ofService }) {}
 type AnyKey = Parameters<typeof One.inspect>[0]
 // => string

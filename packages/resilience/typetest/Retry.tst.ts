@@ -8,7 +8,7 @@ class Busy extends Data.TaggedError("Busy")<{ readonly n: number }> {}
 const busy = Effect.fail(new Busy({ n: 1 }))
 
 const policy = Retry.policy({ while: (error: Busy) => error.n < 3 })
-// => Retry.Policy<Busy, "last">
+// => Retry.Policy<Busy, "last", unknown>
 
 export const judged = Retry.execute(busy, policy)
 

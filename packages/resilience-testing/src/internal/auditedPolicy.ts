@@ -15,6 +15,9 @@ import type { AnySpace } from "effect-resilience/Store"
 /** What went wrong, in words, and what was asked. */
 export class Audit {
   readonly faults: Array<string> = []
+  /** The labels of the policies that take part in an admission, and of those that refused a call. */
+  readonly gates = new Set<string>()
+  readonly refused = new Set<string>()
   private readonly asked = new Map<AnySpace, Set<string>>()
   private readonly tickets: Array<AuditedTicket> = []
 
@@ -36,8 +39,8 @@ export class Audit {
     return [...this.asked].flatMap(([space, keys]) => [...keys].map((key) => [space, key] as const))
   }
 
-  follow(ticket: Ticket, kind: string): Ticket {
-    const audited = new AuditedTicket(ticket, kind, this)
+  follow(ticket: Ticket, kind: string, label: string): Ticket {
+    const audited = new AuditedTicket(ticket, kind, label, this)
     this.tickets.push(audited)
     return audited
   }
@@ -69,14 +72,16 @@ type State = "asked" | "reserved" | "admitted" | "recorded" | "ended"
 class AuditedTicket implements Ticket {
   state: State = "asked"
   readonly kind: string
+  private readonly label: string
   private readonly ticket: Ticket
   private readonly audit: Audit
   private free = true
   readonly watch?: (onMove: () => void) => () => void
 
-  constructor(ticket: Ticket, kind: string, audit: Audit) {
+  constructor(ticket: Ticket, kind: string, label: string, audit: Audit) {
     this.ticket = ticket
     this.kind = kind
+    this.label = label
     this.audit = audit
     if (ticket.watch !== undefined) this.watch = (onMove) => ticket.watch!(onMove) // it has one
   }
@@ -124,6 +129,7 @@ class AuditedTicket implements Ticket {
     if (refusal === undefined && !this.free) this.audit.faults.push(`${this.kind} refuses, and does not say why`)
     if (refusal !== undefined && !isRejection(refusal.error))
       this.audit.faults.push(`${this.kind} refuses with what is no Rejection`)
+    if (refusal !== undefined) this.audit.refused.add(this.label)
     return refusal
   }
 
@@ -160,20 +166,21 @@ const auditedLayer = (around: NonNullable<Member["around"]>, kind: string, audit
   }
 }
 
-const auditedMember = (member: Member, audit: Audit): Member => {
+const auditedMember = (member: Member, label: string, audit: Audit): Member => {
   const { around, enter, kind } = member
+  if (enter !== undefined) audit.gates.add(label)
   // the same member, but for what enters and what runs
   return Object.create(member, {
     ...(enter === undefined
       ? {}
-      : { enter: { value: (call: Call, now: number) => audit.follow(enter.call(member, call, now), kind) } }),
+      : { enter: { value: (call: Call, now: number) => audit.follow(enter.call(member, call, now), kind, label) } }),
     ...(around === undefined ? {} : { around: { value: auditedLayer(around.bind(member), kind, audit) } })
   }) as Member
 }
 
 const auditedPolicy = (policy: AnyPolicy, audit: Audit): AnyPolicy => ({
   ...policy,
-  open: (env: Env) => [policy.open(env)].flat().map((member) => auditedMember(member, audit))
+  open: (env: Env) => [policy.open(env)].flat().map((member) => auditedMember(member, env.label, audit))
 })
 
 /** The same policies, watched. */

@@ -24,6 +24,8 @@ export interface Setting {
   /** Where the state is kept. */
   readonly store: Layer.Layer<Store>
   readonly maxOps: number
+  /** The time at which the world begins; `undefined`: as late as a world does by itself. */
+  readonly startsAt?: number | undefined
   /** Whether the witness stands before the policies. Default: behind them. */
   readonly witnessFirst?: boolean | undefined
 }
@@ -49,8 +51,8 @@ export class Stage {
   private readonly store: Store["Service"]
   private readonly service: Resilience.ResilienceService<Policies>
 
-  constructor({ context, keys, maxOps, policies, store, witnessFirst = false }: Setting) {
-    this.world = new World({ maxOpsBeforeYield: maxOps, context })
+  constructor({ context, keys, maxOps, policies, startsAt, store, witnessFirst = false }: Setting) {
+    this.world = new World({ maxOpsBeforeYield: maxOps, context, epoch: startsAt })
     this.keys = keys
     this.perAttempt = policies.admission === "attempt"
     this.witness = new Witness(witnessFirst)

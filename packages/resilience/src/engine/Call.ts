@@ -4,7 +4,7 @@
  *     layers around the call -> loop -> one admission -> layers around the attempt -> the effect
  *
  * The finalizer of the call is on the stack before anything is taken, and all that is taken is noted on the attempt in the
- * same synchronous step. So wherever the fiber is interrupted, `finish` finds what there is to give back.
+ * same synchronous step. So `finish` knows what to give back, wherever the fiber is interrupted.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -25,7 +25,7 @@ import { begin } from "./begin.ts"
 import * as contexts from "./contexts.ts"
 import { deadlineOf } from "./Deadline.ts"
 import { attemptEnded, callEnded } from "./observed.ts"
-import { exitOf, type Judged, outcomeOf } from "./outcome.ts"
+import { exitOf, hintOf, type Judged, outcomeOf } from "./outcome.ts"
 import type { CallOptions, Classify, Pipeline } from "./Pipeline.ts"
 import { attempted, both, each, type Ended, watchAll } from "./tickets.ts"
 
@@ -34,6 +34,7 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 const NO_TICKETS: ReadonlyArray<Ticket> = []
 const NO_MEMBERS: ReadonlyArray<Member> = []
+const NOTHING: Readonly<Record<string, unknown>> = {}
 
 /** Which tickets of an attempt are open: those of its own, and those of the call. */
 const OWN = 1
@@ -185,7 +186,7 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
   declare waiter: Waiter | undefined
   declare deadline: number
   declare timeout: TimeoutExceeded | undefined
-  declare failed: Exit.Failure<unknown, unknown> | undefined
+  declare failed: AnyExit | undefined
   declare hadTime: boolean
   declare rejected: { readonly value: unknown } | undefined
   /** The attempt with the tickets of the call, and the attempt that is under way. */
@@ -247,6 +248,9 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
   get cost(): number {
     return this.options.cost
   }
+  get own(): Readonly<Record<string, unknown>> {
+    return this.options.own ?? NOTHING
+  }
 
   get maxWait(): number | undefined {
     return this.options.maxWait
@@ -284,7 +288,7 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
     return watched.length === 0 ? undefined : (onMove) => watchAll(watched, onMove)
   }
 
-  /** Into a queue. From its first wait on, the call wakes when what it asks for, or what it has, moves, too. */
+  /** Into a queue. From its first wait on, the call wakes also when a ticket it asked for or holds changes. */
   wait(): Waiter {
     if (this.waiter === undefined) {
       const waiter = (this.waiter = new Waiter(this.fiber, this.arrivedAt))
@@ -303,11 +307,10 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
   }
 
   timeoutOf(wholeCall: boolean): TimeoutExceeded {
-    const { attempt, call } = this.pipeline.longest
     const scope = wholeCall ? "call" : "attempt"
-    const timeoutMillis = wholeCall ? call : attempt
+    const timeoutMillis = wholeCall ? this.deadline - this.startedAt : this.pipeline.longest.attempt
     // of an attempt it would keep a chain of all timeouts before it
-    const cause = wholeCall && this.failed !== undefined ? errorOf(this.failed.cause) : undefined
+    const cause = wholeCall && this.failed?._tag === "Failure" ? errorOf(this.failed.cause) : undefined
     return (this.timeout = new TimeoutExceeded({ service: this.service, key: this.name, scope, timeoutMillis, cause }))
   }
 
@@ -325,17 +328,8 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
   }
 
   hintOf(exit: AnyExit): number {
-    const error = exit._tag === "Failure" ? errorOf(exit.cause) : undefined
-    if (error === undefined) return 0
-    return this.ask(() => {
-      for (const hint of this.pipeline.hints) {
-        const millis = hint(error)
-        if (millis !== undefined) return millis
-      }
-      return 0
-    })
+    return hintOf(this, exit)
   }
-
   isMain(attempt: Attempt): boolean {
     return attempt === this.main
   }
@@ -356,14 +350,10 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
     if (this.sink !== undefined) attemptEnded(this.sink, this, 1, exit, nowOf(this.fiber) - this.begunAt)
   }
 
-  rejects(value: unknown): void {
-    this.rejected = { value }
-  }
-
   endAttempt(attempt: Attempt, exit: AnyExit): Ended {
     if (this.unseen) this.see(exit)
     // a timeout of the whole call asks how the attempts before it have ended
-    if (exit._tag === "Failure" && !(this.timedOut && errorOf(exit.cause) === this.timeout)) this.failed = exit
+    if (exit._tag === "Success" || !this.timedOut || errorOf(exit.cause) !== this.timeout) this.failed = exit
     return this.record(attempt as CallAttempt, "own", exit) // the engine makes all attempts
   }
 

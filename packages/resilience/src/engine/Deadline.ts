@@ -4,6 +4,8 @@
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
+import { ambientOf } from "../internal/ambient.ts"
+import { nowAt } from "../internal/time.ts"
 
 export interface Deadline {
   /** On the monotonic time of `clock`. Times of two clocks cannot be compared. */
@@ -22,4 +24,10 @@ export const AttemptDeadline = Context.Reference<Deadline | undefined>("effect-r
 export const deadlineOf = (fiber: Fiber.Fiber<unknown, unknown>, clock: Clock.Clock): number => {
   const deadline = fiber.getRef(AttemptDeadline)
   return deadline === undefined || deadline.over || deadline.clock !== clock ? Infinity : deadline.at
+}
+
+/** Milliseconds until then. */
+export const leftOf = (fiber: Fiber.Fiber<unknown, unknown>): number => {
+  const { clock } = ambientOf(fiber)
+  return deadlineOf(fiber, clock) - nowAt(clock)
 }

@@ -37,7 +37,7 @@ export interface Pipeline {
   readonly expected: Expected | undefined
   /** Whether a member wants to know when attempts begin and end. */
   readonly clocked: boolean
-  /** Whether a layer stands around the call, which wants to know the time. */
+  /** Whether a layer stands around the call that needs the start time. */
   readonly timed: boolean
 }
 
@@ -45,4 +45,6 @@ export interface CallOptions {
   readonly cost: number
   readonly maxWait: number | undefined
   readonly classify: Classify | undefined
+  /** What the call says to the members, each of which reads its own. */
+  readonly own?: Readonly<Record<string, unknown>> | undefined
 }

@@ -1,7 +1,7 @@
 /**
  * The one decision to let an attempt run, on a store in this process.
  *
- * All tickets are asked in one step; whatever refuses, nothing is spent anywhere. A call that may wait stands in the queue
+ * All tickets are asked in one step; if one refuses, none has spent anything. A call that may wait stands in the queue
  * of the member with the longest wait and asks again, for everything, when it is woken.
  */
 import * as Effect from "effect/Effect"
@@ -17,7 +17,7 @@ type Admission = Effect.Effect<any, any, any>
 
 const NOTHING: ReadonlyArray<Step> = []
 
-/** What an attempt fails with that is not asked for any more. The loop reports the error of the attempt before. */
+/** The failure of an attempt whose admission has lapsed. The retry loop reports the previous attempt's error. */
 const LEFT = Effect.fail("the admission of the call is over")
 
 /** The steps of all tickets, in the order of the stages. */
@@ -30,7 +30,7 @@ export const stepsOf = (tickets: ReadonlyArray<Ticket>): ReadonlyArray<Step> => 
   return steps
 }
 
-/** Whether nothing in this process stands against an attempt. Each ticket is asked: some have to note that they were. */
+/** Whether this process has no reason to refuse an attempt. Each ticket is asked: some tickets record that they were asked. */
 export const isFree = (tickets: ReadonlyArray<Ticket>, now: number): boolean => {
   let free = true
   for (let i = 0; i < tickets.length; i++) if (!tickets[i]!.check(now)) free = false
@@ -55,7 +55,7 @@ export const admit = (attempt: CallAttempt, now: number): Admission => {
   return allowed && free ? take(attempt, now) : refused(attempt, now, true)
 }
 
-/** The call looks, too: it ends with the error of the attempt before. */
+/** The retry loop also checks this, and fails the call with the previous attempt's error. */
 export const leave = ({ call }: CallAttempt): Admission => {
   call.leave(false)
   return LEFT
@@ -88,7 +88,7 @@ export const refused = (attempt: CallAttempt, now: number, asked: boolean): Admi
   }
   if (now >= call.deadline) return Effect.fail(call.timeoutOf(true))
   if (final !== undefined) return reject(attempt, final.error)
-  if (waits === undefined) return Effect.die(new Error("A check says no, and no refusal says why"))
+  if (waits === undefined) return Effect.die(unexplained(attempt, now, asked))
   if (attempt.beside > 0) return reject(attempt, waits.error)
   const arrives = call.waiter === undefined
   const waiter = call.wait()
@@ -100,6 +100,14 @@ export const refused = (attempt: CallAttempt, now: number, asked: boolean): Admi
     emit(sink, { _tag: "Queued", service, key, policy, limit: waits.queue ?? policy }, fiber)
   }
   return Effect.flatMap(waiter.park, () => admit(attempt, nowOf(call.fiber)))
+}
+
+/** A mistake in a policy: its ticket refused the call, and no `refusal` says why. Names the members that refused. */
+const unexplained = ({ gates, tickets }: CallAttempt, now: number, asked: boolean): Error => {
+  const refuses = (_: unknown, i: number) =>
+    !tickets[i]!.check(now) || (asked && tickets[i]!.steps.some(({ result }) => !result?.[0].allowed))
+  const kinds = gates.filter(refuses).map(({ kind }) => kind) // none, where `check` says otherwise the second time
+  return new Error(`no refusal says why ${kinds.join()} refused`)
 }
 
 export const reject = (attempt: CallAttempt, error: unknown): Admission => {

@@ -1,5 +1,5 @@
 /**
- * From members to a pipeline: each in its place, whatever the order in which they were given.
+ * From members to a pipeline: sorted by stage, not by order given.
  */
 import * as Effect from "effect/Effect"
 import { nowOf } from "../internal/time.ts"

@@ -18,7 +18,7 @@ export const begin = <A, E, R>(self: Effect.Effect<A, E, R>, onBegin: () => void
       onBegin()
       return self
     }
-    // once the fiber is interrupted, `resume` does nothing: the step itself is what must not run then
+    // once the fiber is interrupted, `resume` does nothing; so the step must run only through `resume`
     return Effect.callback<A, E, R>((resume) => fiber.currentDispatcher.scheduleTask(() => resume(step), 0))
   })
   return step

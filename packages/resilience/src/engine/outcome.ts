@@ -16,8 +16,8 @@ export interface Judged {
   readonly classify: Classify | undefined
   /** A function of the user threw: the call says nothing about the dependency. */
   readonly broken: boolean
-  /** How the last attempt that failed has ended. */
-  readonly failed: Exit.Failure<unknown, unknown> | undefined
+  /** How the last attempt has ended that failed, or whose value was rejected. */
+  readonly failed: AnyExit | undefined
   /** The error that the call reports for an exit of an attempt. */
   readonly reported: { readonly error: unknown; readonly exit: AnyExit } | undefined
   /** The last value that the retry policy rejected. */
@@ -57,4 +57,17 @@ const byDefault = (call: Judged, exit: AnyExit): Outcome => {
   if (timeout?.scope !== "call" || errorOf(exit.cause) !== timeout || hadTime) return fromExit(exit)
   // where each attempt is recorded, those before have told what they had to
   return failed === undefined || pipeline.perAttempt ? "ignored" : outcomeOf(call, failed, true)
+}
+
+/** Milliseconds that an exit asks to be left alone for: the first member that reads one from it answers. */
+export const hintOf = (call: Judged, exit: AnyExit): number => {
+  const asks = exit._tag === "Failure" ? errorOf(exit.cause) : call.rejected?.value
+  if (asks === undefined) return 0
+  return call.ask(() => {
+    for (const hint of call.pipeline.hints) {
+      const millis = hint(asks)
+      if (millis !== undefined) return millis
+    }
+    return 0
+  })
 }

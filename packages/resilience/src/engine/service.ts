@@ -12,7 +12,7 @@ import { assemble } from "./assemble.ts"
 import type { CallOptions } from "./Pipeline.ts"
 import { run } from "./run.ts"
 
-/** Where the policy of such a service is opened: beside it stands no timeout. */
+/** Where the policy of such a service is opened: such a service has no timeout. */
 export const envOf = (service: string, label: string, store: Local | Guarded): Env => ({
   service,
   label,

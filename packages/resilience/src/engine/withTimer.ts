@@ -89,7 +89,8 @@ const begins = (call: WholeCall, millis: number, now: number): boolean => {
     return false
   }
   const estimate = millis >= expected.cap ? 0 : expected.at(now)
-  if (millis >= (estimate ?? expected.cap)) call.hadTime = true
+  // without an estimate, an attempt that begins at once has all the time that there is
+  if (millis >= (estimate ?? Math.min(expected.cap, call.deadline - call.startedAt))) call.hadTime = true
   return estimate === undefined || millis >= estimate
 }
 

@@ -43,7 +43,7 @@ export class LimitEntry implements Ticket {
   declare readonly cost: number
   declare private readonly gate: LimitGate
   declare private readonly key: ReadKey
-  /** The resets before it asked: `asks` is to be called before the steps are committed. */
+  /** How many resets there were when it asked: `check` (or `asks`) notes it before the steps are committed. */
   declare private resets: number
   declare private readonly maxWait: number | undefined
   declare private readonly call: Call | undefined
@@ -194,6 +194,7 @@ export class LimitGate implements Member {
   readonly kind = "rateLimiter"
   readonly stage = Stage.limit
   readonly service: string
+  /** Its limits. Not to be confused with `Policy.Member`: the gate is one of those, and its limits are not. */
   readonly members: ReadonlyArray<OneLimit>
   readonly resets = new Resets()
   /** What most calls ask, made once. */

@@ -1,14 +1,13 @@
 /**
- * From policies to a pipeline. A policy opens its own gate, so only the types of the gates are known here.
+ * From policies to a pipeline. A policy opens its own members, so only the type `Member` is known here.
  */
 import * as Effect from "effect/Effect"
 import { assemble, type AssembleOptions, longestOf } from "../engine/assemble.ts"
 import { run } from "../engine/run.ts"
-import type { Classify, Pipeline } from "../engine/Pipeline.ts"
+import type { CallOptions, Pipeline } from "../engine/Pipeline.ts"
 import { type Key, readKey } from "../internal/key.ts"
 import { memory } from "../internal/memoryStore.ts"
 import { between, callback, millis, refuse, such } from "../Validate.ts"
-import type { Outcome } from "../Outcome.ts"
 import type { Inspection, Policies } from "../Policies.ts"
 import {
   type AnyPolicy,
@@ -49,14 +48,7 @@ interface Rest {
 
 export interface Composed {
   readonly pipeline: Pipeline
-  readonly run: <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    key: Key,
-    options: {
-      readonly cost?: number | undefined
-      readonly classify?: ((exit: never) => Outcome) | undefined
-    }
-  ) => Effect.Effect<A, unknown, R>
+  readonly run: <A, E, R>(self: Effect.Effect<A, E, R>, key: Key, options: CallOptions) => Effect.Effect<A, unknown, R>
   readonly inspect: (key: Key) => Effect.Effect<Inspection, StoreError>
   readonly control: Readonly<Record<string, object>>
   /** Where the policies keep their state. */
@@ -95,7 +87,7 @@ const inspected = { rateLimiter: undefined, circuitBreaker: undefined, bulkhead:
 /** The fields that are no policies. */
 const options: ReadonlyArray<string> = ["timeout", "attemptTimeout", "admission", "classify", "store", "policies"]
 
-/** The policies of a configuration, each what its field says that it is. */
+/** The policies of a configuration, each checked to be of its field's kind. */
 const policiesOf = (policies: Policies): Labelled => {
   const { policies: own = {} } = policies
   const isRecord = typeof own === "object" && own !== null && !Array.isArray(own)
@@ -180,14 +172,14 @@ export const fromPolicies = (id: string, policies: Policies): Parts => {
   }
 }
 
-/** A remote store comes with its guard, so that what needs none does not bundle it. */
+/** A remote store comes with its guard, so programs without a remote store do not bundle it. */
 export const compose = ({ id, policies, rest }: Parts, store: Local | Guarded): Composed => {
   const members = membersOf(id, policies, rest, store)
   spread(plain(members))
   return composed(assemble(id, plain(members), store, rest.assemble), members)
 }
 
-/** Where what is taken together looks at different parts of the key, a store may not spread it by the key. */
+/** If limits taken in one commit use different parts of the key, the store must not shard by key. */
 const spread = (members: ReadonlyArray<Member>): void => {
   const together = members.flatMap(({ by, spaces = [] }) =>
     spaces.flatMap((space) => (space.lease === undefined ? [{ by, space }] : []))
@@ -238,8 +230,7 @@ const composed = (pipeline: Pipeline, labelled: LabelledMembers): Composed => {
         return [[label, controls.length === 1 ? controls[0]! : (Object.assign({}, ...controls) as object)]]
       })
     ),
-    run: (self, key, { classify, cost = 1 }) =>
-      run(pipeline, self, key, { cost, maxWait: undefined, classify: classify as Classify | undefined }), // only called with exits of this effect
+    run: (self, key, options) => run(pipeline, self, key, options),
     inspect: (key) =>
       Effect.suspend(() => {
         const read = readKey(key)

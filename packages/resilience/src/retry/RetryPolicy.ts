@@ -14,7 +14,7 @@ import { memory } from "../internal/memoryStore.ts"
 import type { Member } from "../Policy.ts"
 import * as Policies from "../Policy.ts"
 import type { Driver } from "./driver.ts"
-import { loop } from "./loop.ts"
+import { loop, type OwnRetry } from "./loop.ts"
 
 export type { Driver } from "./driver.ts"
 
@@ -40,7 +40,7 @@ export type Failure<E, Exhausted extends OnExhausted> = [E] extends [never]
     ? E | RetryExhausted<E>
     : E
 
-interface RetryPhantom<in E, out Exhausted extends OnExhausted> extends Policies.Phantom<
+interface RetryPhantom<in E, out Exhausted extends OnExhausted, in A> extends Policies.Phantom<
   never,
   E,
   never,
@@ -49,6 +49,7 @@ interface RetryPhantom<in E, out Exhausted extends OnExhausted> extends Policies
   Wraps[Exhausted]
 > {
   readonly exhausted: () => Exhausted
+  readonly values: (_: A) => void
 }
 
 interface Wraps {
@@ -64,7 +65,7 @@ interface Wraps {
  * @category models
  * @since 0.1.0
  */
-export interface AnyPolicy<in E, out Exhausted extends OnExhausted> extends Policies.Policy<
+export interface AnyPolicy<in E, out Exhausted extends OnExhausted, in A = unknown> extends Policies.Policy<
   never,
   E,
   never,
@@ -72,9 +73,10 @@ export interface AnyPolicy<in E, out Exhausted extends OnExhausted> extends Poli
   {},
   Wraps[Exhausted]
 > {
-  readonly [Policies.TypeId]: RetryPhantom<E, Exhausted>
+  readonly [Policies.TypeId]: RetryPhantom<E, Exhausted, A>
   readonly kind: "retry"
   readonly options: Options<E, Exhausted> & {
+    readonly retryIf?: ((value: A) => boolean) | undefined
     readonly maxAttempts?: number | undefined
     readonly backoff?: Backoff.Backoff | undefined
     readonly schedule?: Schedule<unknown, E> | undefined
@@ -85,11 +87,12 @@ export interface AnyPolicy<in E, out Exhausted extends OnExhausted> extends Poli
 interface Judge<in E> {
   readonly maxAttempts: number
   readonly onExhausted: OnExhausted
-  readonly retries: (error: E) => boolean
-  readonly retriesTimeout: (error: TimeoutExceeded) => boolean
-  /** Whether timeouts are not repeated for the reason alone that the policy has a `while`. */
-  readonly timeoutsLeftOut: boolean
-  readonly hintOf: (error: E) => number
+  readonly retries: (error: E, own?: OwnRetry) => boolean
+  readonly retriesTimeout: (error: TimeoutExceeded, own: OwnRetry) => boolean
+  readonly timeoutsLeftOut: (own: OwnRetry) => boolean
+  /** Whether a value is worth another attempt; `undefined` where no value is. */
+  readonly rejects: ((value: unknown) => boolean) | undefined
+  readonly hintOf: (error: E, own?: OwnRetry) => number
   readonly maxRetryAfter: number
   readonly cutsRetryAfter: boolean
   readonly driver: () => Driver<E>
@@ -109,14 +112,14 @@ const nowhere: Policies.Env = { service: "", label: "retry", store: memory, long
  * @category models
  * @since 0.1.0
  */
-export class Policy<in E, out Exhausted extends OnExhausted> implements AnyPolicy<E, Exhausted> {
-  declare readonly [Policies.TypeId]: RetryPhantom<E, Exhausted>
+export class Policy<in E, out Exhausted extends OnExhausted, in A = unknown> implements AnyPolicy<E, Exhausted, A> {
+  declare readonly [Policies.TypeId]: RetryPhantom<E, Exhausted, A>
   declare readonly kind: "retry"
-  declare readonly options: AnyPolicy<E, Exhausted>["options"]
+  declare readonly options: AnyPolicy<E, Exhausted, A>["options"]
   declare readonly open: (env: Policies.Env) => RetryMember<E>
 
   /** @internal */
-  constructor(policy: AnyPolicy<E, Exhausted>) {
+  constructor(policy: AnyPolicy<E, Exhausted, A>) {
     Object.assign(this, policy)
   }
   /** Runs of a call, the first included. `Infinity` when a schedule decides. */
@@ -173,7 +176,7 @@ export interface Options<in E, out Exhausted extends OnExhausted> {
 
 const isOnExhausted = (u: unknown): u is OnExhausted => u === "last" || u === "wrap"
 
-type Said<E, Exhausted extends OnExhausted> = AnyPolicy<E, Exhausted>["options"]
+type Said<E, Exhausted extends OnExhausted> = AnyPolicy<E, Exhausted, never>["options"]
 
 const build = <E, Exhausted extends OnExhausted>(
   module: string,
@@ -185,7 +188,7 @@ const build = <E, Exhausted extends OnExhausted>(
     return opened(judgeOf(module, maxAttempts, options, delays))
   }
   const own = openedOf(options) // refuses here what makes no sense
-  const policy: AnyPolicy<E, Exhausted> = Policies.make<AnyPolicy<E, Exhausted>>({
+  const policy: AnyPolicy<E, Exhausted, never> = Policies.make<AnyPolicy<E, Exhausted, never>>({
     kind: "retry",
     options,
     // its own options never change, and the loop keeps nothing: `execute` opens it for each call
@@ -193,7 +196,7 @@ const build = <E, Exhausted extends OnExhausted>(
       return this.options === policy.options ? own : openedOf(this.options)
     }
   })
-  return new Policy(policy)
+  return new Policy(policy) as Policy<E, Exhausted> // where there is a `retryIf`, the overload says what it knows
 }
 
 const opened = <E>(judge: Judge<E>): RetryMember<E> => {
@@ -205,7 +208,7 @@ const opened = <E>(judge: Judge<E>): RetryMember<E> => {
 const judgeOf = <E>(
   module: string,
   maxAttempts: number,
-  options: Options<E, OnExhausted>,
+  options: Said<E, OnExhausted>,
   delays: () => Driver<E>
 ): Judge<E> => {
   const maxRetryAfter = millis(module, "maxRetryAfter", options.maxRetryAfter ?? "30 seconds")
@@ -216,14 +219,16 @@ const judgeOf = <E>(
   such(module, "onLongRetryAfter", onLongRetryAfter, knowsLong, '"end" or "cut"')
   const retryAfter = callback(module, "retryAfter", options.retryAfter)
   const worthwhile = callback(module, "while", options.while)
-  const { retryTimeouts = worthwhile === undefined } = options
-  const saysTimeouts = typeof retryTimeouts === "boolean" || typeof retryTimeouts === "function"
+  const { retryTimeouts } = options
+  const saysTimeouts =
+    retryTimeouts === undefined || typeof retryTimeouts === "boolean" || typeof retryTimeouts === "function"
   such(module, "retryTimeouts", retryTimeouts, saysTimeouts, "a boolean or a function")
 
-  const hintOf = (error: E): number => {
+  const hintOf = (error: E, own?: OwnRetry): number => {
     // a pipeline adds errors of its own to those that the user's function knows
-    const own = isRejection(error) || error instanceof TimeoutExceeded
-    const told = own ? undefined : retryAfter?.(error)
+    const isOurs = isRejection(error) || error instanceof TimeoutExceeded
+    const reads = own?.retryAfter ?? retryAfter
+    const told = isOurs ? undefined : reads?.(error as never) // by the types of a call, it knows the error
     const hint =
       told?._tag === "Some"
         ? Duration.toMillis(Duration.fromInputUnsafe(told.value))
@@ -233,18 +238,30 @@ const judgeOf = <E>(
   return {
     maxAttempts,
     onExhausted,
-    retries: (error) => {
+    retries: (error, own) => {
       const rejection = rejectionIn(error)
-      if (rejection === undefined) return worthwhile === undefined || worthwhile(error)
+      // the types of a call say that its `while` knows the error
+      if (rejection === undefined) return (worthwhile?.(error) ?? true) && (own?.while?.(error as never) ?? true)
       return typeof retryRejections === "function" ? retryRejections(rejection) : retryRejections
     },
-    retriesTimeout: typeof retryTimeouts === "function" ? retryTimeouts : () => retryTimeouts,
-    timeoutsLeftOut: options.retryTimeouts === undefined && worthwhile !== undefined,
+    retriesTimeout: (error, own) => {
+      if (typeof retryTimeouts === "function") return retryTimeouts(error)
+      return retryTimeouts ?? (worthwhile === undefined && own.while === undefined)
+    },
+    timeoutsLeftOut: (own) => retryTimeouts === undefined && (worthwhile !== undefined || own.while !== undefined),
+    rejects: callback(module, "retryIf", options.retryIf) as Judge<E>["rejects"], // the types of a call say that it knows the value
     hintOf,
     maxRetryAfter,
     cutsRetryAfter: onLongRetryAfter === "cut",
     driver: delays
   }
+}
+
+/** How often a policy tries, and when. @category models @since 0.1.0 */
+export interface Attempts {
+  /** Runs, the first included. `Infinity`: until one succeeds, the deadline passes or the policy gives up otherwise. */
+  readonly maxAttempts?: number | undefined
+  readonly backoff?: Backoff.Backoff | undefined
 }
 
 /**
@@ -268,15 +285,26 @@ const judgeOf = <E>(
  * @category constructors
  * @since 0.1.0
  */
-export const policy = <E = unknown, Exhausted extends OnExhausted = "last">(
-  options: Options<E, Exhausted> & {
-    /** Runs, the first included. `Infinity`: until one succeeds, the deadline passes or the policy gives up otherwise. */
-    readonly maxAttempts?: number | undefined
-    readonly backoff?: Backoff.Backoff | undefined
-  } = {}
-): Policy<E, NoInfer<Exhausted>> => {
+export const policy: {
+  <A, E = unknown, Exhausted extends OnExhausted = "last">(
+    options: Omit<Options<E, Exhausted>, "retryAfter"> &
+      Attempts & {
+        /**
+         * Whether a value is worth another attempt: a 503 in a response. To the circuit it is a failure, unless `classify` says
+         * otherwise. When no attempt is left, the call succeeds with the last value. It is no `while`: errors and timeouts are
+         * repeated as before.
+         */
+        readonly retryIf: (value: A) => boolean
+        /** Reads from an error, or from a value that `retryIf` rejected, how long the server asks to be left alone. */
+        readonly retryAfter?: ((from: E | A) => Option<Duration.Input>) | undefined
+      }
+  ): Policy<E, NoInfer<Exhausted>, A>
+  <E = unknown, Exhausted extends OnExhausted = "last">(
+    options?: Options<E, Exhausted> & Attempts
+  ): Policy<E, NoInfer<Exhausted>>
+} = <E, Exhausted extends OnExhausted>(options: Said<E, Exhausted> = {}): Policy<E, Exhausted> => {
   const module = "Retry.policy"
-  return build(module, options, (options) => {
+  return build<E, Exhausted>(module, options, (options) => {
     const maxAttempts = countOrInfinity(module, "maxAttempts", options.maxAttempts ?? 3)
     const backoff = options.backoff ?? Backoff.exponential({ base: 100 })
     such(module, "backoff", backoff, Backoff.isBackoff(backoff), "a Backoff")

@@ -2,9 +2,11 @@
  * The loop of attempts, as a layer: it stands around the admission, since a call that was refused may be tried again, too.
  */
 import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import type { Option } from "effect/Option"
 import * as Random from "effect/Random"
 import { emit } from "../internal/events.ts"
 import { nowOf } from "../internal/time.ts"
@@ -15,17 +17,27 @@ import type { Driver } from "./driver.ts"
 import { Metadata } from "./Metadata.ts"
 
 type AnyCause = Cause.Cause<unknown>
-type Failed = Exit.Exit<never, unknown>
+/** What ends the call if no attempt follows: an error, or a value that the policy rejected. */
+type Failed = Exit.Exit<unknown, unknown>
+
+/** What a call may say of its own retries: it narrows what the policy says. */
+export interface OwnRetry {
+  readonly while?: ((error: never) => boolean) | undefined
+  readonly retryAfter?: ((error: never) => Option<Duration.Input>) | undefined
+}
 
 /** What the loop asks of a policy. */
 interface LoopPolicy {
   readonly maxAttempts: number
   readonly onExhausted: "last" | "wrap"
-  readonly retries: (error: unknown) => boolean
-  readonly retriesTimeout: (error: TimeoutExceeded) => boolean
-  readonly timeoutsLeftOut: boolean
+  readonly retries: (error: unknown, own: OwnRetry) => boolean
+  readonly retriesTimeout: (error: TimeoutExceeded, own: OwnRetry) => boolean
+  /** Whether timeouts are not repeated for the reason alone that there is a `while`. */
+  readonly timeoutsLeftOut: (own: OwnRetry) => boolean
+  /** Whether a value is worth another attempt; `undefined` where no value is. */
+  readonly rejects: ((value: unknown) => boolean) | undefined
   /** Milliseconds that an error asks to be left alone for, and how many of them the call waits at most. */
-  readonly hintOf: (error: unknown) => number
+  readonly hintOf: (error: unknown, own: OwnRetry) => number
   readonly maxRetryAfter: number
   /** Whether a call that is asked to wait longer than that asks earlier, and does not end. */
   readonly cutsRetryAfter: boolean
@@ -35,12 +47,18 @@ interface LoopPolicy {
 /** `RetryExhausted` has so many errors at most: the first says what began it, the others are the last ones. */
 const MOST_ERRORS = 100
 
+const NOTHING: OwnRetry = {}
+
+/** What the call says of its retries; `callOptions` has read it. */
+const ownOf = ({ own }: Call): OwnRetry | false | undefined => own["retry"] as OwnRetry | false | undefined
+
 /** What one call has been through. Made when its first attempt has failed. */
 class Loop {
   readonly policy: LoopPolicy
   readonly call: Call
   readonly next: Run
   readonly driver: Driver<unknown>
+  readonly own: OwnRetry
   private readonly errors: Array<unknown> = []
   private readonly metadata = new Metadata()
   private paused = false
@@ -52,31 +70,43 @@ class Loop {
     this.call = call
     this.next = next
     this.driver = policy.driver()
+    this.own = ownOf(call) || NOTHING // a call without retries has no loop
   }
 
   failed(attempt: Attempt, cause: AnyCause): ReturnType<Run> {
-    const { call } = this
     if (!attempt.admitted) return this.notAdmitted(attempt, cause)
     const exit = (this.last = Exit.failCause(cause))
-    const ended = call.endAttempt(attempt, exit)
-    if (ended === undefined) return this.decide(attempt, exit)
-    // begun in the same step that ends the admission: an interruption ends the wait for it, and not the report
-    const report = Effect.runForkWith(call.fiber.context)(ended)
-    return Effect.flatMap(Fiber.join(report), () => this.decide(attempt, exit))
+    return this.ended(attempt, exit, () => this.decide(attempt, exit, cause))
   }
 
-  private decide(attempt: Attempt, exit: Failed): ReturnType<Run> {
+  /** The attempt has succeeded with a value that is worth another one. */
+  rejected(attempt: Attempt, value: unknown): ReturnType<Run> {
+    const { call } = this
+    const exit = (this.last = Exit.succeed(value))
+    call.rejected = { value }
+    return this.ended(attempt, exit, () => (call.timedOut || call.single ? exit : this.again(attempt, exit, value)))
+  }
+
+  private ended(attempt: Attempt, exit: Failed, then: () => ReturnType<Run>): ReturnType<Run> {
+    const { call } = this
+    const ended = call.endAttempt(attempt, exit)
+    if (ended === undefined) return then()
+    // begun in the same step that ends the admission: an interruption ends the wait for it, and not the report
+    const report = Effect.runForkWith(call.fiber.context)(ended)
+    return Effect.flatMap(Fiber.join(report), then)
+  }
+
+  private decide(attempt: Attempt, exit: Failed, cause: AnyCause): ReturnType<Run> {
     const { call, policy } = this
-    const { cause } = exit as Exit.Failure<never, unknown> // all that comes here failed
     const fail = cause.reasons.find(Cause.isFailReason)
     if (fail === undefined || cause.reasons.some(Cause.isDieReason) || call.timedOut || call.single) return exit
     const { error } = fail
     this.keep(error)
     if (!(error instanceof TimeoutExceeded) || error !== call.timeout) {
-      return call.ask(() => policy.retries(error)) ? this.again(attempt, exit, error) : exit
+      return call.ask(() => policy.retries(error, this.own)) ? this.again(attempt, exit, error) : exit
     }
-    if (call.ask(() => policy.retriesTimeout(error))) return this.again(attempt, exit, error)
-    error.notRepeated = policy.timeoutsLeftOut && attempt.n < policy.maxAttempts
+    if (call.ask(() => policy.retriesTimeout(error, this.own))) return this.again(attempt, exit, error)
+    error.notRepeated = policy.timeoutsLeftOut(this.own) && attempt.n < policy.maxAttempts
     return exit
   }
 
@@ -89,7 +119,7 @@ class Loop {
     if (last !== undefined && !call.isMain(attempt)) return last
     const { error } = fail
     const answer = last ?? exit
-    if (!call.ask(() => policy.retries(error))) return answer
+    if (!call.ask(() => policy.retries(error, this.own))) return answer
     this.last = answer
     this.keep(error)
     return this.again(attempt, answer, error)
@@ -103,7 +133,7 @@ class Loop {
 
   private exhausted(exit: Failed): Failed {
     const { call, errors, policy } = this
-    if (policy.onExhausted !== "wrap") return exit
+    if (policy.onExhausted !== "wrap" || exit._tag === "Success") return exit
     const { attempts, name: key, service } = call
     const error = new RetryExhausted({ service, key, attempts, errors })
     call.reports(error, exit)
@@ -116,7 +146,7 @@ class Loop {
     const { fiber, sink } = call
     if (n >= policy.maxAttempts) return this.exhausted(exit)
     if (call.left(nowOf(fiber))) return exit
-    const asked = call.ask(() => policy.hintOf(error))
+    const asked = call.ask(() => policy.hintOf(error, this.own))
     if (asked > policy.maxRetryAfter && !policy.cutsRetryAfter) return exit
     const hint = Math.min(asked, policy.maxRetryAfter)
     const draw = () => fiber.getRef(Random.Random).nextDoubleUnsafe()
@@ -153,14 +183,30 @@ class Loop {
   }
 
   private round(attempt: Attempt, now: number): ReturnType<Run> {
-    return Effect.catchCause(this.next(attempt, now), (cause) => this.failed(attempt, cause))
+    this.call.rejected = undefined
+    return judged(this.policy, this.next(attempt, now), attempt, () => this)
   }
+}
+
+/** Runs an attempt, and goes on with the loop where another one may follow. */
+const judged = ({ rejects }: LoopPolicy, run: ReturnType<Run>, attempt: Attempt, loop: () => Loop): ReturnType<Run> => {
+  const onFailure = (cause: AnyCause) => loop().failed(attempt, cause)
+  if (rejects === undefined) return Effect.catchCause(run, onFailure)
+  return Effect.matchCauseEffect(run, {
+    onFailure,
+    onSuccess: (value) =>
+      attempt.call.ask(() => rejects(value)) ? loop().rejected(attempt, value) : Effect.succeed(value)
+  })
 }
 
 export const loop = (policy: LoopPolicy, hint: Member["hint"]): Member => ({
   kind: "retry",
   stage: Stage.retry,
   hint,
-  around: (next) => (attempt, now) =>
-    Effect.catchCause(next(attempt, now), (cause) => new Loop(policy, attempt.call, next).failed(attempt, cause))
+  around: (next) => (attempt, now) => {
+    const run = next(attempt, now)
+    return ownOf(attempt.call) === false
+      ? run
+      : judged(policy, run, attempt, () => new Loop(policy, attempt.call, next))
+  }
 })

@@ -108,6 +108,7 @@ export const plain = (error: unknown): unknown => {
     ...more
   } = {
     limits: undefined,
+    message: undefined,
     ...error
   }
   return { _tag, key, ...more, reason, retryAfterMillis, limits }
