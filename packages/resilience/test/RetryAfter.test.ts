@@ -2,40 +2,53 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, type Duration, Effect, Exit, Option } from "effect"
 import { CircuitOpen, RateLimitExceeded, StoreError, TimeoutExceeded } from "../src/Rejection.ts"
 import * as Retry from "../src/Retry.ts"
-import { Busy, busy, call, every100, finish, readWait } from "./failing.ts"
+import { Busy, busy, call, drawing, every100, finish, readWait } from "./failing.ts"
 
 const limited = (retryAfterMillis: number | undefined) =>
   new RateLimitExceeded({ key: "k", reason: "limit", retryAfterMillis, limits: [] })
 
 describe("retryAfter", () => {
-  const run = (wait: Duration.Input, options: Retry.Options<Busy, "last"> = {}) =>
+  /** How long after the first attempt the second came, `undefined` where none did. */
+  const run = (wait: Duration.Input, options: Retry.Options<Busy, "last"> = {}, u = 0) =>
     Effect.gen(function* () {
       const { at, effect } = busy(1, wait)
       const start = yield* Clock.currentTimeMillis
-      yield* finish(Retry.execute(effect, Retry.policy({ ...every100, retryAfter: readWait, ...options })))
-      return at[1]! - start
+      const policy = Retry.policy({ ...every100, retryAfter: readWait, ...options })
+      yield* finish(Retry.execute(effect, policy)).pipe(drawing(u))
+      return at[1] === undefined ? undefined : at[1] - start
     })
 
-  it.effect("is a minimum: a longer one is honoured, a shorter one changes nothing", () =>
+  it.effect("is a minimum: up to a tenth of it and the backoff's own delay are added", () =>
     Effect.gen(function* () {
-      assert.strictEqual(yield* run("2 seconds"), 2_000)
-      assert.strictEqual(yield* run("50 millis"), 100)
+      assert.deepStrictEqual([yield* run("2 seconds"), yield* run("50 millis")], [2_100, 150])
+      assert.deepStrictEqual([yield* run("2 seconds", {}, 0.5), yield* run("50 millis", {}, 0.5)], [2_200, 152])
+      assert.deepStrictEqual([yield* run("2 seconds", {}, 0.999), yield* run("50 millis", {}, 0.999)], [2_299, 154])
     })
   )
 
-  it.effect("is bounded by maxRetryAfter, 30 seconds by default", () =>
+  it.effect("ends the call where it is longer than maxRetryAfter, 30 seconds by default", () =>
     Effect.gen(function* () {
-      assert.strictEqual(yield* run("30 seconds"), 30_000)
-      assert.strictEqual(yield* run("1 hour"), 30_000)
-      assert.strictEqual(yield* run("Infinity"), 30_000)
-      assert.strictEqual(yield* run("1 hour", { maxRetryAfter: "5 seconds" }), 5_000)
-      assert.strictEqual(yield* run("1 hour", { maxRetryAfter: "50 millis" }), 100)
+      assert.strictEqual(yield* run("30 seconds"), 30_100)
+      for (const wait of [30_001, "1 hour", "Infinity"] as const) assert.isUndefined(yield* run(wait))
+      assert.isUndefined(yield* run("5001 millis", { maxRetryAfter: "5 seconds" }))
+      assert.strictEqual(yield* run("1 hour", { maxRetryAfter: "1 hour" }), 3_600_100)
+      assert.isUndefined(yield* run("1 hour", { onLongRetryAfter: "end" }))
+    })
+  )
+
+  it.effect("is cut to maxRetryAfter where the policy says so", () =>
+    Effect.gen(function* () {
+      const cut = { onLongRetryAfter: "cut" } as const
+      for (const wait of [30_001, "1 hour", "Infinity"] as const) assert.strictEqual(yield* run(wait, cut), 30_100)
+      assert.strictEqual(yield* run("1 hour", { ...cut, maxRetryAfter: "5 seconds" }), 5_100)
+      assert.strictEqual(yield* run("1 hour", { ...cut, maxRetryAfter: "5 seconds" }, 0.5), 5_350)
+      assert.strictEqual(yield* run("1 hour", { ...cut, maxRetryAfter: 1 }), 101)
     })
   )
 
   it.effect("rounds up, and takes nonsense from a server for none", () =>
     Effect.gen(function* () {
-      assert.strictEqual(yield* run("1000.5 millis"), 1_001)
+      assert.strictEqual(yield* run("1000.5 millis"), 1_101)
       for (const wait of [NaN, -1, "-1 hour", "-Infinity", 0] as const) assert.strictEqual(yield* run(wait), 100)
     })
   )
@@ -66,10 +79,11 @@ describe("retryAfter", () => {
         maxAttempts: 5,
         ...every100,
         retryRejections: true,
-        retryAfter: () => Option.none()
+        retryAfter: () => Option.none(),
+        onLongRetryAfter: "cut"
       })
-      yield* finish(Retry.execute(effect, policy))
-      assert.deepStrictEqual(at, [0, 700, 30_700, 30_800, 30_900])
+      yield* finish(Retry.execute(effect, policy)).pipe(drawing(0))
+      assert.deepStrictEqual(at, [0, 800, 30_900, 31_000, 31_100])
     })
   )
 
@@ -94,8 +108,8 @@ describe("retryAfter", () => {
           return Option.some("2 seconds")
         }
       })
-      yield* finish(Retry.execute(effect, policy))
-      assert.deepStrictEqual(at, [0, 700, 800, 2_800])
+      yield* finish(Retry.execute(effect, policy)).pipe(drawing(0))
+      assert.deepStrictEqual(at, [0, 800, 900, 3_000])
       assert.deepStrictEqual(asked, ["Busy"])
     })
   )

@@ -6,7 +6,7 @@ import * as CircuitBreaker from "../src/CircuitBreaker.ts"
 import * as Resilience from "../src/Resilience.ts"
 import { RetryExhausted } from "../src/Rejection.ts"
 import * as Retry from "../src/Retry.ts"
-import { Busy, busy, finish } from "./failing.ts"
+import { Busy, busy, drawing, finish } from "./failing.ts"
 
 describe("fromSchedule", () => {
   const timesOf = (schedule: Schedule.Schedule<unknown, Busy>, options?: Retry.Options<Busy, "last">) =>
@@ -143,9 +143,12 @@ describe("fromSchedule", () => {
     Effect.gen(function* () {
       const schedule = Schedule.spaced(100)
       assert.deepStrictEqual(yield* timesOf(schedule, { while: (error) => error.n < 3 }), [0, 100, 200])
+      const twice = schedule.pipe(Schedule.upTo({ times: 2 }))
+      const retryAfter = () => Option.some("1 hour" as const)
+      assert.deepStrictEqual(yield* timesOf(twice, { retryAfter }), [0])
       assert.deepStrictEqual(
-        yield* timesOf(schedule.pipe(Schedule.upTo({ times: 2 })), { retryAfter: () => Option.some("1 hour") }),
-        [0, 30_000, 60_000]
+        yield* timesOf(twice, { retryAfter, onLongRetryAfter: "cut" }).pipe(drawing(0)),
+        [0, 30_100, 60_200]
       )
     })
   )

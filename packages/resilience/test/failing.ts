@@ -2,7 +2,7 @@
  * Calls that fail, for the tests of retries.
  */
 import { assert } from "@effect/vitest"
-import { Clock, Data, type Duration, Effect, Fiber, Option } from "effect"
+import { Clock, Data, type Duration, Effect, Fiber, Option, Random } from "effect"
 import { TestClock } from "effect/testing"
 import * as Backoff from "../src/Backoff.ts"
 import { InvalidPolicyError } from "../src/Rejection.ts"
@@ -33,6 +33,10 @@ export const finish = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     yield* TestClock.adjust("1 day")
     return yield* Fiber.await(fiber)
   })
+
+/** Every number that is drawn is `u`. */
+export const drawing = (u: number) =>
+  Effect.provideService(Random.Random, { nextDoubleUnsafe: () => u, nextIntUnsafe: () => 0 })
 
 export const every100 = { backoff: Backoff.constant(100) }
 

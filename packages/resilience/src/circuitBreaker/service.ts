@@ -21,7 +21,7 @@ import type { Env, Guarded, Local, Longest, PolicyService } from "../Policy.ts"
 /** @category models @since 0.1.0 */
 export interface ExecuteOptions<in A = unknown, in E = unknown> {
   /** What an exit says about the dependency. Default: `Outcome.fromExit`. */
-  readonly classify?: ((exit: Exit.Exit<A, E>) => Outcome) | undefined
+  readonly classify?: ((exit: Exit.Exit<A, E>) => Outcome | undefined) | undefined
 }
 
 /**

@@ -309,7 +309,8 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
   timeoutOf(wholeCall: boolean): TimeoutExceeded {
     const scope = wholeCall ? "call" : "attempt"
     const timeoutMillis = wholeCall ? this.deadline - this.startedAt : this.pipeline.longest.attempt
-    const cause = this.failed?._tag === "Failure" ? errorOf(this.failed.cause) : undefined
+    // of an attempt it would keep a chain of all timeouts before it
+    const cause = wholeCall && this.failed?._tag === "Failure" ? errorOf(this.failed.cause) : undefined
     return (this.timeout = new TimeoutExceeded({ service: this.service, key: this.name, scope, timeoutMillis, cause }))
   }
 

@@ -52,10 +52,11 @@ export const exitOf = (call: Judged, exit: AnyExit): AnyExit => {
 }
 
 const byDefault = (call: Judged, exit: AnyExit): Outcome => {
-  const { failed, hadTime, rejected, timeout } = call
+  const { failed, hadTime, pipeline, rejected, timeout } = call
   if (exit._tag === "Success") return rejected !== undefined && exit.value === rejected.value ? "failure" : "success"
   if (timeout?.scope !== "call" || errorOf(exit.cause) !== timeout || hadTime) return fromExit(exit)
-  return failed === undefined ? "ignored" : outcomeOf(call, failed, true)
+  // where each attempt is recorded, those before have told what they had to
+  return failed === undefined || pipeline.perAttempt ? "ignored" : outcomeOf(call, failed, true)
 }
 
 /** Milliseconds that an exit asks to be left alone for: the first member that reads one from it answers. */

@@ -1,12 +1,12 @@
 /**
  * Law 6. The whole-call `timeout` counts as a failure if an attempt had started, and as ignored if the call was still
- * waiting for admission. One deadline for each call: waits and backoff are cut at it, an attempt runs under one timer of
- * min(`attemptTimeout`, what is left); no timer and no child fiber if there is no timeout or the attempt ended
- * synchronously.
+ * waiting for admission. One deadline for each call: waits are cut at it, a backoff that does not end before it ends the
+ * call with the last error, an attempt runs under one timer of min(`attemptTimeout`, what is left); no timer and no child
+ * fiber if there is no timeout or the attempt ended synchronously.
  */
 import { isDeepStrictEqual } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Effect, Exit, Fiber, Schema } from "effect"
+import { Arbitrary, Cause, Effect, Exit, Fiber, Schema } from "effect"
 import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Rejection, Retry } from "../../src/index.ts"
 import type { Policies } from "../../src/Policies.ts"
 import { clean, elsewhere, Stage, type Trip } from "./harness.ts"
@@ -20,12 +20,16 @@ const counting = CircuitBreaker.policy({
 })
 const backoff = (delay: number, maxAttempts = 3) => Retry.policy({ maxAttempts, backoff: Backoff.constant(delay) })
 
-const timedOut = (scope: "call" | "attempt", timeoutMillis: number) =>
-  Exit.fail(new Rejection.TimeoutExceeded({ service: "laws", key: "key", scope, timeoutMillis }))
+const timedOut = (scope: "call" | "attempt", timeoutMillis: number, cause?: unknown) =>
+  Exit.fail(new Rejection.TimeoutExceeded({ service: "laws", key: "key", scope, timeoutMillis, cause }))
 
 const plainExit = (exit: Exit.Exit<unknown, unknown> | undefined) =>
   exit?._tag === "Failure"
-    ? exit.cause.reasons.map((reason) => (reason._tag === "Fail" ? { ...(reason.error as object) } : reason._tag))
+    ? exit.cause.reasons.map((reason) => {
+        if (reason._tag !== "Fail") return reason._tag
+        const { error } = reason
+        return typeof error === "object" ? { ...error } : error
+      })
     : exit?.value
 
 interface Story {
@@ -75,16 +79,20 @@ describe("law 6: the whole call's timeout", () => {
     assert.deepStrictEqual(told({ policies: { rateLimiter: quota } }), { ...cut, bad: 1, spent: 1, runs: 1 })
   })
 
-  it("is a failure in backoff, and cuts it", () => {
-    const policies = { rateLimiter: quota, retry: backoff(60_000) }
-    assert.deepStrictEqual(told({ policies, self: () => Effect.fail("no") }), { ...cut, bad: 1, spent: 1, runs: 1 })
+  it("does not come in a backoff: one that would pass it ends the call at once, with the last error", () => {
+    for (const delay of [1_000, 60_000]) {
+      const policies = { rateLimiter: quota, retry: backoff(delay) }
+      const found = told({ policies, self: () => Effect.fail("no") })
+      assert.deepStrictEqual(found, { at: 0, exit: ["no"], bad: 1, spent: 1, runs: 1 })
+    }
   })
 
   it("is a failure in a later attempt's wait for a slot, and cuts it", () => {
     const others = (stage: Stage) => stage.world.fork(Effect.delay(stage.call(Effect.sleep(990), { key: "other" }), 50))
     const policies = { rateLimiter: quota, bulkhead: slot, retry: backoff(100) }
     assert.deepStrictEqual(told({ policies, others, self: () => Effect.fail("no") }), {
-      ...cut,
+      at: 1_000,
+      exit: plainExit(timedOut("call", 1_000, "no")),
       bad: 1,
       spent: 1,
       runs: 1
@@ -129,7 +137,7 @@ describe("law 6: the whole call's timeout", () => {
 
 describe("law 6: one timer", () => {
   it.effect.prop(
-    "an attempt has min(attemptTimeout, what is left), backoff what is left, and each its own scope",
+    "an attempt has min(attemptTimeout, what is left), no backoff passes the deadline, and each timeout has its scope",
     {
       timeout: int(0, 400),
       attemptTimeout: int(0, 200),
@@ -146,6 +154,7 @@ describe("law 6: one timer", () => {
         let n = 1
         let tie = false
         let expected: unknown
+        let failure: unknown
         for (; ; n++) {
           const { ok, takes } = runs[n - 1]!
           const left = whole - t
@@ -155,24 +164,18 @@ describe("law 6: one timer", () => {
           tie = n > 1 && takes === left
           t += Math.min(takes, limit)
           if (late && left <= each) {
-            expected = plainExit(timedOut("call", timeout))
+            expected = plainExit(timedOut("call", timeout, failure))
             break
           }
           if (!late && ok === 0) {
             expected = n
             break
           }
-          if (n === maxAttempts) {
-            expected = late ? plainExit(timedOut("attempt", attemptTimeout)) : [{ no: n }]
-            break
-          }
-          const rest = whole - t
-          if (Math.min(delay, rest) > 0) sleeps++
-          if (delay >= rest) {
-            t = whole
-            expected = plainExit(timedOut("call", timeout))
-            break
-          }
+          const ended: Exit.Exit<unknown, object> = late ? timedOut("attempt", attemptTimeout) : Exit.fail({ no: n })
+          failure = Exit.isFailure(ended) ? Cause.squash(ended.cause) : undefined
+          expected = plainExit(ended)
+          if (n === maxAttempts || delay >= whole - t) break
+          if (delay > 0) sleeps++
           t += delay
         }
         const stage = new Stage({
@@ -193,7 +196,7 @@ describe("law 6: one timer", () => {
         )
         while (call.pollUnsafe() === undefined && world.turn()) most = Math.max(most, world.sleeping)
         const exit = plainExit(call.pollUnsafe())
-        const cut = plainExit(timedOut("call", timeout))
+        const cut = plainExit(timedOut("call", timeout, failure))
         // in the very millisecond of the deadline a later attempt may end, or be ended
         if (!tie || !isDeepStrictEqual(exit, cut)) assert.deepStrictEqual(exit, expected)
         assert.strictEqual(world.elapsed, t)
@@ -247,24 +250,29 @@ describe("law 6: one timer", () => {
     assert.strictEqual(stage.world.slept, 3, "two backoffs and the effect's own")
   })
 
-  it("a backoff as long as what is left ends the call, and no attempt begins with it", () => {
+  it("a backoff as long as what is left ends the call with the last error, and no attempt begins after it", () => {
     const tags: Array<string> = []
     const stage = new Stage({ timeout: "1 second", retry: backoff(1_000) }, { sink: (event) => tags.push(event._tag) })
     const call = stage.world.fork(stage.call(stage.body.of(() => Effect.fail("down"))))
     stage.world.runOut()
-    assert.deepStrictEqual(plainExit(call.pollUnsafe()), plainExit(timedOut("call", 1_000)))
+    assert.deepStrictEqual(call.pollUnsafe(), Exit.fail("down"))
+    assert.strictEqual(stage.world.elapsed, 0)
     assert.strictEqual(stage.body.started, 1)
     assert.strictEqual(tags.filter((tag) => tag === "AttemptEnded").length, 1)
   })
 
   it("none is set for attempts that end synchronously", () => {
     const stage = new Stage({ ...everything, timeout: "1 second", attemptTimeout: "500 millis" })
-    const exits = [Effect.void, Effect.fail("no"), Effect.die("bug"), Effect.interrupt].map((self) =>
+    const exits = [Effect.void, Effect.die("bug"), Effect.interrupt].map((self) =>
       stage.world.fork(stage.call(self)).pollUnsafe()
     )
     for (const exit of exits) assert.isDefined(exit)
-    assert.strictEqual(stage.world.slept, 0)
     assert.strictEqual(stage.world.turns, 0, "no fiber was left to run later")
+    const retried = stage.world.fork(stage.call(stage.body.of(() => Effect.fail("no"))))
+    assert.isUndefined(retried.pollUnsafe(), "it yields once before its first retry, so that an interruption is seen")
+    stage.world.settle()
+    assert.deepStrictEqual(retried.pollUnsafe(), Exit.fail("no"))
+    assert.deepStrictEqual([stage.body.started, stage.world.turns, stage.world.slept], [3, 1, 0])
   })
 
   it("the attempt's finalizers are awaited, and the outcome is the timeout's", () => {

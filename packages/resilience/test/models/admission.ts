@@ -34,6 +34,8 @@ export interface Asked {
   readonly limits: ReadonlyArray<AskedLimit>
   readonly slots: SlotNumbers | undefined
   readonly running: number
+  /** When a wait ends at the latest: an attempt that begins then has the time that attempts take. */
+  readonly ends: number
   /** All who wait, oldest first. */
   readonly waiting: ReadonlyArray<CallModel>
 }
@@ -71,7 +73,7 @@ const judgeLimit = (asked: Asked, limit: AskedLimit, now: number) => {
   const arrives = call.order === Infinity
   const wait = Math.max(1, own, arrives && older.length > 0 ? waitBehind(meter, older, call.cost, now) : 0)
   const maxWait = call.maxWait ?? numbers.maxWait
-  const until = Math.min(call.arrivedAt + maxWait, call.deadline)
+  const until = Math.min(call.arrivedAt + maxWait, asked.ends)
   if (maxWait === 0) return refuse("limit", wait, true)
   if (arrives && line.length >= numbers.maxQueued) return refuse("queue-full", wait, true)
   if (now + wait > until || (!arrives && now >= until)) return refuse("wait-too-long", wait, true)
@@ -84,7 +86,7 @@ const judgeSlots = (asked: Asked, slots: SlotNumbers, now: number) => {
   const older = line.filter(({ order }) => order < call.order)
   if (running < slots.maxConcurrent && older.length === 0) return undefined
   const arrives = call.order === Infinity
-  const until = Math.min(call.arrivedAt + slots.maxWait, call.deadline)
+  const until = Math.min(call.arrivedAt + slots.maxWait, asked.ends)
   if (slots.maxWait === 0) return { reason: "full" }
   if (arrives && line.length >= slots.maxQueued) return { reason: "queue-full" }
   return now >= until ? { reason: "wait-too-long" } : { until }

@@ -28,7 +28,8 @@ export const outcomeOf = (ending: Ending): Outcome => {
   return ending.is === "failure" && !ending.retried ? "ignored" : "failure"
 }
 
-export type Phase = "asking" | "queued" | "admitted" | "running" | "failed" | "backoff" | "over" | "ended"
+/** `"timedOut"`: its time is up, and its effect has still to end. */
+export type Phase = "asking" | "queued" | "admitted" | "running" | "timedOut" | "failed" | "backoff" | "over" | "ended"
 
 export class CallModel {
   readonly user: string
@@ -56,8 +57,14 @@ export class CallModel {
   attempts = 0
   attemptAt = 0
   backoffUntil = 0
-  /** The call's time is over before the backoff is. */
-  cut = false
+  /** An attempt had the time that attempts take; where turns are short, perhaps. */
+  hadTime: boolean | undefined = false
+  /** Whether the time of the attempt under way says how long attempts take. */
+  counts = false
+  /** How the last attempt ended that failed, and was followed by another, or might have been. */
+  failed: Ending | undefined
+  /** How long its longest attempt took, since it was admitted. */
+  longest = 0
   /** The circuit moved with its report. */
   left = false
   told: Ending | undefined

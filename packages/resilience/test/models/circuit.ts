@@ -13,7 +13,8 @@ export interface Move {
 export interface Permit {
   readonly generation: number
   readonly probe: number
-  readonly at: number
+  /** When its attempt in flight began. */
+  at: number
   fed: number
 }
 interface Seen {
@@ -158,9 +159,17 @@ export class CircuitModel {
       this.probes = [...this.probes, { id: probe, deadline: now + lease }]
       this.tell()
     }
-    const permit = { generation: this.generation, probe, at: now, fed: 0 }
-    this.inFlight = [...this.inFlight, permit]
-    return permit
+    return { generation: this.generation, probe, at: now, fed: 0 }
+  }
+
+  /** An attempt is slow while it runs; waits and backoffs are not. */
+  begins(permit: Permit, now: number): void {
+    permit.at = now
+    this.inFlight = [...this.inFlight.filter((one) => one !== permit), permit]
+  }
+
+  ends(permit: Permit): void {
+    this.inFlight = this.inFlight.filter((one) => one !== permit)
   }
 
   /** Calls in flight that have become slow, each once for each threshold; one of them only for the first `most`. */
@@ -182,15 +191,16 @@ export class CircuitModel {
   }
 
   /** What is throttled does not become slow by its own report: only `fed` thresholds have counted it. */
-  record(permit: Permit, outcome: Outcome, now: number, hint: number, fed: number): void {
+  record(permit: Permit, outcome: Outcome, now: number, hint: number, fed: number, longest: number): void {
     if (outcome === "throttled") this.feed(now, permit, fed)
     else this.feed(now)
     this.inFlight = this.inFlight.filter((one) => one !== permit)
-    const slow = permit.fed > 0 && outcome === "success"
+    const isSlow = (trip: TripNumbers) => slowAfter(trip) > 0 && longest >= slowAfter(trip)
+    const slow = (permit.fed > 0 || this.numbers.trips.some(isSlow)) && outcome === "success"
     const verdict = slow && permit.probe > 0 ? "failure" : outcome
     this.report(permit, verdict, now, hint, (trip) => {
       if (slowAfter(trip) === 0) return outcome === "failure"
-      return this.slowTrips.indexOf(trip) < permit.fed ? undefined : false
+      return this.slowTrips.indexOf(trip) < permit.fed ? undefined : isSlow(trip)
     })
   }
 
@@ -241,12 +251,14 @@ export class CircuitModel {
   /** When it may be forgotten, if nobody uses it: `Infinity` for never. */
   endsAt(): number {
     const natural =
-      this.phase === "Closed" ? Math.max(this.generation === 0 ? 0 : this.generation + 1, ...this.ends()) : Infinity
+      this.phase === "Closed"
+        ? Math.max(this.generation === 0 ? 0 : this.generation + 1, ...this.windowsEnd())
+        : Infinity
     return natural === Infinity ? this.lastUsed + (this.numbers.idle ?? Infinity) : natural
   }
 
   /** When each window is empty. */
-  private ends(): ReadonlyArray<number> {
+  private windowsEnd(): ReadonlyArray<number> {
     return this.numbers.trips.map((trip, i) => {
       const last = this.seen[i]!.at(-1)
       if (last === undefined || (trip.kind === "consecutive" && !last.bad)) return 0
@@ -269,7 +281,7 @@ export class CircuitModel {
       const counts = trip.kind === "failures" ? seen.filter((one) => one.bad) : seen // a success leaves that window as it is
       return bad(counted(trip, seen, counts.at(-1)?.at ?? 0))
     })
-    return failures.reduce((sum, some) => sum + some, 0) * ages + Math.min(Math.max(0, ...this.ends()), ages - 1)
+    return failures.reduce((sum, some) => sum + some, 0) * ages + Math.min(Math.max(0, ...this.windowsEnd()), ages - 1)
   }
 
   /** What a reader sees. */

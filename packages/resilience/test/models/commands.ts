@@ -1,6 +1,6 @@
 /** What is done to the service, as plain data, and how the effects of its calls end. */
 import { Cause, Effect, type Exit } from "effect"
-import { Outcome } from "../../src/index.ts"
+import type { Outcome } from "../../src/index.ts"
 import { BulkheadFull, Rejection, TimeoutExceeded } from "../../src/Rejection.ts"
 import type { Ending, How } from "./call.ts"
 import type { Numbers } from "./numbers.ts"
@@ -51,9 +51,9 @@ class Failed {
 }
 
 /** What the service is told to make of an exit. */
-export const classify = (exit: Exit.Exit<unknown, unknown>): Outcome.Outcome => {
+export const classify = (exit: Exit.Exit<unknown, unknown>): Outcome.Outcome | undefined => {
   const error = exit._tag === "Failure" ? exit.cause.reasons.find(Cause.isFailReason)?.error : undefined
-  return error instanceof Failed && error.throttled ? "throttled" : Outcome.fromExit(exit)
+  return error instanceof Failed && error.throttled ? "throttled" : undefined
 }
 
 /** `isJudged`: by `classify`. */
@@ -97,6 +97,18 @@ export const ended = (exit: Exit.Exit<unknown, unknown>, ending: Ending): boolea
 /** A rejection without its message and its service, in the order in which the model says it. */
 export const plain = (error: unknown): unknown => {
   if (!(error instanceof Rejection)) return typeof error === "object" ? { ...error } : error
-  const { _tag, key, limits, reason, retryAfterMillis, service: _, ...more } = { limits: undefined, ...error }
+  const {
+    _tag,
+    key,
+    limits,
+    message: _,
+    reason,
+    retryAfterMillis,
+    service: __,
+    ...more
+  } = {
+    limits: undefined,
+    ...error
+  }
   return { _tag, key, ...more, reason, retryAfterMillis, limits }
 }

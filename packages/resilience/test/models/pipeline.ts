@@ -14,7 +14,7 @@ export class PipelineModel extends PoliciesModel {
   /** A backoff that is over, and whatever follows it in the same step. */
   private proceed(call: CallModel, now: number): void {
     if (call.phase !== "backoff") return
-    must(now >= call.backoffUntil && !call.cut, "the next attempt comes too early", call.user)
+    must(now >= call.backoffUntil, "the next attempt comes too early", call.user)
     must(!this.exact || !this.moved(call, now), "an attempt after the circuit moved", call.user)
     call.attempt++
     call.order = Infinity
@@ -22,7 +22,12 @@ export class PipelineModel extends PoliciesModel {
     call.whole = this.numbers.perAttempt === true
     call.phase = call.whole || this.numbers.slots !== undefined ? "asking" : "admitted"
     call.attemptAt = now
-    if (call.whole) Object.assign(call, { begun: false, permit: undefined, taken: undefined })
+    if (call.whole) Object.assign(call, { begun: false, permit: undefined, taken: undefined, longest: 0 })
+    if (call.phase === "admitted") this.inFlight(call, now)
+  }
+
+  private inFlight(call: CallModel, now: number): void {
+    if (call.permit !== undefined) this.circuits!.get(this.circuitOf(call.user)).begins(call.permit, now)
   }
 
   queued(call: CallModel, policy: string, limit: string, now: number): void {
@@ -74,11 +79,12 @@ export class PipelineModel extends PoliciesModel {
       call.slot = true
       this.running++
     }
-    if (!call.whole) return
+    if (!call.whole) return this.inFlight(call, now)
     call.outcome = undefined
     if (this.circuits !== undefined) {
       call.permit = this.circuits.keep(this.circuitOf(call.user), now).admit(now)
       call.owesReport = true
+      this.inFlight(call, now)
     }
     const take = (field: "limit" | "shared") =>
       this.limits[field]?.keep(this.keyOf(field, call.user), now).take(call.cost, now)
@@ -108,30 +114,57 @@ export class PipelineModel extends PoliciesModel {
     must(call.phase === "admitted", "an effect begins while its call is", call.phase)
     must(!this.exact || call.whole || !this.moved(call, now), "an attempt after the circuit moved")
     Object.assign(call, { phase: "running", begun: true, attempts: call.attempt, told: undefined })
+    const { estimate } = this
+    if (estimate === undefined) {
+      call.hadTime = true
+      return
+    }
+    const millis = Math.min(this.numbers.attemptTimeout ?? Infinity, call.deadline - now)
+    const expected = millis >= estimate.cap ? 0 : this.expects(now)
+    call.counts = expected === undefined || millis >= expected
+    const hadTime = millis >= (expected ?? estimate.cap)
+    if (hadTime) call.hadTime = true
+    else if (!this.exact) call.hadTime ||= undefined
+  }
+
+  /** When the time of its attempt is up. */
+  private attemptEnds({ attemptAt, deadline }: CallModel): number {
+    return Math.min(deadline, attemptAt + (this.numbers.attemptTimeout ?? Infinity))
+  }
+
+  private scopeOf(call: CallModel): "call" | "attempt" {
+    return this.attemptEnds(call) === call.deadline ? "call" : "attempt"
   }
 
   attemptEnded(call: CallModel, attempt: number, result: string, duration: number, now: number): void {
     this.proceed(call, now)
-    must(call.phase === "running" || call.phase === "admitted", "an attempt ends while its call is", call.phase)
+    must(["running", "admitted", "timedOut"].includes(call.phase), "an attempt ends while its call is", call.phase)
+    must(call.phase !== "timedOut" || result === "timeout" || call.interrupted, "a timeout ends as", result)
     must(attempt === call.attempt && duration === now - call.attemptAt, "an attempt", attempt, duration)
     call.attempts = attempt
     const ending = this.endOfAttempt(call, result, now)
     call.ending = ending
+    call.longest = Math.max(call.longest, duration)
+    if (call.permit !== undefined) this.circuits!.get(this.circuitOf(call.user)).ends(call.permit)
+    const isCut = ending.is === "timeout"
+    if (call.begun && call.counts && (isCut || ending.is === "success")) {
+      this.estimate?.add(isCut ? Infinity : duration, now)
+    }
+    const tellsFailure = ending.is !== "success" && ending.is !== "interrupt" && !(isCut && ending.scope === "call")
+    if (tellsFailure && this.numbers.retry !== undefined) call.failed = ending
     const retried = ending.is === "failure" ? ending.retried : ending.is === "timeout" && ending.scope === "attempt"
     const may = retried && this.numbers.retry !== undefined && (call.permit?.probe ?? 0) === 0
     call.phase = may ? "failed" : "over"
   }
 
   private endOfAttempt(call: CallModel, result: string, now: number): Ending {
-    const { attemptTimeout = Infinity } = this.numbers
     if (result === "interrupt") {
       must(call.interrupted, "interrupted by nobody")
       return { is: "interrupt" }
     }
     if (result === "timeout") {
-      const scope = call.deadline <= call.attemptAt + attemptTimeout ? "call" : "attempt"
-      must(now >= Math.min(call.deadline, call.attemptAt + attemptTimeout), "a timeout too early")
-      return { is: "timeout", scope }
+      must(now >= this.attemptEnds(call), "a timeout too early")
+      return { is: "timeout", scope: this.scopeOf(call) }
     }
     must(call.phase === "running" && call.told !== undefined, "an effect ended by itself")
     must((result === "success") === (call.told.is === "success"), "an attempt's result", result)
@@ -144,13 +177,27 @@ export class PipelineModel extends PoliciesModel {
     must(!call.owesReport || this.numbers.perAttempt !== true, "an attempt not reported before the next")
     must(attempt === call.attempt && attempt < retry.maxAttempts, "a retry after attempt", attempt)
     must(!this.moved(call, now), "a retry after the circuit moved")
-    const hint = call.ending?.is === "failure" ? Math.min(call.ending.hint, 30_000) : 0
-    const own = grown(retry.delay, retry.growth, attempt, CAP)
-    must(delay === Math.max(own, hint), "the backoff", delay, own, hint)
+    must(this.fits(call, now), "a retry that the call has no time for")
+    const { hint, own } = this.pauseOf(call)
+    const most = hint === 0 ? Infinity : this.endOf(call, now) - now - 1
+    const least = Math.min(most, hint + own)
+    must(delay >= least && delay <= Math.min(most, hint + own + hint / 10), "the backoff", delay, own, hint, most)
     call.phase = "backoff"
     if (this.numbers.perAttempt === true) call.outcome = outcomeOf(call.ending!)
-    call.backoffUntil = Math.min(now + delay, call.deadline)
-    call.cut = now + delay >= call.deadline
+    call.backoffUntil = now + delay
+  }
+
+  /** What its error asks for, and the backoff's own delay. */
+  private pauseOf({ attempt, ending }: CallModel): { readonly hint: number; readonly own: number } {
+    const { delay, growth } = this.numbers.retry!
+    const hint = ending?.is === "failure" ? ending.hint : 0
+    return { hint, own: grown(delay, growth, attempt, CAP) }
+  }
+
+  /** Whether the next attempt can come before the call's time is up. What is added to a hint is cut to what is left. */
+  private fits(call: CallModel, now: number): boolean {
+    const { hint, own } = this.pauseOf(call)
+    return (hint === 0 ? own : hint) < this.endOf(call, now) - now
   }
 
   /** How the call may end here and now. */
@@ -160,15 +207,16 @@ export class PipelineModel extends PoliciesModel {
     const timeout = { is: "timeout", scope: "call" } as const
     const laterSlot = call.attempt > 1 && !call.whole
     const add = (condition: boolean, one: Ending | undefined) => condition && one !== undefined && endings.push(one)
-    add(call.phase === "over", ending)
+    add(call.phase === "over" || call.phase === "timedOut", ending)
     add(
       call.phase === "failed" &&
-        (call.left || call.attempt >= this.numbers.retry!.maxAttempts || this.moved(call, now)),
+        (call.left ||
+          call.attempt >= this.numbers.retry!.maxAttempts ||
+          this.moved(call, now) ||
+          !this.fits(call, now)),
       ending
     )
     add(call.phase === "backoff" && this.moved(call, now), ending)
-    const isCut = call.phase === "backoff" && call.cut && now >= call.backoffUntil
-    add(isCut && !(this.exact && this.moved(call, now)), timeout)
     add(call.phase === "queued" && now >= call.deadline, timeout)
     add((call.phase === "queued" || call.phase === "admitted") && laterSlot && this.moved(call, now), ending)
     return endings
@@ -178,14 +226,34 @@ export class PipelineModel extends PoliciesModel {
     if (!call.begun) return ["ignored"]
     const all = this.endings(call, now)
     const { ending } = call
-    if (call.phase === "failed" && ending !== undefined) return [...all, ending].map(outcomeOf)
-    return all.map(outcomeOf)
+    const own = call.phase === "failed" && ending !== undefined ? [...all, ending] : all
+    return own.flatMap((one) => this.judged(call, one).map(outcomeOf))
+  }
+
+  /** The ending that says how the dependency did, for one of the call. */
+  private judged(call: CallModel, ending: Ending): ReadonlyArray<Ending> {
+    const perAttempt = this.numbers.perAttempt === true
+    const before: Ending = (perAttempt ? undefined : call.failed) ?? { is: "interrupt" }
+    if (ending.is === "interrupt") {
+      // where turns are short, the call may not have seen yet that its attempt has failed
+      return this.exact || before.is === "interrupt" ? [before] : [before, ending]
+    }
+    if (ending.is !== "timeout" || ending.scope !== "call" || call.hadTime === true) return [ending]
+    return call.hadTime === undefined ? [ending, before] : [before]
   }
 
   /** How long the call took, as it is to tell a circuit that knows slow calls. Another is told nothing. */
-  durationOf({ permit }: CallModel, now: number): number {
+  durationOf({ longest }: CallModel): number {
     const isAsked = this.numbers.circuit?.trips.some((trip) => slowAfter(trip) > 0)
-    return isAsked === true ? now - permit!.at : 0
+    return isAsked === true ? longest : 0
+  }
+
+  /** The time of an attempt is up: what that decides is reported before the effect has ended. */
+  private timesOut(call: CallModel, now: number): void {
+    must(now >= this.attemptEnds(call), "a report of a call that runs")
+    call.ending = { is: "timeout", scope: this.scopeOf(call) }
+    must(this.numbers.perAttempt === true || call.ending.scope === "call", "a report of an attempt that ran too long")
+    call.phase = "timedOut"
   }
 
   /**
@@ -194,14 +262,16 @@ export class PipelineModel extends PoliciesModel {
    */
   records(call: CallModel, outcome: Outcome, hint: number, now: number, slowFed: number): void {
     must(call.owesReport && call.permit !== undefined, "a report that nobody owes")
-    must(call.phase !== "running", "a report of a call that runs")
+    if (call.phase === "running") this.timesOut(call, now)
     must(
       this.numbers.perAttempt === true || call.phase !== "failed" || this.endings(call, now).length > 0,
       "a report too early"
     )
     must(this.outcomes(call, now).includes(outcome), "a report", outcome, this.outcomes(call, now), call.phase)
     const endings = this.endings(call, now)
-    const own = endings.length > 0 ? endings : [call.ending]
+    const own = (endings.length > 0 ? endings : call.ending === undefined ? [] : [call.ending]).flatMap((one) =>
+      this.judged(call, one)
+    )
     must(
       own.some((one) => hint === (["failure", "throttled"].includes(outcome) && one?.is === "failure" ? one.hint : 0)),
       "the hint",
@@ -217,14 +287,15 @@ export class PipelineModel extends PoliciesModel {
       outcome,
       now,
       hint,
-      this.exact ? call.permit.fed : slowFed
+      this.exact ? call.permit.fed : slowFed,
+      call.longest
     )
     // whether it goes on is decided in the same step, while its circuit cannot be forgotten
     call.left = call.phase === "failed" && this.moved(call, now)
   }
 
   releases(call: CallModel): void {
-    must(call.slot && call.phase !== "running", "a slot given back by a call that is", call.phase)
+    must(call.slot && !["running", "timedOut"].includes(call.phase), "a slot given back by a call that is", call.phase)
     call.slot = false
     this.running--
   }
@@ -273,23 +344,31 @@ export class PipelineModel extends PoliciesModel {
     return endings
   }
 
+  /** A wait whose end has come goes on where attempts take less time by now. */
+  private waitsOn(call: CallModel, now: number): void {
+    must(now < call.deadline, "a wait without an end", call.user)
+    if (now < call.waitsUntil) return
+    const verdict = this.judge(call, now)
+    must(verdict.is === "waits" && now < verdict.until, "a wait without an end", call.user)
+    call.waitsUntil = verdict.until
+  }
+
   /** What should have happened by now. */
   checkAtRest(now: number): void {
     const heads = new Set<string>()
     for (const call of this.calls.filter(({ live }) => live)) {
-      const { attemptTimeout = Infinity } = this.numbers
       const what = [call.user, call.phase]
       must(!call.interrupted, "an interrupted call goes on", ...what)
       must(["running", "queued", "backoff"].includes(call.phase), "a call is stuck", ...what)
       if (call.phase === "running") {
         must(call.told === undefined, "an effect has ended, and its call goes on", ...what)
-        must(now < Math.min(call.deadline, call.attemptAt + attemptTimeout), "a timeout that does not come", ...what)
+        must(now < this.attemptEnds(call), "a timeout that does not come", ...what)
       }
       if (call.phase === "backoff")
         must(now < call.backoffUntil && !this.moved(call, now), "a backoff without an end", ...what)
     }
     for (const call of this.waiting) {
-      must(now < Math.min(call.deadline, call.waitsUntil), "a wait without an end", call.user)
+      this.waitsOn(call, now)
       const circuit = this.circuit(call.user, now)
       must(circuit === undefined || !circuit.isKnownToRefuse, "a wait before a circuit that is open", call.user)
       must(!(call.attempt > 1 && !call.whole) || !this.moved(call, now), "a wait after the circuit moved", call.user)

@@ -96,7 +96,7 @@ export class Play {
     if (input.op === "record") {
       const { duration, generation, outcome, probe, retryAfter, slowFed } = input
       this.checkPermit(call, { generation, probe })
-      must(duration === this.model.durationOf(call, this.now), "the duration of a call", duration)
+      must(duration === this.model.durationOf(call), "the duration of a call", duration)
       this.model.records(call, outcome, retryAfter, this.now, slowFed)
     } else if (call.taken !== undefined) {
       this.model.givesBack(call, this.now)
@@ -274,6 +274,8 @@ export class Play {
       const expected = this.model.look(user, this.now)
       must(same(seen, expected), "seen for", user, seen, "and should be", expected)
     }
+    const [is, expected] = [this.subject.oracle.expects(this.now), this.model.estimate?.at(this.now)]
+    if (this.sequence.maxOps === undefined) must(is === expected, "expects an attempt to take", is, expected)
     this.subject.world.settle() // what was seen to be slow may have moved a circuit
     this.throwBroken()
     this.model.checkAtRest(this.now)

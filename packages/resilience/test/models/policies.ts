@@ -2,6 +2,7 @@
 import { type Asked, type AskedLimit, judge, type Verdict } from "./admission.ts"
 import { CallModel } from "./call.ts"
 import { CircuitModel, type Move } from "./circuit.ts"
+import { type Estimate, estimateOf } from "./estimate.ts"
 import { Keyed } from "./keyed.ts"
 import { type Meter, meterOf } from "./limits.ts"
 import type { LimitNumbers, Numbers } from "./numbers.ts"
@@ -24,6 +25,8 @@ export interface Oracle {
   readonly isFresh: (circuit: string) => boolean
   readonly stands: (call: CallModel) => boolean
   readonly now: () => number
+  /** How long the service expects an attempt to take. */
+  readonly expects: (now: number) => number | undefined
 }
 
 export class PoliciesModel {
@@ -39,11 +42,13 @@ export class PoliciesModel {
   /** Where turns are short, a call looks at its circuit some turns before it goes on, and both need not agree. */
   protected readonly exact: boolean
   protected readonly note: (what: string) => void
+  readonly estimate: Estimate | undefined
 
   constructor(numbers: Numbers, oracle: Oracle, circuitLabel: string, exact: boolean, note: (what: string) => void) {
     this.note = note
     this.exact = exact
     this.numbers = numbers
+    this.estimate = estimateOf(numbers)
     this.oracle = oracle
     this.circuitLabel = circuitLabel
     const { circuit, limit, shared } = numbers
@@ -148,9 +153,20 @@ export class PoliciesModel {
         ]
       }),
       slots,
+      ends: this.endOf(call, now),
       running: this.running,
       waiting: this.waiting
     }
+  }
+
+  /** How long an attempt is expected to take. Where turns are short, the service hears of one some turns before or after. */
+  expects(now: number): number | undefined {
+    return this.exact ? this.estimate?.at(now) : this.oracle.expects(now)
+  }
+
+  /** When its waits end at the latest. */
+  protected endOf(call: CallModel, now: number): number {
+    return call.deadline === Infinity ? Infinity : call.deadline - (this.expects(now) ?? 0)
   }
 
   protected judge(call: CallModel, now: number): Verdict {
@@ -248,7 +264,7 @@ export class PoliciesModel {
     const { attemptTimeout = Infinity } = this.numbers
     const dues: Array<number> = []
     for (const call of this.calls.filter(({ live }) => live)) {
-      dues.push(call.deadline, call.waitsUntil, call.backoffUntil)
+      dues.push(call.deadline, call.waitsUntil, call.backoffUntil, this.endOf(call, now))
       if (call.phase === "running") dues.push(call.attemptAt + attemptTimeout)
     }
     for (const user of this.users()) {

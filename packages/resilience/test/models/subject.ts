@@ -4,6 +4,9 @@ import { World } from "effect-resilience-testing/World"
 import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Resilience, Retry } from "../../src/index.ts"
 import { type Event, EventSink } from "../../src/Event.ts"
 import type { SlotGate } from "../../src/bulkhead/SlotGate.ts"
+import type { WholeCall } from "../../src/engine/Call.ts"
+import type { Expected } from "../../src/engine/Expected.ts"
+import type { Member } from "../../src/Policy.ts"
 import { CircuitPass } from "../../src/circuitBreaker/CircuitPass.ts"
 import { breaker } from "../../src/kernel/Breaker.ts"
 import * as memoryStore from "../../src/internal/memoryStore.ts"
@@ -79,6 +82,7 @@ export class Subject {
   private readonly resilience: Resilience.DefaultService | undefined
   private readonly store = memoryStore.make(transactions)
   private readonly numbers: Numbers
+  private expected: Expected | undefined
 
   constructor(numbers: Numbers, maxOps: number, ear: Ear) {
     this.numbers = numbers
@@ -106,6 +110,8 @@ export class Subject {
         ear.release(Fiber.getCurrent()!)
       }
     }
+    if (this.limiter !== undefined) this.overhear(this.limiter.gate)
+    if (this.bulkhead !== undefined) this.overhear(slotsOf(this.bulkhead))
     const parts = [this.limiter, this.breaker, this.bulkhead].filter((part) => part !== undefined)
     const { attemptTimeout, perAttempt, retry, timeout } = numbers
     if (
@@ -164,19 +170,32 @@ export class Subject {
         commit: (steps, now, write) => {
           for (const step of steps) {
             const { op } = step.input as { readonly op: string }
-            if (op === "record" || op === "refund" || op === "take") ear.commit(step, Fiber.getCurrent()!)
+            // a timer reports outside of all fibers
+            if (op === "record" && step instanceof CircuitPass) ear.commit(step, step.call!.fiber)
+            else if (op === "refund" || op === "take") ear.commit(step, Fiber.getCurrent()!)
           }
           return sync.commit(steps, now, write)
         },
         release: (step) => {
-          if (step instanceof CircuitPass && step.input.op === "admit") ear.untold(step, Fiber.getCurrent()!)
+          if (step instanceof CircuitPass && step.input.op === "admit") ear.untold(step, step.call!.fiber)
           sync.release(step)
         }
       }
     }
   }
 
+  /** The gates are given each call, and a call has the pipeline. */
+  private overhear(gate: Member): void {
+    const enter = gate.enter!.bind(gate)
+    const hear: Member["enter"] = (call, now) => {
+      this.expected = (call as WholeCall).pipeline.expected // the engine makes all calls
+      return enter(call, now)
+    }
+    Object.assign(gate, { enter: hear })
+  }
+
   readonly oracle: Omit<Oracle, "stands"> = {
+    expects: (now) => this.expected?.at(now),
     now: () => this.world.now,
     hasGone: (where, key) => {
       const space =

@@ -16,6 +16,7 @@ import { assert, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, Bulkhead, CircuitBreaker, RateLimiter, Resilience, Retry } from "../../src/index.ts"
+import { drawing } from "../failing.ts"
 import { breakerOn, spied } from "../state/support.ts"
 import { counted, countedTimers, inFlight, outcomeOf, recorded, settle, times } from "./support.ts"
 
@@ -306,10 +307,13 @@ it.effect(
   "a retry follows a timeout of an attempt, and not an error that `while` names (p-retry#47, #46, #67; opossum#818)",
   () =>
     Effect.gen(function* () {
-      const retry = Retry.policy({ backoff: Backoff.constant(100), while: (error) => error !== "not found" })
-      const api = yield* Resilience.make("api", { attemptTimeout: "1 second", retry })
-      const attempts = (self: Effect.Effect<never, string>) =>
+      const options = { backoff: Backoff.constant(100), while: (error: string) => error !== "not found" }
+      const attempts = (
+        self: Effect.Effect<never, string>,
+        retry = Retry.policy({ ...options, retryTimeouts: true })
+      ) =>
         Effect.gen(function* () {
+          const api = yield* Resilience.make("api", { attemptTimeout: "1 second", retry })
           const { counts, effect } = counted(self)
           const caller = yield* Effect.forkChild(Effect.exit(api.resilient(effect, "a")))
           yield* TestClock.adjust("10 seconds")
@@ -317,6 +321,8 @@ it.effect(
           return counts.begun
         })
       assert.strictEqual(yield* attempts(Effect.never), 3)
+      assert.strictEqual(yield* attempts(Effect.never, Retry.policy({ backoff: options.backoff })), 3)
+      assert.strictEqual(yield* attempts(Effect.never, Retry.policy(options)), 1)
       assert.strictEqual(yield* attempts(Effect.fail("not found")), 1)
       assert.strictEqual(yield* attempts(Effect.fail("busy")), 3)
     })
@@ -343,12 +349,18 @@ it.effect(
   () =>
     Effect.gen(function* () {
       const retryAfter = () => Option.some("400 days" as const)
-      const retry = Retry.policy({ maxAttempts: 2, retryAfter, maxRetryAfter: "3 seconds" })
+      const bounded = { maxAttempts: 2, retryAfter, maxRetryAfter: "3 seconds" } as const
+      const ends = counted(Effect.fail("busy"))
+      yield* Effect.exit(Retry.execute(ends.effect, Retry.policy(bounded)))
+      assert.strictEqual(ends.counts.begun, 1)
+      const retry = Retry.policy({ ...bounded, onLongRetryAfter: "cut" })
       const breaker = yield* CircuitBreaker.make(
         CircuitBreaker.policy({ tripPolicy: CircuitBreaker.consecutive(1), openDuration: "1 second", retryAfter })
       )
       const { counts, effect } = counted(Effect.fail("busy"))
-      const caller = yield* Effect.forkChild(Effect.exit(breaker.execute(Retry.execute(effect, retry))))
+      const caller = yield* Effect.forkChild(
+        Effect.exit(breaker.execute(Retry.execute(effect, retry))).pipe(drawing(0))
+      )
       yield* TestClock.adjust("3 seconds")
       assert.deepStrictEqual([counts.begun, outcomeOf(yield* Fiber.join(caller))], [2, "failure"])
       assert.deepInclude(yield* breaker.state(), { state: "Open", retryAfterMillis: 300_000 })

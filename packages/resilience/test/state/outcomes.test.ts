@@ -14,7 +14,8 @@ const counting = CircuitBreaker.policy({
 const count = Effect.fnUntraced(function* <A, E>(
   self: Effect.Effect<A, E>,
   policies: Pick<Policies, "timeout" | "attemptTimeout" | "retry"> = {},
-  end: (fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<unknown> = () => TestClock.adjust("1 hour")
+  end: (fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<unknown> = () => TestClock.adjust("1 hour"),
+  answer: "failure" | "ignored" | undefined = "failure"
 ) {
   const asked: Array<unknown> = []
   const { inspect, resilient } = yield* Resilience.make("app/Api", {
@@ -22,7 +23,7 @@ const count = Effect.fnUntraced(function* <A, E>(
     circuitBreaker: counting,
     classify: (exit) => {
       asked.push(exit._tag === "Success" ? exit.value : exit.cause.reasons.map((reason) => reason._tag))
-      return "failure"
+      return answer
     }
   })
   const fiber = yield* Effect.forkChild(Effect.exit(resilient(self as Effect.Effect<A, never>, "a")), {
@@ -49,13 +50,22 @@ it.effect("it is not asked about an interruption, which tells nothing", () =>
   })
 )
 
-it.effect("nor about a timeout of its own, which is a failure, of the call or of the last attempt", () =>
+it.effect("it is asked about a timeout, of the call or of the last attempt, and obeyed; undefined is the default", () =>
   Effect.gen(function* () {
-    const failure = { asked: [], calls: 1, bad: 1 }
-    assert.deepStrictEqual(yield* count(Effect.never, { timeout: "1 second" }), failure)
-    assert.deepStrictEqual(yield* count(Effect.never, { attemptTimeout: "1 second" }), failure)
     const retry = Retry.policy({ maxAttempts: 2, backoff: Backoff.constant(1), onExhausted: "wrap" })
-    assert.deepStrictEqual(yield* count(Effect.never, { attemptTimeout: "1 second", retry }), failure)
+    const timeouts = [
+      { timeout: "1 second" },
+      { attemptTimeout: "1 second" },
+      { attemptTimeout: "1 second", retry }
+    ] as const
+    const asked = [["Fail"]]
+    for (const policies of timeouts) {
+      assert.deepStrictEqual(yield* count(Effect.never, policies), { asked, calls: 1, bad: 1 })
+      const ignored = yield* count(Effect.never, policies, undefined, "ignored")
+      assert.deepStrictEqual(ignored, { asked, calls: 0, bad: 0 })
+      const byDefault = yield* count(Effect.never, policies, () => TestClock.adjust("1 hour"), undefined)
+      assert.deepStrictEqual(byDefault, { asked, calls: 1, bad: 1 })
+    }
   })
 )
 

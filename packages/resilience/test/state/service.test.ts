@@ -211,7 +211,9 @@ describe("the error of a policy of one's own", () => {
   it("is an Error without a captured stack, says what it is, and survives JSON", () => {
     assert.instanceOf(error, Error)
     assert.isTrue(Rejection.isRejection(error))
-    assert.isFalse(Object.hasOwn(error, "stack"))
+    const { get, value } = Object.getOwnPropertyDescriptor(error, "stack")!
+    assert.deepStrictEqual([typeof get, value], ["function", undefined], "computed when it is read")
+    assert.strictEqual(error.stack, `OverBudget: ${error.message}`)
     assert.strictEqual(error.message, "dailyBudget refused acme (spent); may try again after 5 ms")
     assert.deepStrictEqual(JSON.parse(JSON.stringify(error)), {
       _tag: "OverBudget",
