@@ -97,18 +97,7 @@ export const ended = (exit: Exit.Exit<unknown, unknown>, ending: Ending): boolea
 /** A rejection without its message and its service, in the order in which the model says it. */
 export const plain = (error: unknown): unknown => {
   if (!(error instanceof Rejection)) return typeof error === "object" ? { ...error } : error
-  const {
-    _tag,
-    key,
-    limits,
-    message: _,
-    reason,
-    retryAfterMillis,
-    service: __,
-    ...more
-  } = {
-    limits: undefined,
-    ...error
-  }
+  const fields: Readonly<Record<string, unknown>> = { limits: undefined, ...error }
+  const { _tag, key, limits, message: _, reason, retryAfterMillis, service: __, ...more } = fields
   return { _tag, key, ...more, reason, retryAfterMillis, limits }
 }
