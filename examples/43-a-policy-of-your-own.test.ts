@@ -1,7 +1,8 @@
 /** A policy of your own in a service, and the laws that it and its kernel keep, here and on a store elsewhere. */
 import { assert, it } from "@effect/vitest"
-import { Arbitrary, Context, Effect, Layer, Schema } from "effect"
-import { Bulkhead, Resilience, Retry, Store } from "effect-resilience"
+import { Arbitrary, Context, Effect, Fiber, Layer, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { Bulkhead, RemoteStore, Resilience, Retry, Store } from "effect-resilience"
 import { KernelLaws, PolicyLaws, StoreLaws } from "effect-resilience-testing"
 import { BudgetSpent, dailyBudget, kernel, Price } from "./43-a-policy-of-your-own.ts"
 
@@ -39,6 +40,37 @@ for (const [where, layer] of Object.entries(stores)) {
       .pipe(Effect.provide(layer))
   )
 }
+
+/** Each answer is on its way for 70 ms, and each call waits for 50 ms. */
+const slow = Layer.effect(
+  Store.Store,
+  Effect.map(Store.Store, ({ clear, commit, read }) =>
+    RemoteStore.make({ commit: (steps) => Effect.delay(commit(steps), 70), read, clear })
+  )
+).pipe(Layer.provide(Layer.fresh(Store.layerMemory)))
+
+it.effect("what a reply took that came too late, or to a call that had left, is back in the budget", () =>
+  Effect.gen(function* () {
+    const api = yield* Resilience.makeFromStore("app/Search", {
+      policies: { dailyBudget: dailyBudget({ cents: 100, by: "tenant" }) },
+      store: { onError: "fail", deadline: 50 }
+    })
+    const call = api.resilient(Effect.succeed("found"), { tenant: "acme" })
+    const left = Effect.map(api.inspect({ tenant: "acme" }), ({ dailyBudget }) => dailyBudget?.cents)
+    const late = yield* Effect.forkChild(Effect.flip(call))
+    yield* TestClock.adjust(70)
+    assert.strictEqual((yield* Fiber.join(late))._tag, "StoreError")
+    assert.strictEqual(yield* left, 40, "the store has counted it")
+    yield* TestClock.adjust(70)
+    assert.strictEqual(yield* left, 100)
+    const interrupted = yield* Effect.forkChild(call, { startImmediately: true })
+    yield* Fiber.interrupt(interrupted)
+    yield* TestClock.adjust(70)
+    assert.strictEqual(yield* left, 40)
+    yield* TestClock.adjust(70)
+    assert.strictEqual(yield* left, 100)
+  }).pipe(Effect.provideService(Price, 60), Effect.provide(slow))
+)
 
 // #region laws
 const policies = { dailyBudget: dailyBudget({ cents: 8, by: "tenant" }) }

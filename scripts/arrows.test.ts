@@ -121,7 +121,7 @@ const cases: ReadonlyArray<readonly [name: string, file: string, text: string, v
   ["another dependency", "Retry.ts", `import { readFileSync } from "node:fs"`, "package"],
   ["a file outside src", "Retry.ts", `import "../test/helpers.ts"`, "outside"],
   ["a module without a place", "Hedge.ts", `export {}`, "place"],
-  ["a kernel too long", "kernel/Kernel.ts", "//\n".repeat(160), "size"],
+  ["a kernel too long", "kernel/Kernel.ts", "//\n".repeat(180), "size"],
   ["a module too long", "Retry.ts", "//\n".repeat(400), "size"]
 ]
 
@@ -133,7 +133,7 @@ describe("arrows", () => {
   for (const [name, file, text, rule] of cases) {
     it(`refuses ${name}`, () => {
       const violations = broken(file, text)
-      const at = rule === "size" ? (file.startsWith("kernel") ? 161 : 401) : 1
+      const at = rule === "size" ? (file.startsWith("kernel") ? 181 : 401) : 1
       assert.include(violations, `${file}:${at} ${rule}`)
     })
   }

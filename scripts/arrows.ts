@@ -89,7 +89,7 @@ const reserved: ReadonlyArray<{ rule: "weight" | "knowledge"; modules: RegExp; o
 const telemetryCalls = /^(log([A-Z]\w*)?|fn|\w*Spans?(Scoped)?|spanAnnotations|annotate\w+|track([A-Z]\w*)?)$/
 
 const SOURCE_LINES = 400
-const KERNEL_LINES = 160
+const KERNEL_LINES = 180
 
 interface Import {
   readonly specifier: string

@@ -105,14 +105,14 @@ const parts: ReadonlyArray<Part> = [
       })]`
     ),
     kernels: ["token-bucket", "circuit-breaker"],
-    most: 23.8
+    most: 27
   },
   {
     name: "one token bucket as a service",
     code: from("RateLimiter", `RateLimiter.make(RateLimiter.tokenBucket({ limit: 1, window: 1 }))`),
     kernels: ["token-bucket"],
     joins: true,
-    most: 14.8
+    most: 14.9
   },
   {
     name: "a pipeline on a store of one's own",

@@ -9,6 +9,13 @@ const law = (...names: ReadonlyArray<string>) => names.map((name) => `laws/law${
 /** What runs a call, from its policies to its end. */
 const executor = [
   ...state(
+    "tickets",
+    "attempts",
+    "stages",
+    "timeouts",
+    "circuits",
+    "severalLimits",
+    "waitQueue",
     "layers",
     "outage",
     "late",
@@ -93,7 +100,7 @@ export const groups = {
       "retry/{loop,backOff}.ts",
       "Timeout.ts"
     ],
-    tests: executor
+    tests: [...state("keyedSlots", "keyedSlotsSweep", "keyedSlotsModel"), ...executor]
   }
 } satisfies Record<string, Group>
 

@@ -57,7 +57,7 @@ const namesOf = (statement: ts.Statement): ReadonlyArray<string> => {
 }
 
 /** What no store asks of a compiled kernel. */
-const omitted: ReadonlySet<string> = new Set(["rank", "span"])
+const omitted: ReadonlySet<string> = new Set(["rank", "reach", "span", "takes", "undo"])
 
 /** The fields of a kernel that are left out. A kernel is the object with a `step`. */
 const omittedIn = (node: ts.Node): ReadonlyArray<ts.ObjectLiteralElementLike> => {

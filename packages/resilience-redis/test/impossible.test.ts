@@ -194,7 +194,11 @@ describe.skipIf(missing !== undefined)(`a value in Redis that no policy leaves${
         if (space.kernel.id === breaker.id) {
           const { trial } = state as { readonly trial: object } // of a circuit
           const probe = { id: 1, deadline: 2 ** 50 }
-          bad.push({ ...(state as object), phase: "Melted" }, { ...(state as object), phase: "closed" })
+          bad.push(
+            { ...(state as object), phase: "Melted" },
+            { ...(state as object), phase: "closed" },
+            { ...(state as object), openedBy: "nothing" }
+          )
           bad.push({ ...(state as object), trial: { ...trial, probes: [probe, { ...probe, id: 2 }] } })
         }
         assert.strictEqual(bad.length > 0, lists.length > 0)

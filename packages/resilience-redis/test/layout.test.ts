@@ -23,7 +23,7 @@ const states: ReadonlyArray<readonly [id: string, state: unknown, words: string]
   ["sliding-log@2", { times: [10, 20], counts: [1, 2], total: 3 }, "2 10 20 2 1 2 3"],
   ["sliding-log@2", { times: [], counts: [], total: 0 }, "0 0 0"],
   [
-    "circuit-breaker@2",
+    "circuit-breaker@3",
     {
       phase: "HalfOpen",
       generation: 7,
@@ -31,11 +31,12 @@ const states: ReadonlyArray<readonly [id: string, state: unknown, words: string]
       since: 8,
       openFor: 9,
       openings: 1,
+      openedBy: "failureRate",
       draw: 11,
       windows: [window, { calls: 0, bad: 0, head: 0, cells: [] }],
       trial: { issued: 3, successes: 1, failures: 0, probes: [{ id: 2, deadline: 99 }] }
     },
-    "HalfOpen 7 0 8 9 1 11 2 2 1 170 4 1 0 1 1 0 0 0 0 3 1 0 1 2 99"
+    "HalfOpen 7 0 8 9 1 failureRate 11 2 2 1 170 4 1 0 1 1 0 0 0 0 3 1 0 1 2 99"
   ]
 ]
 

@@ -57,6 +57,7 @@ const limiterInput = (
 
 const trip = (draw: Draw): Trip => {
   if (draw(3) === 0) return { kind: "consecutive", failures: 1 + draw(4), within: pick(draw, [0, 0, 50, 400]) }
+  if (draw(4) === 0) return { kind: "failures", failures: 1 + draw(4), within: pick(draw, [1, 50, 400]) }
   const byCalls = draw(2) === 0
   return {
     kind: "rate",

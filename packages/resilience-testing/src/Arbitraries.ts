@@ -131,13 +131,13 @@ const window: Arbitrary.Arbitrary<CircuitBreaker.Window> = oneOf<CircuitBreaker.
 )
 
 /**
- * When a circuit opens: failures in a row, a rate of failures or of slow calls, or any of two.
+ * When a circuit opens: failures in a row, so many in a span of time, a rate of failures or of slow calls, or any of two.
  *
  * @category arbitraries
  * @since 0.1.0
  */
 export const tripPolicy: Arbitrary.Arbitrary<CircuitBreaker.TripPolicy> = Arbitrary.all({
-  kind: pick("consecutive", "failureRate", "slowCallRate", "anyOf"),
+  kind: pick("consecutive", "failures", "failureRate", "slowCallRate", "anyOf"),
   failures: int(1, 5),
   within: optional(int(100, 5_000)),
   threshold: pick(0.5, 0.1, 0.25, 0.9, 1),
@@ -149,6 +149,7 @@ export const tripPolicy: Arbitrary.Arbitrary<CircuitBreaker.TripPolicy> = Arbitr
     const consecutive = CircuitBreaker.consecutive(failures, { within })
     const rate = { threshold, minimumCalls, window }
     if (kind === "consecutive") return consecutive
+    if (kind === "failures") return CircuitBreaker.failures({ count: failures, within: within ?? 1_000 })
     if (kind === "failureRate") return CircuitBreaker.failureRate(rate)
     const slow = CircuitBreaker.slowCallRate({ ...rate, slowAfter })
     return kind === "slowCallRate" ? slow : CircuitBreaker.anyOf(consecutive, slow)

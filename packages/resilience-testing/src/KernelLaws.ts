@@ -30,7 +30,7 @@
  */
 import * as assert from "node:assert/strict"
 import * as Arbitrary from "effect/Arbitrary"
-import { NEVER } from "effect-resilience/kernel/Limiter"
+import * as Limiter from "effect-resilience/kernel/Limiter"
 import { clockLaws, toleranceOf } from "./internal/limiterClocks.ts"
 import { alike, type Answer, exact, Key, play, words } from "./internal/limiterKey.ts"
 import {
@@ -221,6 +221,22 @@ export const limiter = <Policy, State, Receipt>(
     { small: 3000, large: 1500 }
   )
 
+  law("after `undo` nothing was spent", (given) => {
+    const { from, future, history, policy, size } = given
+    const key = fresh(policy)
+    const { now, receipts } = play(key, read(policy, from, history))
+    const before = key.copy()
+    const take = { op: "take", cost: 1 + (size % capacity(policy)) } as const
+    const answer = key.take(take.cost, now)
+    if (!answer.allowed) return
+    const said = kernel.undo === undefined ? Limiter : kernel // as a shared store does with a limit
+    assert.ok(said.takes?.(take) !== false, `\`takes\` denies a take of ${take.cost} units`)
+    const undo = said.undo?.(take, answer)
+    assert.ok(undo !== undefined, `\`undo\` gives back nothing of ${take.cost} units`)
+    key.step(undo, now)
+    alike(key, before, now, future, receipts)
+  })
+
   law("after expiresAt a state behaves like the initial one", ({ from, future, history, policy, size }) => {
     const key = fresh(policy)
     const { now, receipts } = play(key, read(policy, from, history))
@@ -295,7 +311,7 @@ export const limiter = <Policy, State, Receipt>(
     const key = fresh(policy)
     for (const event of read(policy, from, history)) {
       const [never, same] = key.ask(capacity(policy) + 1 + size, event.now + size * YEAR)
-      assert.strictEqual(never.retryAfter, NEVER, "a cost above the capacity")
+      assert.strictEqual(never.retryAfter, Limiter.NEVER, "a cost above the capacity")
       assert.ok(!never.allowed, "a cost above the capacity passed")
       assert.strictEqual(same, key.state, "a refusal left another state")
       const [peek, still] = key.ask(0, event.now)
@@ -311,7 +327,7 @@ export const limiter = <Policy, State, Receipt>(
   law("every number is whole and none is negative", ({ from, history, policy }) => {
     const key = fresh(policy)
     play(key, read(policy, from, history), (_, { receipt, remaining, resetAfter, retryAfter }) => {
-      const wait = retryAfter === NEVER ? 0 : retryAfter
+      const wait = retryAfter === Limiter.NEVER ? 0 : retryAfter
       for (const number of [...numbersIn(key.state), ...numbersIn(receipt), remaining, resetAfter, wait]) {
         if (!Number.isSafeInteger(number) || number < 0) assert.fail(`${number} in ${JSON.stringify(key.state)}`)
       }

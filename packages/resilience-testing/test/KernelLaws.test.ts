@@ -172,6 +172,17 @@ const broken: ReadonlyArray<readonly [law: string, bug: string, kernel: Kernel]>
     refunds((policy, state, { cost }) => ({ ...state, debt: Math.max(0, state.debt - cost * policy.window) }))
   ],
   [
+    "after `undo` nothing was spent",
+    "half of it is given back",
+    {
+      ...tokenBucket,
+      undo: (input, { receipt }) =>
+        input.op === "take"
+          ? { op: "refund", receipt: { ...receipt, cost: Math.floor(receipt.cost / 2), after: receipt.before } }
+          : undefined
+    }
+  ],
+  [
     "after expiresAt a state behaves like the initial one",
     "forgotten a millisecond early",
     { ...tokenBucket, expiresAt: (policy, state) => Math.max(0, (tokenBucket.expiresAt(policy, state) ?? 0) - 1) }
@@ -254,6 +265,18 @@ describe("the laws of a limiter kernel", () => {
       })
     )
   }
+
+  it.effect("a kernel that takes, and denies it or undoes nothing, is told so; one without `undo` keeps the law", () =>
+    Effect.gen(function* () {
+      const check = (kernel: Kernel) => lawsOf(kernel).find(({ name }) => name.startsWith("after `undo`"))!.check
+      const denies = yield* Effect.flip(check({ ...tokenBucket, takes: () => false }))
+      assert.include(denies.message, "`takes` denies a take of 1 units")
+      const forgets = yield* Effect.flip(check({ ...tokenBucket, undo: () => undefined }))
+      assert.include(forgets.message, "`undo` gives back nothing of 1 units")
+      const { takes: _takes, undo: _undo, ...without } = tokenBucket
+      yield* check(without)
+    })
+  )
 
   it.effect("a bug of large numbers is found where large policies are given, and only there", () =>
     Effect.gen(function* () {

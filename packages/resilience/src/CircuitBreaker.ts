@@ -33,11 +33,13 @@ import * as circuit from "./circuitBreaker/service.ts"
 import type { Control } from "./circuitBreaker/control.ts"
 import type { Inspection } from "./circuitBreaker/inspection.ts"
 import type { CircuitBreakerService } from "./circuitBreaker/service.ts"
+import { scoped } from "./engine/service.ts"
 import { CircuitGate, type CircuitSpec } from "./circuitBreaker/CircuitGate.ts"
 import { callback, count, millis, refuse, such } from "./Validate.ts"
 import * as Policies from "./Policy.ts"
 import type { CircuitOpen } from "./Rejection.ts"
 import type { Store } from "./StoreModel.ts"
+import { breaker } from "./kernel/Breaker.ts"
 import { type TripPolicy, tripsOf } from "./circuitBreaker/Trip.ts"
 
 export * from "./circuitBreaker/Trip.ts"
@@ -140,7 +142,12 @@ export const policy: {
     kind: "circuitBreaker",
     options: probes === undefined ? options : { ...options, probes: Object.freeze({ ...probes }) },
     open({ label, longest, service, store }) {
-      return new CircuitGate(circuit.leased(specOf(this.options), longest), service, store, label)
+      const spec = specOf(this.options)
+      if (store.sync === undefined && spec.own.length > 0) {
+        const ids = spec.own.map(({ id }) => id).join(", ")
+        refuse("CircuitBreaker.policy", "tripPolicy", ids, "has no script on a remote store: it runs in memory only")
+      }
+      return new CircuitGate(circuit.leased(spec, longest), service, store, label)
     }
   })
 }
@@ -166,9 +173,12 @@ const specOf = (options: Policy["options"]): CircuitSpec => {
   if (by === undefined && options.maxKeys !== undefined) {
     refuse(module, "maxKeys", options.maxKeys, "does nothing without by: there is one circuit")
   }
+  const { own, trips } = tripsOf(module, "tripPolicy", options.tripPolicy)
   return {
+    own: own?.trips ?? [],
+    kernel: own?.kernelOf(own.trips) ?? breaker,
     policy: {
-      trips: tripsOf(module, "tripPolicy", options.tripPolicy),
+      trips,
       openLow: open.low,
       openHigh: open.high,
       openGrowth: open.growth,
@@ -233,7 +243,7 @@ export const makeFromStore = (
  * @category layers
  * @since 0.1.0
  */
-export const layer = (policy: Policy): Layer.Layer<CircuitBreaker> => Layer.effect(CircuitBreaker, make(policy))
+export const layer = (policy: Policy): Layer.Layer<CircuitBreaker> => Layer.effect(CircuitBreaker, scoped(make(policy)))
 
 /**
  * Provides the default breaker on a store that others share.
@@ -265,7 +275,7 @@ export const Service =
     const tag = Context.Service<Self, CircuitBreakerService>()(id)
     return Object.assign(tag, {
       policy,
-      layer: Layer.effect(tag, circuit.make(id, policy)),
+      layer: Layer.effect(tag, scoped(circuit.make(id, policy))),
       layerFromStore: Layer.effect(tag, circuit.makeFromStore(id, policy))
     })
   }

@@ -7,6 +7,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type { Outcome } from "./Outcome.ts"
@@ -47,6 +48,7 @@ export interface AttemptEnded extends Base {
   readonly _tag: "AttemptEnded"
   readonly attempt: number
   readonly result: "success" | "failure" | "timeout" | "interrupt"
+  readonly exit: Exit.Exit<unknown, unknown>
   readonly duration: number
 }
 
@@ -55,6 +57,8 @@ export interface RetryScheduled extends Base {
   readonly _tag: "RetryScheduled"
   /** The attempt that failed. */
   readonly attempt: number
+  /** What it failed with. */
+  readonly error: unknown
   readonly delay: number
 }
 
@@ -63,6 +67,8 @@ export interface CallEnded extends Base {
   readonly _tag: "CallEnded"
   /** What it told the circuit breaker. */
   readonly outcome: Outcome
+  /** What its caller got. */
+  readonly exit: Exit.Exit<unknown, unknown>
   /** 0: the effect never ran. */
   readonly attempts: number
   readonly duration: number
@@ -72,14 +78,30 @@ export interface CallEnded extends Base {
   readonly rejected: boolean
 }
 
-/** A circuit moved. `key` is the circuit's. */
+/**
+ * A circuit moved. `key` is the circuit's.
+ *
+ * `to: "Forgotten"`: one that was not closed is no longer remembered, since another key took its place (`maxKeys`), since it
+ * was idle for too long (`idleTimeToLive`), or since the layer of its service was closed. So the transitions of a process
+ * tell how many of its circuits are open. A circuit on a remote store is forgotten there, and no process reports it.
+ */
 export interface CircuitTransition extends Base {
   readonly _tag: "CircuitTransition"
   readonly from: CircuitState
-  readonly to: CircuitState
+  readonly to: CircuitState | "Forgotten"
   readonly generation: number
   /** When `to` is Open: for how many milliseconds. */
   readonly openFor: number
+  /**
+   * When `to` is Open: the trip policy that opened it (`"failureRate"`, or the id of one of your own), or `"probe"` for a probe
+   * that failed or whose lease ended.
+   */
+  readonly openedBy: string | undefined
+  /**
+   * When `to` is Open: how the call ended whose report opened it. `undefined` where no report did: a call that is still in
+   * flight was too slow, or the lease of a probe ended.
+   */
+  readonly exit: Exit.Exit<unknown, unknown> | undefined
 }
 
 /** The names of a circuit's states. */
@@ -89,6 +111,20 @@ export type CircuitState = "Closed" | "Open" | "HalfOpen" | "Isolated"
 export interface StoreFlipped extends Base {
   readonly _tag: "StoreFlipped"
   readonly available: boolean
+}
+
+/**
+ * What happened in one policy, and has no event of its own. `Policy.emit` emits it, for your own policies as well.
+ *
+ * `name` is a literal, and never made of a key or a number: with `policy`, it is a metric label.
+ */
+export interface PolicyEvent<Policy extends string = string, Name extends string = string> extends Base {
+  readonly _tag: "PolicyEvent"
+  /** The kind of the policy: `"retry"`, or one of your own. */
+  readonly policy: Policy
+  readonly name: Name
+  /** What more there is to say, such as a count: attributes of the span event. */
+  readonly detail: Readonly<Record<string, unknown>>
 }
 
 /**
@@ -104,6 +140,7 @@ export type Event =
   | CallEnded
   | CircuitTransition
   | StoreFlipped
+  | PolicyEvent
 
 /**
  * Receives events, in the fiber in which they happened. It must not throw and must not block: it runs between two
@@ -129,8 +166,10 @@ export const EventSink = Context.Reference<Sink | undefined>("effect-resilience/
  *
  * **Gotchas**
  *
- * Calls look for the sink where they run, so provide it to the program, not to the layer of a service. Two sinks that
- * are merged know nothing of each other, and the last one wins: provide one to the other, with `Layer.provideMerge`.
+ * A call looks for the sink where it runs. Where there is none, it takes the one that was in force where the service was
+ * built. So a sink may be provided to the program or to the layer of a service, and an event goes to one of them only. Two
+ * sinks that are merged know nothing of each other, and the last one wins: provide one to the other, with
+ * `Layer.provideMerge`.
  *
  * **Example** (Printing what happens)
  *

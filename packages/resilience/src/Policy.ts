@@ -155,6 +155,8 @@ export const make = <P extends AnyPolicy>(
   return made as P // the phantom is in the type alone
 }
 
+export { emit } from "./internal/policyEvent.ts"
+
 /** Whether a value is a policy of this kind; without one, of any. @category guards @since 0.1.0 */
 export const isPolicy = (u: unknown, kind?: string): u is AnyPolicy =>
   typeof u === "object" &&
@@ -341,6 +343,8 @@ export interface Member {
   readonly clocksAttempts?: boolean | undefined
   /** Milliseconds that a ticket of it may take at least: no timeout may be longer. */
   readonly lease?: number | undefined
+  /** The layer of the service closes, in this fiber. What the member keeps is forgotten. */
+  readonly close?: ((fiber: Fiber.Fiber<unknown, unknown>) => void) | undefined
 }
 
 /** A service that keeps the state of one policy, as others compose it. @category models @since 0.1.0 */

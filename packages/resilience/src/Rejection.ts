@@ -181,14 +181,18 @@ export class RateLimitExceeded extends Rejection {
 export class CircuitOpen extends Rejection {
   readonly _tag = "CircuitOpen"
   readonly state: "Open" | "HalfOpen" | "Isolated"
+  /** The trip policy that opened it (`"failureRate"`), or `"probe"`; `undefined` where it was isolated. */
+  readonly openedBy: string | undefined
   constructor(options: {
     readonly service?: string | undefined
     readonly key: string
     readonly state: "Open" | "HalfOpen" | "Isolated"
+    readonly openedBy?: string | undefined
     readonly retryAfterMillis: number | undefined
   }) {
     super(options)
     this.state = options.state
+    this.openedBy = options.openedBy
   }
   get policy(): "circuitBreaker" {
     return "circuitBreaker"

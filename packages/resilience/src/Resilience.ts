@@ -37,6 +37,7 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { CallOptions as EngineOptions } from "./engine/Pipeline.ts"
+import { closing } from "./engine/closing.ts"
 import { leftOf } from "./engine/Deadline.ts"
 import { isDataFirst } from "./engine/service.ts"
 import type { Key } from "./internal/key.ts"
@@ -139,6 +140,13 @@ const inMemory = <P>(id: string, policies: Policies): Effect.Effect<ResilienceSe
   return Effect.sync(() => serviceOf<P>(compose(parts, memory)))
 }
 
+/** The same, for a layer: it ends with the scope. */
+const inLayer = <P>(id: string, policies: Policies): Effect.Effect<ResilienceService<P>, never, Scope.Scope> => {
+  const parts = fromPolicies(id, policies)
+  const made = Effect.sync(() => compose(parts, memory))
+  return Effect.flatMap(made, (composed) => Effect.as(closing(composed.pipeline.members), serviceOf<P>(composed)))
+}
+
 /**
  * A pipeline whose keyed state lives in the `Store` of the context.
  *
@@ -160,7 +168,8 @@ const inStore = <P>(
   const parts = fromPolicies(id, policies)
   return Effect.flatMap(Store, (store) => {
     const composed = compose(parts, openStore(store, id, parts.store))
-    return Effect.as(openServices.open(store, "Resilience", id, composed.spaces), serviceOf<P>(composed))
+    const opened = openServices.open(store, "Resilience", id, composed.spaces)
+    return Effect.as(Effect.andThen(opened, closing(composed.pipeline.members)), serviceOf<P>(composed))
   })
 }
 
@@ -208,7 +217,7 @@ const asDefault = (service: ResilienceService<unknown>): DefaultService => servi
  * @since 0.1.0
  */
 export const layer = <const P extends Policies>(policies: P & Known<P>): Layer.Layer<Resilience> =>
-  Layer.effect(Resilience, Effect.map(inMemory(defaultId, policies), asDefault))
+  Layer.effect(Resilience, Effect.map(inLayer(defaultId, policies), asDefault))
 
 /**
  * Provides the default pipeline on a store that others share. It requires the `Store`, so a forgotten one is a compile
@@ -305,7 +314,7 @@ export const Service =
     const tag = Context.Service<Self, ResilienceService<P>>()(id)
     return Object.assign(tag, {
       policies: policies as P, // `Known` is what P is, where it compiles
-      layer: Layer.effect(tag, inMemory<P>(id, policies)),
+      layer: Layer.effect(tag, inLayer<P>(id, policies)),
       layerFromStore: Layer.effect(tag, inStore<P>(id, policies)),
       resilient: throughTag<Resilient<P, Self>>(tag as never), // the same service, seen by the engine
       inspect: (key: KeyOf<P>) => Effect.flatMap(tag, (service) => service.inspect(key))

@@ -35,9 +35,12 @@ export interface Space<in out Policy, in out State, in out Input, out Answer ext
   readonly lease?: Lease | undefined
   /**
    * Whether the kernel is a limit's: it takes `{ op: "take", cost }`, and its answers say what is `remaining`. Then a shared
-   * store can tell what a policy owes, and hand it over to the next one (`kernel/Adoption`).
+   * store can tell what a policy owes, and hand it over to the next one (`kernel/Adoption`). What a late answer took goes
+   * back as `{ op: "refund", receipt }`, where the kernel has no `undo`.
    */
   readonly isLimit?: boolean | undefined
+  /** Hears of a key that a store in this process forgets, and of the state that it had. It must not ask the store. */
+  readonly forgotten?: ((key: string, state: State) => void) | undefined
   /** The policy for a share of what this one lets through. Absent where there is no such thing, as for a circuit. */
   readonly scale?: ((policy: Policy, share: number) => Policy) | undefined
 }
@@ -113,6 +116,10 @@ export class Step<S extends AnySpace = AnySpace> {
   get isCommand(): boolean {
     return false
   }
+  /** Whether this is a `Command` that resets its key. */
+  get isReset(): boolean {
+    return false
+  }
 }
 
 /**
@@ -121,12 +128,23 @@ export class Step<S extends AnySpace = AnySpace> {
  * It is the only step that a store runs on a value that it cannot read (which it replaces), and where several policies
  * share a key, it drops the states of the others.
  *
+ * It is a reset unless `resets` is false: what calls took before a reset is forgotten, so what an answer took that comes
+ * after it, and is not waited for any more, is not given back.
+ *
  * @category models
  * @since 0.1.0
  */
 export class Command<S extends AnySpace = AnySpace> extends Step<S> {
+  declare private readonly resets: boolean
+  constructor(space: S, key: string, input: InputOf<S>, resets = true) {
+    super(space, key, input)
+    this.resets = resets
+  }
   override get isCommand(): boolean {
     return true
+  }
+  override get isReset(): boolean {
+    return this.resets
   }
 }
 
@@ -137,7 +155,7 @@ export class Command<S extends AnySpace = AnySpace> extends Step<S> {
  * @since 0.1.0
  */
 export const copyStep = <S extends AnySpace>(step: Step, space: S, input: InputOf<S>): Step<S> =>
-  step.isCommand ? new Command(space, step.key, input) : new Step(space, step.key, input)
+  step.isCommand ? new Command(space, step.key, input, step.isReset) : new Step(space, step.key, input)
 
 /** @since 0.1.0 */
 export type InputOf<S> = S extends Space<infer _P, infer _S, infer Input, infer _A> ? Input : never
@@ -305,4 +323,6 @@ export interface SyncStore {
   readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
   /** How many keys of the space are remembered. */
   readonly size: (space: AnySpace) => number
+  /** The keys of the space that are remembered, with their states. */
+  readonly entries: <S extends AnySpace>(space: S) => Iterable<readonly [key: string, state: StateOf<S>]>
 }

@@ -19,6 +19,7 @@
  * | `resilience_wait_ms` | histogram of the admissions that had to wait | |
  * | `resilience_circuit_transitions_total` | counter | `from`, `to` |
  * | `resilience_circuits` | gauge: circuits that are not closed | `state`: `Open`, `HalfOpen`, `Isolated` |
+ * | `resilience_policy_events_total` | counter | `policy`, `name`: of a `PolicyEvent` |
  * | `resilience_store_available` | gauge: 0 or 1, from the first outage on | |
  *
  * A call is counted once, however many attempts it makes.
@@ -26,11 +27,12 @@
  * **Gotchas**
  *
  * `resilience_circuits` goes up and down with the transitions that this process makes. Where a store is shared, only the
- * sum over all processes tells how many circuits are open. A circuit that is forgotten while open (`idleTimeToLive`,
- * `maxKeys`) stays counted.
+ * sum over all processes tells how many circuits are open. A circuit that this process forgets (`maxKeys`, `idleTimeToLive`,
+ * the end of its layer) is counted no longer, and its transition says `to="Forgotten"`.
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -55,7 +57,7 @@ export interface Options {
    * tell of the last call in it, and an event for what went wrong or had to wait. No span is made.
    */
   readonly spans?: boolean | undefined
-  /** A line for each move of a circuit (an opening is a warning) and for each outage of a store and its end. */
+  /** A line for each move of a circuit (an opening is a warning, with the cause of the call that brought it) and for each outage of a store and its end. */
   readonly logs?: boolean | undefined
 }
 
@@ -161,6 +163,7 @@ const makeMetrics = (): Event.Sink => {
   const wait = histogram("wait_ms", "How long a call waited for its admission")
   const transitions = counter("circuit_transitions_total", "Moves of circuits", "from", "to")
   const circuits = gauge("circuits", "Circuits that are not closed", "state")
+  const policyEvents = counter("policy_events_total", "What happened in policies, by name", "policy", "name")
   const available = gauge("store_available", "Whether the store answers")
   return (event, fiber) => {
     const { service } = event
@@ -187,8 +190,10 @@ const makeMetrics = (): Event.Sink => {
       case "CircuitTransition":
         // A circuit is born closed without an event, so closed ones cannot be counted.
         if (event.from !== "Closed") circuits(service, event.from).modifyUnsafe(-1, context)
-        if (event.to !== "Closed") circuits(service, event.to).modifyUnsafe(1, context)
+        if (event.to !== "Closed" && event.to !== "Forgotten") circuits(service, event.to).modifyUnsafe(1, context)
         return transitions(service, event.from, event.to).updateUnsafe(1, context)
+      case "PolicyEvent":
+        return policyEvents(service, event.policy, event.name).updateUnsafe(1, context)
       case "StoreFlipped":
         return available(service).updateUnsafe(event.available ? 1 : 0, context)
     }
@@ -237,6 +242,8 @@ const toSpan: Event.Sink = (event, fiber) => {
       return span.attribute("resilience.outcome", ending(event))
     case "CircuitTransition":
       return note(span, fiber, "circuit", moved(event))
+    case "PolicyEvent":
+      return note(span, fiber, "policy", { ...event.detail, service, policy: event.policy, name: event.name })
     case "StoreFlipped":
       return note(span, fiber, "store", { service, available: event.available })
   }
@@ -252,16 +259,20 @@ const describe = (span: Tracer.Span, event: Event.Event): void => {
 const note = (span: Tracer.Span, fiber: AnyFiber, name: string, attributes: Record<string, unknown>): void =>
   span.event(`resilience.${name}`, fiber.getRef(Clock.Clock).currentTimeNanosUnsafe(), attributes)
 
-const moved = ({ from, generation, key, openFor, service, to }: Event.CircuitTransition): Record<string, unknown> => {
+const moved = (event: Event.CircuitTransition): Record<string, unknown> => {
+  const { from, generation, key, openFor, openedBy, service, to } = event
   const move = { service, circuit: key, from, to, generation }
-  return to === "Open" ? { ...move, open_for_ms: openFor } : move
+  return to === "Open" ? { ...move, open_for_ms: openFor, opened_by: openedBy } : move
 }
 
 const toLog: Event.Sink = (event, fiber) => {
   if (event._tag === "CircuitTransition") {
-    const { key, openFor, to } = event
-    if (to === "Open") return log(fiber, "Warn", `Circuit ${key} opened for ${openFor} ms`, moved(event))
-    const now = { Closed: "closed", HalfOpen: "is half-open", Isolated: "is isolated" }[to]
+    const { exit, key, openFor, to } = event
+    if (to === "Open") {
+      const cause = exit?._tag === "Failure" ? exit.cause : undefined
+      return log(fiber, "Warn", `Circuit ${key} opened for ${openFor} ms`, moved(event), cause)
+    }
+    const now = { Closed: "closed", HalfOpen: "is half-open", Isolated: "is isolated", Forgotten: "is forgotten" }[to]
     return log(fiber, "Info", `Circuit ${key} ${now}`, moved(event))
   }
   if (event._tag === "StoreFlipped") {
@@ -276,7 +287,11 @@ const log = (
   fiber: AnyFiber,
   level: LogLevel.Severity,
   message: string,
-  annotations: Record<string, unknown>
+  annotations: Record<string, unknown>,
+  cause?: Cause.Cause<unknown>
 ): void => {
-  Effect.runForkWith(fiber.context)(Effect.annotateLogs(Effect.logWithLevel(level)(message), annotations))
+  const line = Effect.logWithLevel(level)
+  Effect.runForkWith(fiber.context)(
+    Effect.annotateLogs(cause === undefined ? line(message) : line(message, cause), annotations)
+  )
 }

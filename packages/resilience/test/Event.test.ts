@@ -155,9 +155,17 @@ it.effect("every call ends with one event, whatever became of it", () =>
       const calls = events
         .splice(0)
         .flatMap((event) =>
-          event._tag === "CallEnded" && event.service === "app/All" ? [{ ...event, duration: 0 }] : []
+          event._tag === "CallEnded" && event.service === "app/All" ? [{ ...event, exit: undefined, duration: 0 }] : []
         )
-      const call = { _tag: "CallEnded", service: "app/All", key, outcome, attempts, duration: 0 } as const
+      const call = {
+        _tag: "CallEnded",
+        service: "app/All",
+        key,
+        outcome,
+        attempts,
+        exit: undefined,
+        duration: 0
+      } as const
       assert.deepStrictEqual(calls, [{ ...call, timedOut: false, rejected: false, ...flags }])
     }
 

@@ -86,6 +86,7 @@ describe("services", () => {
         events.filter((event) => event._tag === "RetryScheduled"),
         [1, 2, 3].map((attempt): RetryScheduled => ({
           _tag: "RetryScheduled",
+          error: new Busy({ n: attempt }),
           service: "test/Patient",
           key: "user:1",
           attempt,

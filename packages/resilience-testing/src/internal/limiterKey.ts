@@ -4,7 +4,7 @@
  * All states and receipts are frozen: a kernel that writes into one fails every law.
  */
 import * as assert from "node:assert/strict"
-import { type LimiterDecision, NEVER } from "effect-resilience/kernel/Limiter"
+import { type LimiterDecision, type LimiterInput, NEVER } from "effect-resilience/kernel/Limiter"
 import type { Admission, LimiterSpecimen } from "./limiterSpecimen.ts"
 import { type Dice, type Event, freeze, read } from "./limiterTraffic.ts"
 
@@ -38,7 +38,10 @@ export class Key<Policy, State, Receipt> {
     return answer
   }
   refund(receipt: Receipt, now: number): Answer<Receipt> {
-    const [answer, state] = freeze(this.specimen.kernel.step(this.policy, this.state, { op: "refund", receipt }, now))
+    return this.step({ op: "refund", receipt }, now)
+  }
+  step(input: LimiterInput<Receipt>, now: number): Answer<Receipt> {
+    const [answer, state] = freeze(this.specimen.kernel.step(this.policy, this.state, input, now))
     this.state = state
     return answer
   }

@@ -90,17 +90,19 @@ export const AGES = 2 ** 40
 
 const circuit = (size: number): BreakerPolicy => ({
   trips: [
-    size % 2 === 0
-      ? { kind: "consecutive", failures: 1 + (size % 3), within: size % 5 === 0 ? 40 : 0 }
-      : {
-          kind: "rate",
-          slowAfter: 0,
-          threshold: size % 4 === 1 ? 0.5 : 2 / 3,
-          minimumCalls: 2,
-          calls: size % 3 === 0 ? 0 : 4,
-          slice: 10,
-          slices: 4
-        }
+    size % 7 === 3
+      ? { kind: "failures", failures: 1 + (size % 3), within: 40 }
+      : size % 2 === 0
+        ? { kind: "consecutive", failures: 1 + (size % 3), within: size % 5 === 0 ? 40 : 0 }
+        : {
+            kind: "rate",
+            slowAfter: 0,
+            threshold: size % 4 === 1 ? 0.5 : 2 / 3,
+            minimumCalls: 2,
+            calls: size % 3 === 0 ? 0 : 4,
+            slice: 10,
+            slices: 4
+          }
   ],
   openLow: [10, 20],
   openHigh: [10, 60],

@@ -69,7 +69,7 @@ export class SlotGate implements Member {
   constructor(spec: SlotSpec, service: string, onLeave: () => void = () => {}) {
     this.service = service
     this.spec = spec
-    this.queue = new WaitQueue(onLeave)
+    this.queue = new WaitQueue(spec.maxQueued, onLeave)
   }
 
   get waits(): boolean {
@@ -101,13 +101,18 @@ export class SlotGate implements Member {
 
   refusal(call: Call, now: number): Refusal | undefined {
     if (!this.blocked(call.waiter)) return undefined
-    const { maxQueued, maxWait } = this.spec
+    const { maxWait } = this.spec
     const until = Math.min(call.arrivedAt + maxWait, call.waitsUntil(now))
     const error = (reason: BulkheadFull["reason"]) =>
       new BulkheadFull({ service: this.service, key: call.name, reason })
     if (maxWait === 0) return { error: error("full"), until }
-    if (call.waiter === undefined && this.queue.size >= maxQueued) return { error: error("queue-full"), until }
+    if (call.waiter === undefined && this.queue.isFullFor(undefined)) return { error: error("queue-full"), until }
     if (now >= until) return { error: error("wait-too-long"), until }
-    return { error: error("full"), until, wait: (waiter) => this.queue.stand(waiter, Infinity) }
+    const wait = (waiter: Waiter) => {
+      if (this.queue.isFullFor(waiter)) return error("queue-full")
+      this.queue.stand(waiter, Infinity)
+      return undefined
+    }
+    return { error: error("full"), until, wait }
   }
 }

@@ -2,22 +2,23 @@
  * A circuit breaker's part in an admission: the permit it hands out, and what becomes of it.
  */
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type { Sink } from "../Event.ts"
 import {
-  breaker,
   type BreakerDecision,
   type BreakerInput,
   type BreakerRecord,
   type BreakerState,
   LEAST_LEASE,
-  letsAll
+  letsAll,
+  type Phase
 } from "../kernel/Breaker.ts"
 import type { Outcome } from "../Outcome.ts"
 import type { StoreError } from "../Rejection.ts"
-import { Step } from "../StoreModel.ts"
-import { emit, sinkOf } from "../internal/events.ts"
+import { Command, Step } from "../StoreModel.ts"
+import { builtSink, emit, sinkOf } from "../internal/events.ts"
 import { partOf, type ReadKey } from "../internal/key.ts"
 import { spaceIn } from "../internal/spaces.ts"
 import { nowOf } from "../internal/time.ts"
@@ -41,6 +42,12 @@ interface Noted {
   held: Step<CircuitSpace> | undefined
 }
 
+interface Forgotten {
+  readonly circuit: string
+  readonly from: Exclude<Phase, "Closed">
+  readonly generation: number
+}
+
 export class CircuitGate implements Member, Circuits {
   readonly kind = "circuitBreaker"
   readonly stage = Stage.circuit
@@ -60,6 +67,11 @@ export class CircuitGate implements Member, Circuits {
   /** What a circuit that lets everybody through said last: the same to all, as long as its state is this very one. */
   private welcome: readonly [answer: BreakerDecision, state: BreakerState] | undefined
 
+  /** Circuits that were not closed when the store forgot them, and of which no event tells yet. */
+  private forgotten: Array<Forgotten> = []
+  /** The sink in force where the service was built. */
+  private readonly built = builtSink()
+
   readonly control = controlOf(this)
 
   constructor(spec: CircuitSpec, service: string, store: Local | Guarded, label: string) {
@@ -67,11 +79,12 @@ export class CircuitGate implements Member, Circuits {
     this.service = service
     this.store = store
     const name = spaceIn(service, label, this.kind, this.kind)
-    this.space = { name, kernel: breaker, policy: spec.policy, keys: spec.keys, spread: true }
+    const forgotten = (key: string, state: BreakerState) => this.forget(key, state)
+    this.space = { name, kernel: spec.kernel, policy: spec.policy, keys: spec.keys, spread: true, forgotten }
     this.slowAfter = spec.policy.trips
       .flatMap((trip) => (trip.kind === "rate" && trip.slowAfter > 0 ? [trip.slowAfter] : []))
       .sort((a, b) => a - b)
-    this.initial = breaker.initial(spec.policy)
+    this.initial = spec.kernel.initial(spec.policy)
     this.jittered = spec.policy.openLow.some((low, i) => low !== spec.policy.openHigh[i])
   }
 
@@ -81,9 +94,9 @@ export class CircuitGate implements Member, Circuits {
     return by === "" || by === "key" ? by : `.${by}`
   }
 
-  /** To count slow attempts. */
+  /** To count slow attempts, and to tell trip policies of the user how long an attempt took. */
   get clocksAttempts(): boolean {
-    return this.slowAfter.length > 0
+    return this.slowAfter.length > 0 || this.spec.own.length > 0
   }
 
   get spaces(): ReadonlyArray<CircuitGate["space"]> {
@@ -130,7 +143,7 @@ export class CircuitGate implements Member, Circuits {
   recordOf(pass: CircuitPass, outcome: Outcome, retryAfter: number): BreakerInput {
     const { generation, probe, slowFed } = pass
     const { last } = this
-    const isTimed = this.slowAfter.length > 0
+    const isTimed = this.slowAfter.length > 0 || this.spec.own.length > 0
     if (
       !isTimed &&
       !this.jittered &&
@@ -150,7 +163,7 @@ export class CircuitGate implements Member, Circuits {
   welcomes(pass: CircuitPass, now: number): boolean {
     const state = this.store.sync!.look(pass, now) ?? this.initial
     if (!letsAll(state)) return false
-    if (this.welcome?.[1] !== state) this.welcome = breaker.step(this.spec.policy, state, pass.input, now)
+    if (this.welcome?.[1] !== state) this.welcome = this.spec.kernel.step(this.spec.policy, state, pass.input, now)
     pass.result = this.welcome
     return true
   }
@@ -172,18 +185,77 @@ export class CircuitGate implements Member, Circuits {
     if (this.locals.get(circuit) === local) this.locals.delete(circuit)
   }
 
-  /** Tells whoever waits or backs off that the circuit moved, and the sink. */
-  observe(circuit: string, answer: BreakerDecision, sink: Sink | undefined, fiber: AnyFiber): void {
-    if (answer.transitions.length === 0) return
+  sinkFor(fiber: AnyFiber): Sink | undefined {
+    return sinkOf(fiber) ?? this.built
+  }
+
+  /** Wakes the calls that wait or back off, and reports the moves. `exit`: how the call ended whose report brought them. */
+  observe(
+    circuit: string,
+    answer: BreakerDecision,
+    sink: Sink | undefined,
+    fiber: AnyFiber,
+    exit?: Exit.Exit<unknown, unknown>
+  ): void {
+    if (this.forgotten.length > 0) this.reportForgotten(sink, fiber)
+    const { transitions } = answer
+    if (transitions.length === 0) return
     this.moved(circuit)
     if (sink === undefined) return
-    for (const { from, generation, openFor, to } of answer.transitions) {
+    for (let i = 0; i < transitions.length; i++) {
+      const { from, generation, openFor, openedBy, to } = transitions[i]!
+      const opens = to === "Open"
       emit(
         sink,
-        { _tag: "CircuitTransition", service: this.service, key: this.labelOf(circuit), from, to, generation, openFor },
+        {
+          _tag: "CircuitTransition",
+          service: this.service,
+          key: this.labelOf(circuit),
+          from,
+          to,
+          generation,
+          openFor,
+          openedBy: opens ? openedBy : undefined,
+          exit: opens && i === transitions.length - 1 ? exit : undefined // those before it were due by time
+        },
         fiber
       )
     }
+  }
+
+  /** The store is in the middle of a step, so the event follows with the next move or permit. */
+  private forget(circuit: string, { generation, phase: from }: BreakerState): void {
+    if (from !== "Closed") this.forgotten.push({ circuit, from, generation })
+  }
+
+  private reportForgotten(sink: Sink | undefined, fiber: AnyFiber): void {
+    const { forgotten, service } = this
+    this.forgotten = []
+    if (sink === undefined) return
+    for (const { circuit, from, generation } of forgotten) {
+      const key = this.labelOf(circuit)
+      const more = { openFor: 0, openedBy: undefined, exit: undefined }
+      emit(sink, { _tag: "CircuitTransition", service, key, from, to: "Forgotten", generation, ...more }, fiber)
+    }
+  }
+
+  /**
+   * Circuits in this process begin anew, with a generation of which no call in flight is: so a call that outlives the layer
+   * moves none of them. Circuits on a remote store live on there.
+   */
+  close(fiber: AnyFiber): void {
+    const { sync } = this.store
+    if (sync === undefined) return
+    const circuits = [...sync.entries(this.space)]
+    for (const [circuit, state] of circuits) this.forget(circuit, state)
+    const { forgotten } = this
+    this.forgotten = []
+    for (const [circuit] of circuits) {
+      sync.commit([new Command(this.space, circuit, { op: "reset" })], nowOf(fiber))
+      this.moved(circuit)
+    }
+    this.forgotten = forgotten // what these steps have swept is among them
+    this.reportForgotten(this.sinkFor(fiber), fiber)
   }
 
   /** A new generation began: nobody who waits or backs off belongs to it. */
@@ -254,9 +326,15 @@ export class CircuitGate implements Member, Circuits {
   }
 
   /** A report to the store of this process. */
-  tell(step: Step<CircuitSpace>, now: number, sink: Sink | undefined, fiber: AnyFiber): void {
+  tell(
+    step: Step<CircuitSpace>,
+    now: number,
+    sink: Sink | undefined,
+    fiber: AnyFiber,
+    exit?: Exit.Exit<unknown, unknown>
+  ): void {
     this.store.sync!.commit([step], now)
-    this.observe(step.key, step.result![0], sink, fiber) // a circuit always has room: its keys evict each other
+    this.observe(step.key, step.result![0], sink, fiber, exit) // a circuit always has room: its keys evict each other
   }
 
   feed(circuit: string, now: number, sink: Sink | undefined, fiber: AnyFiber): Effect.Effect<void> | undefined {
@@ -274,14 +352,20 @@ export class CircuitGate implements Member, Circuits {
    * A report to a store elsewhere. What cannot be delivered is dropped: leases heal. It goes on where nobody waits for it, for
    * what it tells is true.
    */
-  send(store: Guarded, step: Step<CircuitSpace>, sink: Sink | undefined, onEnd: () => void): Effect.Effect<void> {
+  send(
+    store: Guarded,
+    step: Step<CircuitSpace>,
+    sink: Sink | undefined,
+    onEnd: () => void,
+    ended?: Exit.Exit<unknown, unknown>
+  ): Effect.Effect<void> {
     return Effect.withFiber((fiber) =>
       Effect.callback<void>((resume) => {
         store.begin([step], fiber, (exit) => {
           // what the reply tells of the circuit is still for whoever reports to hear
           if (exit._tag === "Success") {
             const [answer] = exit.value.answers as ReadonlyArray<BreakerDecision | undefined> // of this step
-            if (answer !== undefined) this.observe(step.key, answer, sink, fiber)
+            if (answer !== undefined) this.observe(step.key, answer, sink, fiber, ended)
           }
           onEnd()
           resume(Effect.ignore(exit))
@@ -294,9 +378,9 @@ export class CircuitGate implements Member, Circuits {
   inspect(key: ReadKey): Effect.Effect<Inspection, StoreError> {
     return Effect.withFiber<Inspection, StoreError>((fiber) => {
       const circuit = this.keyOf(key)
-      const fed = this.feed(circuit, nowOf(fiber), sinkOf(fiber), fiber)
+      const fed = this.feed(circuit, nowOf(fiber), this.sinkFor(fiber), fiber)
       const read = Effect.map(this.store.read(this.space, circuit), ({ now, state }) =>
-        inspectionOf(this.spec.policy, state, now)
+        inspectionOf(this.spec, state, now)
       )
       return fed === undefined ? read : Effect.andThen(fed, read)
     })

@@ -7,7 +7,7 @@ import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { CircuitState, Sink } from "../Event.ts"
 import { nowOf } from "../internal/time.ts"
-import { breaker, type BreakerDecision, type BreakerInput, indifferent, view } from "../kernel/Breaker.ts"
+import { type BreakerDecision, type BreakerInput, indifferent, view } from "../kernel/Breaker.ts"
 import { NEVER } from "../kernel/Limiter.ts"
 import type { Outcome } from "../Outcome.ts"
 import type { Call, Guarded, Local, Refusal, Ticket } from "../Policy.ts"
@@ -36,8 +36,20 @@ export interface Circuits {
   observe(circuit: string, answer: BreakerDecision, sink: Sink | undefined, fiber: AnyFiber): void
   watch(step: Step<CircuitSpace>, onMove: () => void, now: number): () => void
   recordOf(pass: CircuitPass, outcome: Outcome, retryAfter: number): BreakerInput
-  tell(step: Step<CircuitSpace>, now: number, sink: Sink | undefined, fiber: AnyFiber): void
-  send(store: Guarded, step: Step<CircuitSpace>, sink: Sink | undefined, onEnd: () => void): Effect.Effect<void>
+  tell(
+    step: Step<CircuitSpace>,
+    now: number,
+    sink: Sink | undefined,
+    fiber: AnyFiber,
+    exit?: Exit.Exit<unknown, unknown>
+  ): void
+  send(
+    store: Guarded,
+    step: Step<CircuitSpace>,
+    sink: Sink | undefined,
+    onEnd: () => void,
+    exit?: Exit.Exit<unknown, unknown>
+  ): Effect.Effect<void>
 }
 
 /** One call's permit, from the question to the report: its step in the store, asked and then told. */
@@ -145,6 +157,7 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
       service: this.gate.service,
       key: this.gate.labelOf(this.key),
       state: answer.phase as Exclude<CircuitState, "Closed">, // a closed circuit refuses nobody
+      openedBy: answer.openedBy === "none" ? undefined : answer.openedBy,
       retryAfterMillis: answer.retryAfter === NEVER ? undefined : answer.retryAfter
     })
     return { error }
@@ -162,31 +175,39 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
     if (sync === undefined) return this.moved
     gate.feedSync(this.key, now, this.call!.sink, this.call!.fiber)
     const state = sync.read(gate.space, this.key)
-    return view(gate.spec.policy, state ?? breaker.initial(gate.spec.policy), now).generation !== this.generation
+    return (
+      view(gate.spec.policy, state ?? gate.spec.kernel.initial(gate.spec.policy), now).generation !== this.generation
+    )
   }
 
   /** Reports the outcome. Where the user's `retryAfter` throws, the call says nothing about the dependency. */
   record(outcome: Outcome, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
     if (this.under) return undefined
     this.inFlight = false
-    if (outcome !== "failure" && outcome !== "throttled") return this.report(outcome, 0)
+    if (outcome !== "failure" && outcome !== "throttled") return this.report(outcome, 0, exit)
     let hint: number
     try {
       hint = this.call!.hintOf(exit)
     } catch (defect) {
-      const reported = this.report("ignored", 0)
+      const reported = this.report("ignored", 0, exit)
       return reported === undefined ? Effect.die(defect) : Effect.andThen(reported, Effect.die(defect))
     }
-    return this.report(outcome, hint)
+    return this.report(outcome, hint, exit)
   }
 
-  private report(outcome: Outcome, retryAfter: number): Effect.Effect<void> | undefined {
+  private report(
+    outcome: Outcome,
+    retryAfter: number,
+    exit: Exit.Exit<unknown, unknown>
+  ): Effect.Effect<void> | undefined {
     const { fiber, sink } = this.call!
     const { gate } = this
     const { store } = gate
     const { sync } = store
     // most calls succeed, and most circuits have nothing to forget by it: then there is nothing to tell, nor a time to ask for
-    if (sync !== undefined && outcome === "success" && indifferent(gate.spec.policy, sync.held(this))) {
+    const { own, policy } = gate.spec
+    const isMoot = outcome === "success" && own.length === 0
+    if (sync !== undefined && isMoot && indifferent(policy, sync.held(this))) {
       sync.release(this)
       return undefined
     }
@@ -197,11 +218,14 @@ export class CircuitPass extends Step<CircuitSpace> implements Ticket {
     gate.ended(this)
     this.input = gate.recordOf(this, outcome, retryAfter)
     if (store.sync === undefined) {
-      const sent = gate.send(store, this, sink, () => this.unwatch!())
+      const sent = gate.send(store, this, sink, () => this.unwatch!(), exit)
       return fed === undefined ? sent : Effect.andThen(fed, sent)
     }
-    gate.tell(this, now, sink, fiber)
-    store.sync.release(this)
+    try {
+      gate.tell(this, now, sink, fiber, exit)
+    } finally {
+      store.sync.release(this) // also where a trip policy of the user's own throws
+    }
     return undefined
   }
 }

@@ -4,7 +4,6 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Sink } from "../Event.ts"
-import { sinkOf } from "../internal/events.ts"
 import { type Key, type ReadKey, readKey } from "../internal/key.ts"
 import type { BreakerDecision } from "../kernel/Breaker.ts"
 import type { Guarded, Local } from "../Policy.ts"
@@ -35,6 +34,7 @@ interface Circuits {
   readonly store: Local | Guarded
   readonly keyOf: (key: ReadKey) => string
   readonly moved: (circuit: string) => void
+  readonly sinkFor: (fiber: Fiber.Fiber<unknown, unknown>) => Sink | undefined
   readonly observe: (
     circuit: string,
     answer: BreakerDecision,
@@ -49,11 +49,11 @@ export const controlOf = (gate: Circuits): Control => {
     (key: Key = gate.service): Effect.Effect<void, StoreError> =>
       Effect.suspend(() => {
         const { store } = gate
-        const step = new Command(gate.space, gate.keyOf(readKey(key)), { op })
+        const step = new Command(gate.space, gate.keyOf(readKey(key)), { op }, op === "reset")
         return Effect.flatMap(store.commit([step]), ({ answers: [answer] }) => {
           const told = Effect.withFiber((fiber) => {
             if (op === "reset") gate.moved(step.key) // of a closed circuit, too: no transition tells of that
-            if (answer !== undefined) gate.observe(step.key, answer, sinkOf(fiber), fiber)
+            if (answer !== undefined) gate.observe(step.key, answer, gate.sinkFor(fiber), fiber)
             return Effect.void
           })
           return store.sync === undefined ? told : store.sync.afterCommit(told)

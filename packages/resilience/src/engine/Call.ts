@@ -19,7 +19,7 @@ import { nowOf } from "../internal/time.ts"
 import type { Outcome } from "../Outcome.ts"
 import type * as Policy from "../Policy.ts"
 import type { Attempt, Member, Run, Ticket } from "../Policy.ts"
-import { isRejection, TimeoutExceeded } from "../Rejection.ts"
+import { TimeoutExceeded } from "../Rejection.ts"
 import { Waiter } from "../waiting/WaitQueue.ts"
 import { begin } from "./begin.ts"
 import * as contexts from "./contexts.ts"
@@ -218,7 +218,7 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
     this.key = readKey(key)
     this.options = options
     this.fiber = fiber
-    this.sink = sinkOf(fiber)
+    this.sink = sinkOf(fiber) ?? pipeline.sink
     this.startedAt = pipeline.timed || this.sink !== undefined ? nowOf(fiber) : 0
     this.arrivedAt = 0
     this.waiter = undefined
@@ -383,14 +383,7 @@ export class WholeCall extends CallAttempt implements Policy.Call, Judged {
     const own = last === main ? undefined : this.record(last, "all", exit)
     const ended = both(left, both(own, this.record(main, "all", exit)))
     if (sink !== undefined) {
-      const rejected = this.attempts === 0 && exit._tag === "Failure" && isRejection(errorOf(exit.cause))
-      callEnded(
-        sink,
-        this,
-        this.broken ? "ignored" : (this.outcome ?? "ignored"),
-        nowOf(fiber) - this.startedAt,
-        rejected
-      )
+      callEnded(sink, this, exit, this.broken ? "ignored" : (this.outcome ?? "ignored"), nowOf(fiber) - this.startedAt)
     }
     return ended
   }

@@ -3,6 +3,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type { Sink } from "../Event.ts"
 import type { Guarded, Local } from "../Policy.ts"
 import type { Outcome } from "../Outcome.ts"
 import type { Expected } from "./Expected.ts"
@@ -25,6 +26,8 @@ export interface Pipeline {
   /** Whether each attempt is admitted and recorded, and not the call. */
   readonly perAttempt: boolean
   readonly classify: Classify | undefined
+  /** The sink in force where the service was built. */
+  readonly sink: Sink | undefined
   /** Those that read from an error how long it asks to be left alone for. */
   readonly hints: ReadonlyArray<NonNullable<Member["hint"]>>
   /** What its timeouts say. */

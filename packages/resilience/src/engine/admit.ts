@@ -93,7 +93,8 @@ export const refused = (attempt: CallAttempt, now: number, asked: boolean): Admi
   const arrives = call.waiter === undefined
   const waiter = call.wait()
   waiter.deadline = until
-  waits.wait!(waiter) // of a refusal that may wait
+  const full = waits.wait!(waiter) // of a refusal that may wait
+  if (full !== undefined) return reject(attempt, full)
   if (arrives && call.sink !== undefined) {
     const { kind: policy } = attempt.gates[waitsFor]!
     const { fiber, name: key, service, sink } = call

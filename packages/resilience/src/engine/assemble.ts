@@ -2,6 +2,7 @@
  * From members to a pipeline: sorted by stage, not by order given.
  */
 import * as Effect from "effect/Effect"
+import { builtSink } from "../internal/events.ts"
 import { nowOf } from "../internal/time.ts"
 import type { Guarded, Local } from "../Policy.ts"
 import { type Longest, type Member, type Run, Stage } from "../Policy.ts"
@@ -58,6 +59,7 @@ export const assemble = (
     again: perAttempt ? gates : gates.filter(({ scope }) => scope === "attempt"),
     perAttempt,
     classify,
+    sink: builtSink(),
     hints: members.flatMap(({ hint }) => (hint === undefined ? [] : [hint])),
     longest,
     expected: mayWait && longest.call !== Infinity ? new Expected(cap) : undefined,

@@ -10,7 +10,7 @@ import { emit } from "../internal/events.ts"
 import { nowOf } from "../internal/time.ts"
 import type { Outcome } from "../Outcome.ts"
 import type { Call } from "../Policy.ts"
-import { TimeoutExceeded } from "../Rejection.ts"
+import { isRejection, TimeoutExceeded } from "../Rejection.ts"
 
 type Ended = Extract<Event, { readonly _tag: "AttemptEnded" }>
 
@@ -26,15 +26,18 @@ export const attemptEnded = (
   attempt: number,
   exit: Exit.Exit<unknown, unknown>,
   duration: number
-): void => emit(sink, { _tag: "AttemptEnded", service, key, attempt, result: resultOf(exit), duration }, fiber)
+): void => emit(sink, { _tag: "AttemptEnded", service, key, attempt, result: resultOf(exit), exit, duration }, fiber)
 
 export const callEnded = (
   sink: Sink,
   { attempts, fiber, name: key, service, timedOut }: Call,
+  exit: Exit.Exit<unknown, unknown>,
   outcome: Outcome,
-  duration: number,
-  rejected: boolean
-): void => emit(sink, { _tag: "CallEnded", service, key, outcome, attempts, duration, timedOut, rejected }, fiber)
+  duration: number
+): void => {
+  const rejected = attempts === 0 && exit._tag === "Failure" && isRejection(errorOf(exit.cause))
+  emit(sink, { _tag: "CallEnded", service, key, outcome, exit, attempts, duration, timedOut, rejected }, fiber)
+}
 
 export const observed = <A, E, R>(
   self: Effect.Effect<A, E, R>,

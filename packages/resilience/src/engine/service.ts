@@ -8,6 +8,7 @@ import * as openServices from "../internal/openServices.ts"
 import { openStore } from "../internal/openStore.ts"
 import { type Env, type Guarded, type Local, type Member, type PolicyService, unbounded } from "../Policy.ts"
 import { Store, type StoreView } from "../StoreModel.ts"
+import { closing } from "./closing.ts"
 import { assemble } from "./assemble.ts"
 import type { CallOptions } from "./Pipeline.ts"
 import { run } from "./run.ts"
@@ -34,6 +35,10 @@ export const single = <Raises>(id: string, member: Member, store: Local | Guarde
 /** Whether a `dual` was called with the effect first. The first argument tells, since the others may be left out. */
 export const isDataFirst = (args: ArrayLike<unknown>): boolean => Effect.isEffect(args[0])
 
+/** A service that a layer builds: it ends with the scope. */
+export const scoped = <S extends PolicyService>(make: Effect.Effect<S>): Effect.Effect<S, never, Scope.Scope> =>
+  Effect.tap(make, ({ members }) => closing(members))
+
 /** A service on the `Store` of the context. Until the scope closes, its spaces are open there with its policies. */
 export const fromStore = <S extends PolicyService>(
   module: string,
@@ -43,5 +48,6 @@ export const fromStore = <S extends PolicyService>(
   Effect.flatMap(Store, (store) => {
     const service = build(openStore(store, id))
     const spaces = service.members.flatMap(({ spaces = [] }) => spaces)
-    return Effect.as(openServices.open(store, module, id, spaces), service)
+    const opened = Effect.andThen(openServices.open(store, module, id, spaces), closing(service.members))
+    return Effect.as(opened, service)
   })

@@ -119,6 +119,7 @@ export const make = (transactions?: (tableOf: TableOf) => Joined): Store["Servic
       return step.place instanceof Cell ? kept === step.place : kept !== undefined
     },
     size: (space) => tableOf(space).size,
+    entries: (space) => Array.from(tableOf(space).entries(), ([key, entry]) => [key, stateOf(entry) as never]), // as above
     watch: joined?.watch ?? (() => () => {}),
     afterCommit: joined?.afterCommit ?? ((effect) => effect)
   }

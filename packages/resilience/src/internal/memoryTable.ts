@@ -205,6 +205,7 @@ export class Table {
     this.shards[shardOf(key)]!.delete(key)
     this.size--
     this.only = undefined
+    this.space.forgotten?.(key, stateOf(entry))
     if (!(entry instanceof Cell)) return
     entry.changed() // who read it looks the key up again
     if (entry instanceof BoundedCell) this.candidates!.drop(entry)
@@ -258,7 +259,10 @@ export class Table {
 
   clear(): void {
     for (const [key, entry] of this.entries()) {
-      if (entry instanceof Cell) this.writeCell(entry, this.initial)
+      if (entry instanceof Cell) {
+        this.space.forgotten?.(key, entry.value)
+        this.writeCell(entry, this.initial)
+      }
       if (this.isFree(entry, undefined)) this.drop(key, entry)
     }
   }

@@ -25,7 +25,7 @@ import type { Kernel } from "./Kernel.ts"
 import { NEVER } from "./Limiter.ts"
 
 export type { BreakerDecision, BreakerInput, BreakerRecord, BreakerView, Transition } from "./BreakerInput.ts"
-export type { BreakerPolicy, BreakerState, Phase, Trip } from "./BreakerModel.ts"
+export type { BreakerPolicy, BreakerState, Opener, Phase, Trip } from "./BreakerModel.ts"
 export { LEAST_LEASE, letsAll } from "./BreakerModel.ts"
 export { indifferent, normalise, view } from "./BreakerView.ts"
 
@@ -54,7 +54,7 @@ const command = (
   const to = op === "isolate" ? "Isolated" : "Closed"
   // A reset of a closed circuit starts a generation too: what was let through before it no longer counts.
   if (state.phase === to && op !== "reset") return answer(state, 0, 0, NONE, given)
-  const next = enter(policy, state, to, Math.max(now, state.since), 0, log)
+  const next = enter(policy, state, to, Math.max(now, state.since), 0, "none", log)
   return answer(next, 0, 0, log, next)
 }
 
@@ -73,13 +73,19 @@ const decided = (policy: BreakerPolicy, state: BreakerState, input: BreakerInput
  * @since 0.1.0
  */
 export const breaker: Kernel<BreakerPolicy, BreakerState, BreakerInput, BreakerDecision> = {
-  id: "circuit-breaker@2",
+  id: "circuit-breaker@3",
   initial: (policy) => closed(policy, 0, 0),
   span: span,
   adopt: adopt,
   isPolicy: isPolicy,
   isState: isState,
   rank: circuitRank,
+  takes: ({ op }) => op === "admit",
+  // where nothing but a probe leaves a trace, nothing else is told
+  undo: (input, { generation, probe }) =>
+    input.op === "admit" && probe > 0
+      ? { op: "record", generation, probe, outcome: "ignored", duration: 0, slowFed: 0, retryAfter: 0, draw: 0 }
+      : undefined,
   step: (policy, state, input, now) =>
     input.op === "admit" && letsAll(state) ? answer(state, 0, 0, NONE, state) : decided(policy, state, input, now),
   expiresAt: (policy, state) => {

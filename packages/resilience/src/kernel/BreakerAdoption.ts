@@ -23,6 +23,7 @@ export const adopt = (policy: BreakerPolicy, state: BreakerState): BreakerState 
     since: state.since,
     openFor: Math.min(state.openFor, longest),
     openings: state.openings,
+    openedBy: state.openedBy,
     draw: state.draw,
     windows: fresh.windows,
     trial: fresh.trial

@@ -18,14 +18,13 @@ export const span = (policy: BreakerPolicy): number => {
   let longest = policy.openCap
   for (const opening of policy.openHigh) longest = Math.max(longest, opening)
   for (const trip of policy.trips) {
-    longest = Math.max(longest, trip.kind === "consecutive" ? trip.within : trip.slice * trip.slices)
+    longest = Math.max(longest, trip.kind === "rate" ? trip.slice * trip.slices : trip.within)
   }
   return longest
 }
 
 /** The time of a window's newest outcome. An empty window begins at 0, and one of calls has no slices. */
-const newest = (trip: Trip, window: Window): number =>
-  trip.kind === "consecutive" ? window.head : window.head * trip.slice
+const newest = (trip: Trip, window: Window): number => (trip.kind === "rate" ? window.head * trip.slice : window.head)
 
 /** Whether some time of a circuit may be too far ahead: one comparison each, where the clocks agree. */
 const isSuspicious = (policy: BreakerPolicy, state: BreakerState, now: number): boolean => {
@@ -60,7 +59,7 @@ export const believed = (policy: BreakerPolicy, state: BreakerState, now: number
   }
   const isLate = isFarAhead(state.since, now, policy, span)
   if (!isLate && windows === state.windows && probes.length === state.trial.probes.length) return state
-  const { failures, issued, successes } = state.trial
+  const trial = state.trial
   const begun = state.phase === "Open" ? now - state.openFor : now // an opening that ends now
   return {
     phase: state.phase,
@@ -69,8 +68,9 @@ export const believed = (policy: BreakerPolicy, state: BreakerState, now: number
     since: isLate ? begun : state.since,
     openFor: state.openFor,
     openings: state.openings,
+    openedBy: state.openedBy,
     draw: state.draw,
     windows,
-    trial: { issued, successes, failures, probes }
+    trial: { issued: trial.issued, successes: trial.successes, failures: trial.failures, probes }
   }
 }

@@ -12,10 +12,10 @@ import { isWhole } from "./Whole.ts"
 /** Whether a circuit may have these numbers. @category getters @since 0.1.0 */
 export const isPolicy = (policy: BreakerPolicy): boolean => {
   const isTrip = (trip: Trip): boolean => {
-    if (trip.kind === "consecutive") return isWhole(trip.failures, 1) && isWhole(trip.within, 0)
-    const { calls, minimumCalls, slice, slices, threshold } = trip
-    if (!(threshold > 0 && threshold <= 1 && isWhole(trip.slowAfter, 0) && isWhole(minimumCalls, 1))) return false
-    return calls === 0 ? isWhole(slice, 1) && isWhole(slices, 1) : isWhole(calls, 1)
+    if (trip.kind !== "rate") return isWhole(trip.failures, 1) && isWhole(trip.within, trip.kind === "failures" ? 1 : 0)
+    const isRate = trip.threshold > 0 && trip.threshold <= 1
+    if (!isRate || !isWhole(trip.slowAfter, 0) || !isWhole(trip.minimumCalls, 1)) return false
+    return trip.calls === 0 ? isWhole(trip.slice, 1) && isWhole(trip.slices, 1) : isWhole(trip.calls, 1)
   }
   const areOpenings = (openings: ReadonlyArray<number>): boolean => {
     for (const opening of openings) if (!isWhole(opening, 0)) return false
@@ -42,15 +42,25 @@ export const isPolicy = (policy: BreakerPolicy): boolean => {
  * @since 0.1.0
  */
 export const isState = (policy: BreakerPolicy, state: BreakerState): boolean => {
-  const { phase, windows } = state
+  const { openedBy, phase, windows } = state
   if (phase !== "Closed" && phase !== "Open" && phase !== "HalfOpen" && phase !== "Isolated") return false
+  if (
+    openedBy !== "none" &&
+    openedBy !== "consecutive" &&
+    openedBy !== "failures" &&
+    openedBy !== "failureRate" &&
+    openedBy !== "slowCallRate" &&
+    openedBy !== "probe"
+  ) {
+    return false
+  }
   if (windows.length !== policy.trips.length || state.trial.probes.length > policy.permitted) return false
   let i = 0
   for (const trip of policy.trips) {
     const window = windows[i]
     if (window === undefined) return false
     let cells = 0
-    if (trip.kind === "consecutive") cells = trip.within === 0 ? 0 : window.calls
+    if (trip.kind !== "rate") cells = trip.within === 0 ? 0 : window.calls
     else if (window.calls > 0) cells = trip.calls > 0 ? Math.ceil(window.calls / BITS) : 2 * trip.slices
     if (window.cells.length !== cells) return false
     i = i + 1

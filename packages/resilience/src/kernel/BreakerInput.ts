@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { BreakerState, Phase } from "./BreakerModel.ts"
+import type { BreakerState, Opener, Phase } from "./BreakerModel.ts"
 import type { Decision } from "./Kernel.ts"
 
 /**
@@ -48,13 +48,14 @@ export interface BreakerSlow {
   readonly draw: number
 }
 
-/** A change of phase. `openFor` is 0 unless `to` is Open. @category models @since 0.1.0 */
+/** A change of phase. `openFor` is 0, and `openedBy` is none, unless `to` is Open. @category models @since 0.1.0 */
 export interface Transition {
   readonly from: Phase
   readonly to: Phase
   readonly at: number
   readonly generation: number
   readonly openFor: number
+  readonly openedBy: Opener
 }
 
 /**
@@ -71,6 +72,7 @@ export interface BreakerDecision extends Decision {
   readonly generation: number
   readonly probe: number
   readonly retryAfter: number
+  readonly openedBy: Opener
   readonly transitions: ReadonlyArray<Transition>
 }
 
@@ -80,6 +82,7 @@ export interface BreakerView {
   readonly generation: number
   readonly since: number
   readonly openFor: number
+  readonly openedBy: Opener
   readonly retryAfter: number
   readonly probesInFlight: number
   readonly successes: number
@@ -101,5 +104,6 @@ export const answer = (
   state: BreakerState
 ): BreakerStep => {
   const allowed = retryAfter === 0
-  return [{ allowed, phase: seen.phase, generation: seen.generation, probe, retryAfter, transitions }, state]
+  const openedBy = seen.openedBy
+  return [{ allowed, phase: seen.phase, generation: seen.generation, probe, retryAfter, openedBy, transitions }, state]
 }

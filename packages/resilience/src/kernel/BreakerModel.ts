@@ -8,7 +8,17 @@
 export type Phase = "Closed" | "Open" | "HalfOpen" | "Isolated"
 
 /**
- * When to open. `consecutive`: `failures` failures in a row, all younger than `within` ms (0: however old).
+ * What opened a circuit: a trip policy, or a probe that failed or whose lease ended. `none` while it is closed, and where it
+ * was isolated by hand.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Opener = "none" | "consecutive" | "failures" | "failureRate" | "slowCallRate" | "probe"
+
+/**
+ * When to open. `consecutive`: `failures` failures in a row, all younger than `within` ms (0: however old). `failures`: so
+ * many younger than `within` ms (at least 1), whatever came between them.
  *
  * `rate`: `bad / calls >= threshold` for the counted calls, once `minimumCalls` are counted: the quotient as doubles have
  * it, so that k bad of n meet a threshold that was written as k / n. Bad means failed
@@ -20,6 +30,7 @@ export type Phase = "Closed" | "Open" | "HalfOpen" | "Isolated"
  */
 export type Trip =
   | { readonly kind: "consecutive"; readonly failures: number; readonly within: number }
+  | { readonly kind: "failures"; readonly failures: number; readonly within: number }
   | {
       readonly kind: "rate"
       readonly slowAfter: number
@@ -61,6 +72,7 @@ export interface BreakerPolicy {
  * | trip | calls, bad | head | cells |
  * |---|---|---|---|
  * | consecutive | failures in a row | time of the newest | their times, oldest first; none without `within` |
+ * | failures | failures | time of the newest | their times, oldest first |
  * | rate, by calls | counted | position of the next outcome in the ring | the ring, 30 outcomes to a word, 1 is bad |
  * | rate, by time | counted when `head` was current | the newest slice | calls, bad of each slice, oldest first |
  *
@@ -90,7 +102,7 @@ export interface Trial {
 
 /**
  * A circuit. `since` is when the phase began. `ended` is the generation that an opening ended, 0 while not open. `openFor` is how long the opening lasts, while half-open the one before;
- * `openings` counts them since the circuit was closed. `draw` is for an opening that no report brings: a lapsed lease.
+ * `openings` counts them since the circuit was closed. `openedBy` says what brought the last one. `draw` is for an opening that no report brings: a lapsed lease.
  *
  * @category models
  * @since 0.1.0
@@ -102,6 +114,7 @@ export interface BreakerState {
   readonly since: number
   readonly openFor: number
   readonly openings: number
+  readonly openedBy: Opener
   readonly draw: number
   readonly windows: ReadonlyArray<Window>
   readonly trial: Trial

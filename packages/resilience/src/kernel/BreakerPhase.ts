@@ -8,14 +8,15 @@
  */
 import { believed } from "./BreakerClock.ts"
 import type { BreakerRecord, Transition } from "./BreakerInput.ts"
-import type { BreakerPolicy, BreakerState, Phase, Probe, Trial, Window } from "./BreakerModel.ts"
+import type { BreakerPolicy, BreakerState, Opener, Phase, Probe, Trial, Window } from "./BreakerModel.ts"
 import { EMPTY } from "./BreakerWindow.ts"
 
-/** What decides about an opening: when, the failure's `retryAfter` (0: none), the draw. @category models @since 0.1.0 */
+/** What decides about an opening: when, the failure's `retryAfter` (0: none), the draw, what opens. @category models @since 0.1.0 */
 export interface Cause {
   readonly at: number
   readonly retryAfter: number
   readonly draw: number
+  readonly by: Opener
 }
 
 const DRAWS = 1073741824 // 2^30
@@ -26,7 +27,19 @@ const NO_TRIAL: Trial = { issued: 0, successes: 0, failures: 0, probes: [] }
 export const closed = (policy: BreakerPolicy, generation: number, since: number): BreakerState => {
   const windows: Array<Window> = []
   while (windows.length < policy.trips.length) windows.push(EMPTY)
-  return { phase: "Closed", generation, ended: 0, since, openFor: 0, openings: 0, draw: 0, windows, trial: NO_TRIAL }
+  const trial = NO_TRIAL
+  return {
+    phase: "Closed",
+    generation,
+    ended: 0,
+    since,
+    openFor: 0,
+    openings: 0,
+    openedBy: "none",
+    draw: 0,
+    windows,
+    trial
+  }
 }
 
 /** The same phase, holding something else. @category combinators @since 0.1.0 */
@@ -42,6 +55,7 @@ export const keep = (
   since: state.since,
   openFor: state.openFor,
   openings: state.openings,
+  openedBy: state.openedBy,
   draw,
   windows,
   trial
@@ -54,16 +68,20 @@ export const enter = (
   to: Phase,
   at: number,
   openFor: number,
+  openedBy: Opener,
   log: Array<Transition>
 ): BreakerState => {
   // The time makes generations grow also over forgetting, where the count begins at 0 again.
   const generation = Math.max(state.generation + 1, at)
-  if (state.phase !== to) log.push({ from: state.phase, to, at, generation, openFor: to === "Open" ? openFor : 0 })
+  const opens = to === "Open"
+  const by = opens ? openedBy : "none"
+  if (state.phase !== to)
+    log.push({ from: state.phase, to, at, generation, openFor: opens ? openFor : 0, openedBy: by })
   if (to === "Closed") return closed(policy, generation, at)
-  const openings = to === "Open" ? state.openings + 1 : state.openings
-  const ended = to === "Open" ? state.generation : 0
+  const openings = opens ? state.openings + 1 : state.openings
+  const ended = opens ? state.generation : 0
   const windows = state.windows
-  return { phase: to, generation, ended, since: at, openFor, openings, draw: 0, windows, trial: NO_TRIAL }
+  return { phase: to, generation, ended, since: at, openFor, openings, openedBy, draw: 0, windows, trial: NO_TRIAL }
 }
 
 /** How long the next opening lasts. @category getters @since 0.1.0 */
@@ -79,24 +97,7 @@ export const openTime = (policy: BreakerPolicy, state: BreakerState, retryAfter:
 
 /** Opens the circuit. @category transitions @since 0.1.0 */
 export const open = (policy: BreakerPolicy, state: BreakerState, cause: Cause, log: Array<Transition>): BreakerState =>
-  enter(policy, state, "Open", cause.at, openTime(policy, state, cause.retryAfter, cause.draw), log)
-
-/** The opening, as long as a throttled call asks for, and never longer than `openCap`. @category transitions @since 0.1.0 */
-export const lengthen = (policy: BreakerPolicy, state: BreakerState, cause: Cause): BreakerState => {
-  const openFor = Math.min(cause.at - state.since + cause.retryAfter, policy.openCap)
-  if (openFor <= state.openFor) return state
-  return {
-    phase: state.phase,
-    generation: state.generation,
-    ended: state.ended,
-    since: state.since,
-    openFor,
-    openings: state.openings,
-    draw: state.draw,
-    windows: state.windows,
-    trial: state.trial
-  }
-}
+  enter(policy, state, "Open", cause.at, openTime(policy, state, cause.retryAfter, cause.draw), cause.by, log)
 
 /**
  * Takes the `index`-th probe out; the verdict falls once it cannot change. One that is throttled has it fall at once: the
@@ -116,7 +117,7 @@ export const conclude = (
   const trial = state.trial
   const successes = outcome === "success" ? trial.successes + 1 : trial.successes
   const failures = outcome === "failure" ? trial.failures + 1 : trial.failures
-  if (successes >= policy.required) return enter(policy, state, "Closed", cause.at, 0, log)
+  if (successes >= policy.required) return enter(policy, state, "Closed", cause.at, 0, "none", log)
   if (outcome === "throttled" || failures > policy.permitted - policy.required) return open(policy, state, cause, log)
   const probes: Array<Probe> = []
   let i = 0
@@ -142,12 +143,12 @@ export const settle = (
   let current = believed(policy, state, now)
   let first = current.trial.probes[0]
   while (first !== undefined && first.deadline <= now) {
-    const cause = { at: first.deadline, retryAfter: 0, draw: current.draw }
+    const cause: Cause = { at: first.deadline, retryAfter: 0, draw: current.draw, by: "probe" }
     current = conclude(policy, current, 0, "failure", cause, log)
     first = current.trial.probes[0]
   }
   const end = current.since + current.openFor
   return current.phase === "Open" && end <= now
-    ? enter(policy, current, "HalfOpen", end, current.openFor, log)
+    ? enter(policy, current, "HalfOpen", end, current.openFor, current.openedBy, log)
     : current
 }

@@ -12,7 +12,7 @@ import {
   type Transition
 } from "./BreakerInput.ts"
 import type { BreakerPolicy, BreakerState } from "./BreakerModel.ts"
-import { conclude, keep, lengthen, open, settle } from "./BreakerPhase.ts"
+import { type Cause, conclude, keep, open, settle } from "./BreakerPhase.ts"
 import { observe, slowAfter } from "./BreakerWindow.ts"
 
 /** A success that took too long has failed. What is slow to say "not now" has said it all the same. */
@@ -20,6 +20,24 @@ const verdict = (policy: BreakerPolicy, input: BreakerRecord): BreakerRecord["ou
   let slow = false
   for (const trip of policy.trips) if (slowAfter(trip) > 0 && input.duration >= slowAfter(trip)) slow = true
   return slow && input.outcome === "success" ? "failure" : input.outcome
+}
+
+/** The opening, as long as a throttled call asks for, and never longer than `openCap`. */
+const lengthen = (policy: BreakerPolicy, state: BreakerState, cause: Cause): BreakerState => {
+  const openFor = Math.min(cause.at - state.since + cause.retryAfter, policy.openCap)
+  if (openFor <= state.openFor) return state
+  return {
+    phase: state.phase,
+    generation: state.generation,
+    ended: state.ended,
+    since: state.since,
+    openFor,
+    openings: state.openings,
+    openedBy: state.openedBy,
+    draw: state.draw,
+    windows: state.windows,
+    trial: state.trial
+  }
 }
 
 /**
@@ -38,10 +56,11 @@ export const report = (
   const log: Array<Transition> = []
   const state = settle(policy, given, now, log)
   const outcome = input.op === "record" ? verdict(policy, input) : "failure"
-  const cause = {
+  const cause: Cause = {
     at: Math.max(now, state.since),
     retryAfter: input.op === "record" ? input.retryAfter : 0,
-    draw: input.draw
+    draw: input.draw,
+    by: "probe"
   }
   if (outcome === "throttled" && state.phase === "Open" && input.generation === state.ended) {
     const next = lengthen(policy, state, cause)
@@ -52,7 +71,10 @@ export const report = (
     const seen = observe(policy.trips, state.windows, input, cause.at)
     if (seen.windows === state.windows) return answer(state, 0, 0, NONE, given)
     const counted = keep(state, seen.windows, state.draw, state.trial)
-    const next = seen.tripped ? open(policy, counted, cause, log) : counted
+    const next =
+      seen.by === "none"
+        ? counted
+        : open(policy, counted, { at: cause.at, retryAfter: cause.retryAfter, draw: cause.draw, by: seen.by }, log)
     return answer(next, 0, 0, log, next)
   }
   let i = 0

@@ -18,11 +18,14 @@ import { NEVER } from "./Limiter.ts"
  */
 export const indifferent = (policy: BreakerPolicy, state: BreakerState): boolean => {
   if (state.phase !== "Closed") return false
+  let i = 0
   for (const trip of policy.trips) {
-    if (trip.kind !== "consecutive") return false
+    if (trip.kind === "rate") return false
+    // A success ends failures in a row, and no others.
+    if (trip.kind === "consecutive" && (state.windows[i] ?? EMPTY).calls > 0) return false
+    i = i + 1
   }
-  // Of failures in a row, each window counts the last one.
-  return (state.windows[0] ?? EMPTY).calls === 0
+  return true
 }
 
 /**
@@ -59,6 +62,7 @@ export const view = (policy: BreakerPolicy, given: BreakerState, now: number): B
     generation: state.generation,
     since: state.since,
     openFor: state.openFor,
+    openedBy: state.openedBy,
     retryAfter: wait(policy, state, now),
     probesInFlight: state.trial.probes.length,
     successes: state.trial.successes,

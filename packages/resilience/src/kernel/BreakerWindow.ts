@@ -8,7 +8,7 @@
  * @since 0.1.0
  */
 import type { BreakerRecord, BreakerSlow } from "./BreakerInput.ts"
-import type { Trip, Window } from "./BreakerModel.ts"
+import type { Opener, Trip, Window } from "./BreakerModel.ts"
 import { NEVER } from "./Limiter.ts"
 
 /** A window without outcomes; no other has 0 calls. @category constructors @since 0.1.0 */
@@ -40,7 +40,7 @@ const sum = (cells: ReadonlyArray<number>, from: number): number => {
 /** What is left at `now`; the window itself if nothing aged out. @category combinators @since 0.1.0 */
 export const age = (trip: Trip, window: Window, now: number): Window => {
   if (window.calls === 0) return window
-  if (trip.kind === "consecutive") {
+  if (trip.kind !== "rate") {
     if (trip.within === 0 || now - (window.cells[0] ?? now) < trip.within) return window
     const times: Array<number> = []
     for (const time of window.cells) if (now - time < trip.within) times.push(time)
@@ -94,9 +94,9 @@ const addToSlice = (slice: number, slices: number, recent: Window, bad: number, 
 
 /** Counts one outcome; the window itself if that changes nothing. @category combinators @since 0.1.0 */
 export const add = (trip: Trip, window: Window, bad: boolean, now: number): Window => {
-  if (trip.kind === "consecutive") {
+  if (trip.kind !== "rate") {
     if (bad) return addFailure(trip.within, trip, window, now)
-    return window.calls === 0 ? window : EMPTY
+    return trip.kind === "failures" || window.calls === 0 ? window : EMPTY
   }
   if (trip.calls > 0) return addToRing(trip.calls, window, bad ? 1 : 0)
   return addToSlice(trip.slice, trip.slices, age(trip, window, now), bad ? 1 : 0, now)
@@ -105,17 +105,22 @@ export const add = (trip: Trip, window: Window, bad: boolean, now: number): Wind
 /** From when on the window is as good as empty: 0 if it is, `NEVER` if it stays. @category getters @since 0.1.0 */
 export const emptyFrom = (trip: Trip, window: Window): number => {
   if (window.calls === 0) return 0
-  if (trip.kind === "consecutive") return trip.within === 0 ? NEVER : window.head + trip.within
+  if (trip.kind !== "rate") return trip.within === 0 ? NEVER : window.head + trip.within
   return trip.calls > 0 ? NEVER : (window.head + trip.slices) * trip.slice
 }
 
 /** The threshold of a slow trip, 0 if it is none. @category getters @since 0.1.0 */
-export const slowAfter = (trip: Trip): number => (trip.kind === "consecutive" ? 0 : trip.slowAfter)
+export const slowAfter = (trip: Trip): number => (trip.kind === "rate" ? trip.slowAfter : 0)
 
 const trips = (trip: Trip, window: Window): boolean =>
-  trip.kind === "consecutive"
-    ? window.bad >= trip.failures
-    : window.calls >= trip.minimumCalls && window.bad / window.calls >= trip.threshold
+  trip.kind === "rate"
+    ? window.calls >= trip.minimumCalls && window.bad / window.calls >= trip.threshold
+    : window.bad >= trip.failures
+
+const openerOf = (trip: Trip): Opener => {
+  if (trip.kind !== "rate") return trip.kind
+  return trip.slowAfter > 0 ? "slowCallRate" : "failureRate"
+}
 
 // How many slow trips come before the `index`-th, by ascending threshold.
 const rankOf = (all: ReadonlyArray<Trip>, index: number, threshold: number): number => {
@@ -129,15 +134,15 @@ const rankOf = (all: ReadonlyArray<Trip>, index: number, threshold: number): num
   return rank
 }
 
-/** The windows after a report, the same array if nothing changed, and whether it opens. @since 0.1.0 */
+/** The windows after a report, the same array if nothing changed, and the first trip policy that opens (`none`: none). @since 0.1.0 */
 export const observe = (
   all: ReadonlyArray<Trip>,
   given: ReadonlyArray<Window>,
   input: BreakerRecord | BreakerSlow,
   now: number
-): { readonly windows: ReadonlyArray<Window>; readonly tripped: boolean } => {
+): { readonly windows: ReadonlyArray<Window>; readonly by: Opener } => {
   let windows = given
-  let tripped = false
+  let by: Opener = "none"
   let i = 0
   for (const trip of all) {
     const threshold = slowAfter(trip)
@@ -148,8 +153,8 @@ export const observe = (
     const after = counts ? add(trip, before, bad, now) : before
     if (after !== before) windows = replace(windows, i, after)
     // A good outcome may complete `minimumCalls`, but only a bad one opens.
-    if (counts && bad && trips(trip, after)) tripped = true
+    if (counts && bad && trips(trip, after) && by === "none") by = openerOf(trip)
     i = i + 1
   }
-  return { windows, tripped }
+  return { windows, by }
 }

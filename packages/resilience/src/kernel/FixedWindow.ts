@@ -7,7 +7,7 @@
  */
 import { isFarAhead, stepAnew } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
-import { NEVER } from "./Limiter.ts"
+import { NEVER, takes, undo } from "./Limiter.ts"
 import { evenly } from "./Rank.ts"
 import { isWhole } from "./Whole.ts"
 
@@ -80,6 +80,14 @@ const take = (policy: FixedWindowPolicy, state: FixedWindowState, cost: number, 
   return [decide(policy, used, left, 0, { start: start, cost: cost }), { start: start, used: used }]
 }
 
+const reach = (policy: FixedWindowPolicy, given: FixedWindowState, units: number, now: number): number => {
+  const state = isFarAhead(given.start, now, policy, span) ? initial() : given
+  const start = windowAt(policy, state, now)
+  const used = Math.min(policy.limit, usedIn(policy, state, start))
+  const later = Math.ceil((used + units) / policy.limit) - 1
+  return later > 0 ? start + later * policy.window : now
+}
+
 /** Only the window a call was counted in can give it back. */
 const refund = (state: FixedWindowState, receipt: FixedWindowReceipt): FixedWindowState => {
   const back = state.start === receipt.start ? Math.min(receipt.cost, state.used) : 0
@@ -101,6 +109,9 @@ export const fixedWindow: LimiterKernel<FixedWindowPolicy, FixedWindowState, Fix
   initial: initial,
   expiresAt: expiresAt,
   span: span,
+  reach: reach,
+  takes: takes,
+  undo: undo,
   isPolicy: (policy) => isWhole(policy.limit, 1) && isWhole(policy.window, 1),
   rank: (policy, state) => evenly(state.start, state.used, policy.limit, policy.window, expiresAt(policy, state)),
   step: (policy, state, input, now) =>

@@ -54,5 +54,18 @@ export interface Kernel<Policy, State, Input, Answer extends Decision> {
    * words are known. A shared store asks before each `step`: any other state was damaged. Absent: all of them may be.
    */
   readonly isState?: ((policy: Policy, state: State) => boolean) | undefined
+  /**
+   * Whether an answer to `input` may leave something in the state that is the call's. A shared store whose answer is not
+   * waited for any more is then still listened to, so that `undo` can give it back; any other question is dropped. Asked in
+   * the process of the call only, as `undo` is. Absent: every input, where there is an `undo`.
+   */
+  takes?(input: Input): boolean
+  /**
+   * What gives back what `input` took when it was allowed with `answer`; `undefined` where that is nothing. After a `step`
+   * with it, nothing was spent. A shared store is asked it for a call that had left when the answer came: the call was
+   * interrupted, or the answer was later than the store's `deadline`. Absent: the key of a limit (`isLimit`) gets its
+   * `receipt` back as a refund; the key of any other kernel keeps what a late answer took.
+   */
+  undo?(input: Input, answer: Answer): Input | undefined // a method: a space of any kernel is one of its answers' kind
   // oxlint-enable house/kernel-language
 }

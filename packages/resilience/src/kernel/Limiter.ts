@@ -24,9 +24,28 @@ export interface LimiterDecision<Receipt> extends Decision {
 
 export const NEVER = -1
 
-export type LimiterKernel<Policy, State, Receipt> = Kernel<
+export interface LimiterKernel<Policy, State, Receipt> extends Kernel<
   Policy,
   State,
   LimiterInput<Receipt>,
   LimiterDecision<Receipt>
->
+> {
+  // oxlint-disable house/kernel-language -- a function that a kernel may lack, not a field of its data
+  /**
+   * When the last of `units` more units could be let through, if they come one by one and each goes as early as it can;
+   * `now` where all fit at once. It tells an arriving call its wait behind the queue: exact while all ask for one unit, else
+   * a lower bound. Absent: the turn of the first in the queue, and the limit's rate from there on.
+   */
+  readonly reach?: ((policy: Policy, state: State, units: number, now: number) => number) | undefined
+  // oxlint-enable house/kernel-language
+}
+
+/** Whether a limit takes units for this: see `takes` of a kernel. */
+export const takes = (input: LimiterInput<unknown>): boolean => input.op === "take"
+
+/** What gives back the units that an admitted `take` took: see `undo` of a kernel. */
+export const undo = <Receipt>(
+  input: LimiterInput<Receipt>,
+  answer: LimiterDecision<Receipt>
+): LimiterInput<Receipt> | undefined =>
+  input.op === "take" && "receipt" in answer ? { op: "refund", receipt: answer.receipt } : undefined

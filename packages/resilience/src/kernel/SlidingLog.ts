@@ -6,7 +6,7 @@
  */
 import { isFarAhead, stepAnew } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
-import { NEVER } from "./Limiter.ts"
+import { NEVER, takes, undo } from "./Limiter.ts"
 import { evenly } from "./Rank.ts"
 import { isWhole } from "./Whole.ts"
 
@@ -111,6 +111,19 @@ const take = (policy: SlidingLogPolicy, state: SlidingLogState, cost: number, no
   return [decide(policy, after, now, 0, { time: time, cost: cost }), after]
 }
 
+/** Of many units, each goes a `window` after the unit that was `limit` before it. */
+const reach = (policy: SlidingLogPolicy, given: SlidingLogState, units: number, now: number): number => {
+  const state = isFarAhead(newest(given), now, policy, span) ? initial() : given
+  const time = Math.max(now, newest(state))
+  const first = firstAt(policy, state, time)
+  const rounds = Math.floor((units - 1) / policy.limit)
+  let over = totalFrom(state, first) + units - (rounds + 1) * policy.limit
+  let left = first
+  for (; over > 0 && left < state.times.length; left++) over = over - entry(state.counts, left)
+  if (left > first) return entry(state.times, left - 1) + (rounds + 1) * policy.window
+  return rounds > 0 ? time + rounds * policy.window : now
+}
+
 /** Only the entry a call was counted in can give it back, while it is kept. */
 const refund = (state: SlidingLogState, receipt: SlidingLogReceipt): SlidingLogState => {
   for (let i = 0; i < state.times.length; i++) {
@@ -136,6 +149,9 @@ export const slidingLog: LimiterKernel<SlidingLogPolicy, SlidingLogState, Slidin
   initial: initial,
   expiresAt: expiresAt,
   span: span,
+  reach: reach,
+  takes: takes,
+  undo: undo,
   isPolicy: (policy) => isWhole(policy.limit, 1) && isWhole(policy.window, 1),
   isState: (_policy, state) => state.times.length === state.counts.length,
   rank: (policy, state) => evenly(newest(state), state.total, policy.limit, policy.window, expiresAt(policy, state)),

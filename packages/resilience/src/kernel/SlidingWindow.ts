@@ -7,7 +7,7 @@
  */
 import { isFarAhead, stepAnew } from "./FarAhead.ts"
 import type { LimiterDecision, LimiterInput, LimiterKernel } from "./Limiter.ts"
-import { NEVER } from "./Limiter.ts"
+import { NEVER, takes, undo } from "./Limiter.ts"
 import { evenly } from "./Rank.ts"
 import { isWhole } from "./Whole.ts"
 
@@ -117,6 +117,22 @@ const take = (policy: SlidingWindowPolicy, state: SlidingWindowState, cost: numb
   return [decide(policy, after, now, 0, { start: after.start, cost: cost }), after]
 }
 
+/**
+ * What is let through in a slice leaves when it is `gone`, and as much may go in its place. So of many units, each goes one
+ * such period after the unit that was `limit` before it.
+ */
+const reach = (policy: SlidingWindowPolicy, given: SlidingWindowState, units: number, now: number): number => {
+  const state = isFarAhead(given.start, now, policy, span) ? initial() : given
+  const slice = sliceAt(policy, state, now)
+  const age = slice - sliceOf(policy, state.start)
+  const rounds = Math.floor((units - 1) / policy.limit)
+  let over = totalAt(policy, state, age) + units - (rounds + 1) * policy.limit
+  let left = policy.slices
+  for (; over > 0; left--) over = over - countOf(state, left - age)
+  if (left < policy.slices) return gone(policy, slice - left - 1) + rounds * gone(policy, 0)
+  return rounds > 0 ? slice * policy.slice + rounds * gone(policy, 0) : now
+}
+
 /** Only the slice a call was counted in can give it back, while it is kept. */
 const refund = (
   policy: SlidingWindowPolicy,
@@ -143,6 +159,9 @@ export const slidingWindow: LimiterKernel<SlidingWindowPolicy, SlidingWindowStat
   initial: initial,
   expiresAt: expiresAt,
   span: span,
+  reach: reach,
+  takes: takes,
+  undo: undo,
   isPolicy: (policy) => isWhole(policy.limit, 1) && isWhole(policy.slice, 1) && isWhole(policy.slices, 1),
   isState: (policy, state) =>
     state.counts.length === policy.slices + 1 || (state.counts.length === 0 && state.start === 0), // the initial one

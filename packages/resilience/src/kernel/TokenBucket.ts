@@ -9,7 +9,7 @@
  * only where admitting it would break that.
  */
 import { isFarAhead, stepAnew } from "./FarAhead.ts"
-import { type LimiterDecision, type LimiterInput, type LimiterKernel, NEVER } from "./Limiter.ts"
+import { type LimiterDecision, type LimiterInput, type LimiterKernel, NEVER, takes, undo } from "./Limiter.ts"
 import { isWhole } from "./Whole.ts"
 
 /** Any numbers of one ratio are one rate: 1 per 10 is 10 per 100. `burst * window` is at most 2^52. */
@@ -43,8 +43,7 @@ const initial = (): TokenBucketState => ({ at: 0, debt: 0, since: 0, refunded: 0
 
 const capacity = (policy: TokenBucketPolicy): number => policy.burst * policy.window
 
-/** How long an empty bucket takes to be full. */
-const span = (policy: TokenBucketPolicy): number => Math.ceil(capacity(policy) / policy.limit)
+const span = (policy: TokenBucketPolicy): number => Math.ceil(capacity(policy) / policy.limit) // from empty to full
 
 const expiresAt = (policy: TokenBucketPolicy, state: TokenBucketState): number =>
   Math.max(state.at + Math.ceil(Math.min(state.debt, capacity(policy)) / policy.limit), state.since)
@@ -99,6 +98,20 @@ const take = (policy: TokenBucketPolicy, state: TokenBucketState, cost: number, 
   return [decide(policy, after, debt, now, 0, { cost: cost, before: state, after: after }), after]
 }
 
+/**
+ * Exact where no refill is lost: while calls wait, a bucket of more than one token is never full, unless all but one token of
+ * it are refilled in a millisecond. A bucket of one token is full at each turn, so each takes a whole number of ms.
+ */
+const reach = (policy: TokenBucketPolicy, given: TokenBucketState, units: number, now: number): number => {
+  const state = isFarAhead(given.at, now, policy, span) ? initial() : given
+  const time = Math.max(now, state.at)
+  const owed = debtAt(policy, state, time)
+  const over = owed + units * policy.window - capacity(policy)
+  if (over <= 0) return now
+  if (policy.burst > 1) return time + Math.ceil(over / policy.limit)
+  return time + Math.ceil(owed / policy.limit) + (units - 1) * Math.ceil(policy.window / policy.limit)
+}
+
 const same = (a: TokenBucketState, b: TokenBucketState): boolean =>
   a.at === b.at && a.debt === b.debt && a.since === b.since && a.refunded === b.refunded
 
@@ -117,8 +130,7 @@ const refund = (
 ): TokenBucketState => {
   const left = receipt.after
   if (same(state, left)) return receipt.before
-  // Later than the newest admission: the key was forgotten meanwhile.
-  if (left.at > state.at) return state
+  if (left.at > state.at) return state // later than the newest admission: the key was forgotten meanwhile
   const time = Math.max(now, state.at)
   let back = Math.min(receipt.cost * policy.window, debtAt(policy, state, time))
   if (left.at < state.at) {
@@ -152,6 +164,9 @@ export const tokenBucket: LimiterKernel<TokenBucketPolicy, TokenBucketState, Tok
   initial: initial,
   expiresAt: expiresAt,
   span: span,
+  reach: reach,
+  takes: takes,
+  undo: undo,
   isPolicy: ({ burst, limit, window }) => isWhole(limit, 1) && isWhole(window, 1) && isWhole(burst, 1),
   step: (policy, state, input, now) =>
     isFarAhead(state.at, now, policy, span)

@@ -65,8 +65,11 @@ export interface Refusal {
    * deadline has passed.
    */
   readonly until?: number | undefined
-  /** Enters the member's queue, as the engine chose this one to wait in. Absent where the call may not wait. */
-  readonly wait?: ((waiter: Waiter) => void) | undefined
+  /**
+   * Enters the member's queue, as the engine chose this one to wait in. What it returns refuses the call: the queue is full of
+   * older ones. Absent where the call may not wait.
+   */
+  readonly wait?: ((waiter: Waiter) => unknown) | undefined
   /** The queue's name, for `Queued`. */
   readonly queue?: string | undefined
 }

@@ -201,12 +201,13 @@ interface Numbers {
   readonly policy: unknown
   readonly scale: LimitSpec["scale"]
   readonly capacity: number
+  readonly pace: LimitSpec["pace"]
   readonly lease?: LimitSpec["lease"]
 }
 
 const specOf = (module: string, numbers: Numbers, options: LimitOptions): LimitSpec => {
   const { dimension, overflow = "evict", shared = false } = options
-  const { capacity, kernel, lease, policy, scale } = numbers
+  const { capacity, kernel, lease, pace, policy, scale } = numbers
   such(module, "overflow", overflow, overflow === "evict" || overflow === "reject", '"evict" or "reject"')
   such(module, "shared", shared, typeof shared === "boolean", "true or false")
   const named = dimension === undefined || (typeof dimension === "string" && dimension !== "")
@@ -217,6 +218,7 @@ const specOf = (module: string, numbers: Numbers, options: LimitOptions): LimitS
     policy,
     scale,
     capacity,
+    pace,
     shared,
     dimension,
     lease,

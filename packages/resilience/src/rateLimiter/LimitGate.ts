@@ -10,11 +10,17 @@ import { type Call, type Member, type Refusal, Stage, type Ticket } from "../Pol
 import { RateLimitExceeded, type RateLimitReason, type RefusedLimit, type StoreError } from "../Rejection.ts"
 import { Step, type StoreView } from "../StoreModel.ts"
 import type { Waiter } from "../waiting/WaitQueue.ts"
-import { type Forecast, type LimitSpec, type LimitStep, OneLimit } from "./OneLimit.ts"
+import { type LimitSpec, type LimitStep, OneLimit } from "./OneLimit.ts"
 import { type Peek, peek } from "./peek.ts"
 import { reset, Resets } from "./resets.ts"
 
 export type { LimitSpec } from "./OneLimit.ts"
+
+/**
+ * Milliseconds after which the head of a queue asks a remote store again, though it was told a later time: another process
+ * may have reset the key, or a failover lost it. With the trip, that is within two seconds.
+ */
+const LONGEST_SILENCE = 1_900
 
 /** What a step answers that was not asked: nothing stands against it but those who wait already. */
 const NOT_ASKED: LimiterDecision<unknown> = {
@@ -32,7 +38,6 @@ interface Stand {
   readonly wait: number
   /** Without those in front. */
   readonly own: number
-  readonly forecast: Forecast | undefined
 }
 
 type LimitRefusal = Refusal & { readonly error: RateLimitExceeded }
@@ -58,11 +63,6 @@ export class LimitEntry implements Ticket {
     this.resets = 0
   }
 
-  /** One name for all the keys it takes from: calls of one set are let through in the order of their arrival. */
-  get set(): string {
-    return this.steps.length === 1 ? "" : JSON.stringify(this.steps.map(({ key }) => key))
-  }
-
   check(): boolean {
     this.asks()
     return !this.blocked(this.call?.waiter)
@@ -72,15 +72,7 @@ export class LimitEntry implements Ticket {
     return this.gate.blocks(this.steps, waiter)
   }
 
-  /** Called before the waiter leaves: a waiter of another queue was not foreseen in the lines that it took from. */
-  admitted(): void {
-    const waiter = this.call?.waiter
-    for (let i = 0; i < this.steps.length; i++) {
-      const places = this.gate.members[i]!.places
-      const place = places.size > 0 ? places.get(this.steps[i]!.key) : undefined
-      if (place !== undefined && place.queue !== waiter?.queue) place.forecasts.clear()
-    }
-  }
+  admitted(): void {}
 
   asks(): void {
     this.resets = this.gate.resets.count
@@ -113,14 +105,16 @@ export class LimitEntry implements Ticket {
       const place = member.places.get(step.key)
       const behind = place !== undefined && place.queue.hasOlderThan(waiter)
       if (answer.allowed && !behind) continue
-      const estimate = behind && waiter === undefined ? member.waitBehind(place, this.set, this.cost, now) : undefined
-      const wait = Math.max(answer.retryAfter, estimate?.wait ?? 0)
+      // the key has room that its queue has not heard of
+      if (asked && answer.allowed) place?.queue.wakeFor(answer.remaining + this.cost)
+      const estimate = behind && waiter === undefined ? member.waitBehind(place, this.cost, now) : 0
+      const wait = Math.max(1, answer.retryAfter, estimate) // 1 where the queued calls are about to ask
       const maxWait = this.maxWait ?? member.spec.maxWait
       const mayWaitUntil = Math.min(arrivedAt + maxWait, deadline)
       const reason =
         maxWait === 0
           ? "limit"
-          : waiter === undefined && place !== undefined && place.queue.size >= member.spec.maxQueued
+          : waiter === undefined && place !== undefined && place.queue.isFullFor(undefined)
             ? "queue-full"
             : now + wait > mayWaitUntil || now >= mayWaitUntil
               ? "wait-too-long"
@@ -129,7 +123,7 @@ export class LimitEntry implements Ticket {
       if (reason !== undefined) final = true
       until = Math.min(until, mayWaitUntil)
       if (standAt === undefined || wait > standAt.wait) {
-        standAt = { member, step, wait, own: answer.retryAfter, forecast: estimate?.forecast }
+        standAt = { member, step, wait, own: answer.retryAfter }
       }
     }
     if (refused.length === 0) return undefined
@@ -137,18 +131,23 @@ export class LimitEntry implements Ticket {
     if (final || standAt === undefined) return { error, until }
     const stands = standAt
     const queue = stands.member.spec.name
-    return { error, until, retryAt: now + stands.wait, queue, wait: (waiter) => this.stand(stands, waiter, now) }
+    const wait = (waiter: Waiter) => {
+      const { key } = stands.step
+      if (stands.member.places.get(key)?.queue.isFullFor(waiter) === true) {
+        return this.reject(
+          refused.map((one) => (one.limit === queue && one.key === key ? { ...one, reason: "queue-full" } : one))
+        )
+      }
+      this.stand(stands, waiter, now)
+      return undefined
+    }
+    return { error, until, retryAt: now + stands.wait, queue, wait }
   }
 
-  private stand({ forecast, member, own, step }: Stand, waiter: Waiter, now: number): void {
-    waiter.cost = this.cost
-    waiter.set = this.set
-    const place = member.placeOf(step, now)
-    const arrives = waiter.queue !== place.queue
-    place.queue.stand(waiter, now + own)
-    // a newcomer is the last; who comes over from another queue was not foreseen
-    if (forecast !== undefined) place.forecasts.set(waiter.set, forecast)
-    else if (arrives) place.forecasts.clear()
+  private stand({ member, own, step }: Stand, waiter: Waiter, now: number): void {
+    const retryAt = now + own
+    const askAt = this.gate.store.sync === undefined ? Math.min(retryAt, now + LONGEST_SILENCE) : retryAt
+    member.placeOf(step, now).queue.stand(waiter, retryAt, this.cost, askAt)
   }
 
   private reject(refused: ReadonlyArray<RefusedLimit>): RateLimitExceeded {

@@ -16,6 +16,8 @@ export interface LimitSpec {
   readonly scale: ((policy: never, share: number) => unknown) | undefined
   /** Units that can be taken at once after a rest. */
   readonly capacity: number
+  /** At least so many ms after a queued call of cost `first` goes, if `more` units follow it, the last of them goes. */
+  readonly pace: (first: number, more: number) => number
   readonly shared: boolean
   readonly dimension: string | undefined
   readonly maxWait: number
@@ -28,23 +30,16 @@ export interface LimitSpec {
 export type LimitSpace = Space<any, any, any, LimiterDecision<unknown>>
 export type LimitStep = Step<LimitSpace>
 
-export interface Forecast {
-  readonly state: unknown
-  readonly at: number
-}
-
 /** Where the waiters of one key stand. */
 class Place {
   readonly queue: WaitQueue
   readonly key: string
   readonly step: LimitStep
-  /** For calls with the same keys: what their last waiter in line will have left, and when. */
-  readonly forecasts = new Map<string, Forecast>()
   unwatch: () => void = () => {}
-  constructor(key: string, step: LimitStep, onLeave: (place: Place, inTurn: boolean) => void) {
+  constructor(key: string, step: LimitStep, maxQueued: number, onLeave: (place: Place) => void) {
     this.key = key
     this.step = step
-    this.queue = new WaitQueue((inTurn) => onLeave(this, inTurn))
+    this.queue = new WaitQueue(maxQueued, () => onLeave(this))
   }
 }
 
@@ -82,20 +77,14 @@ export class OneLimit {
   placeOf(step: LimitStep, now: number): Place {
     const known = this.places.get(step.key)
     if (known !== undefined) return known
-    const place = new Place(step.key, step, (place, inTurn) => this.onLeave(place, inTurn))
+    const place = new Place(step.key, step, this.spec.maxQueued, (place) => this.onLeave(place))
     this.places.set(step.key, place)
     this.store.sync?.hold(step, now)
-    place.unwatch =
-      this.store.sync?.watch(step, () => {
-        place.forecasts.clear()
-        place.queue.wakeHead()
-      }) ?? place.unwatch
+    place.unwatch = this.store.sync?.watch(step, () => place.queue.wakeHead()) ?? place.unwatch
     return place
   }
 
-  /** A waiter that was let through in its turn did what was forecast. */
-  private onLeave(place: Place, inTurn: boolean): void {
-    if (!inTurn) place.forecasts.clear()
+  private onLeave(place: Place): void {
     if (place.queue.size > 0) return
     this.places.delete(place.key)
     place.unwatch()
@@ -104,10 +93,7 @@ export class OneLimit {
 
   /** Units came back, or the key was reset: whoever is first may ask again. */
   improved(key: string): void {
-    const place = this.places.get(key)
-    if (place === undefined) return
-    place.forecasts.clear()
-    place.queue.wakeHead()
+    this.places.get(key)?.queue.wakeHead()
   }
 
   improvedAll(): void {
@@ -115,34 +101,20 @@ export class OneLimit {
   }
 
   /**
-   * How long a call of this cost would wait behind those who wait already, if none of them leaves: each is let through,
-   * in a copy of the state, as early as the kernel says. Only those with the same keys count: they go first whatever
-   * happens, while others may move to another queue and be overtaken.
+   * How long a call of this cost waits, if all that are queued go first and as early as they can. For several limits it is an
+   * estimate: a call may leave, or move to the queue of another limit. What a remote store holds is not asked for: there it is
+   * the turn of the first in the queue, as that call was told, and the pace of the limit from there on.
    */
-  waitBehind(
-    place: Place,
-    set: string,
-    cost: number,
-    now: number
-  ): { readonly wait: number; readonly forecast: Forecast } | undefined {
-    if (this.store.sync === undefined) return undefined
-    let forecast = place.forecasts.get(set)
-    if (forecast === undefined) {
-      const { kernel, policy } = this.space
-      forecast = { state: this.store.sync.read(this.space, place.key) ?? kernel.initial(policy), at: now }
-      for (let waiter = place.queue.head; waiter !== undefined; waiter = waiter.next) {
-        if (waiter.set === set) forecast = this.letThrough(forecast, waiter.cost, now)
-      }
-    }
-    const next = this.letThrough(forecast, cost, now)
-    return { wait: next.at - now, forecast: next }
+  waitBehind({ key, queue }: Place, cost: number, now: number): number {
+    const { sync } = this.store
+    const { kernel, policy } = this.spec
+    if (sync === undefined || kernel.reach === undefined) return queue.headAfter(now) + this.paceBehind(queue, cost)
+    const state: unknown = sync.read(this.space, key) ?? kernel.initial(policy)
+    return kernel.reach(policy, state, queue.units + cost, now) - now
   }
 
-  private letThrough(from: Forecast, cost: number, now: number): Forecast {
-    const { kernel, policy } = this.space
-    const input = { op: "take", cost } as const
-    let at = Math.max(from.at, now) // whoever stands in line can be let through at some time
-    at += kernel.step(policy, from.state, input, at)[0].retryAfter
-    return { state: kernel.step(policy, from.state, input, at)[1], at }
+  private paceBehind({ head, units }: WaitQueue, cost: number): number {
+    const first = head?.cost ?? 0
+    return this.spec.pace(first, units - first + cost)
   }
 }

@@ -11,6 +11,7 @@ import { slidingLog as slidingLogKernel } from "../kernel/SlidingLog.ts"
 import { slidingWindow as slidingWindowKernel } from "../kernel/SlidingWindow.ts"
 import { type TokenBucketPolicy, tokenBucket as tokenBucketKernel } from "../kernel/TokenBucket.ts"
 import { type Limit, makeLimit, type Waiting } from "./Limit.ts"
+import type { LimitSpec } from "./OneLimit.ts"
 
 /** @category models @since 0.1.0 */
 export interface Rate extends Waiting {
@@ -68,13 +69,26 @@ const scaleLimit = <Policy extends { readonly limit: number }>(policy: Policy, s
   limit: shareOf(policy.limit, share)
 })
 
+/** In a bucket, each unit goes at its own time. */
+const paceOf =
+  ({ burst, limit, window }: TokenBucketPolicy): LimitSpec["pace"] =>
+  (_, more) =>
+    burst > 1 ? Math.ceil((more * window) / limit) : more * Math.ceil(window / limit)
+
+/** In a window, as many as its limit may go at once. */
+const paceOfWindows =
+  (limit: number, window: number): LimitSpec["pace"] =>
+  (first, more) =>
+    Math.floor((first + more - 1) / limit) * window
+
 const bucket = (module: string, capacityName: string, options: Rate, capacity: number) => {
   const limit = count(module, "limit", options.limit)
   const window = millis(module, "window", options.window)
   count(module, capacityName, capacity)
   const parameter = capacity > limit ? capacityName : "limit"
   const policy = bucketPolicy(module, parameter, limit, window, capacity)
-  return { kernel: tokenBucketKernel, policy, scale: scaleBucket(module, parameter, limit, window), capacity }
+  const scale = scaleBucket(module, parameter, limit, window)
+  return { kernel: tokenBucketKernel, policy, scale, capacity, pace: paceOf(policy) }
 }
 
 /**
@@ -192,7 +206,8 @@ export const fixedWindow = (options: Rate): Limit => {
   return makeLimit(module, "FixedWindow", options, (options) => {
     const limit = count(module, "limit", options.limit)
     const window = millis(module, "window", options.window)
-    return { kernel: fixedWindowKernel, policy: { limit, window }, scale: scaleLimit, capacity: limit }
+    const pace = paceOfWindows(limit, window)
+    return { kernel: fixedWindowKernel, policy: { limit, window }, scale: scaleLimit, capacity: limit, pace }
   })
 }
 
@@ -216,7 +231,8 @@ export const slidingWindow = (
     const window = millis(module, "window", options.window)
     const slices = count(module, "slices", options.slices ?? Math.min(10, window), 1, Math.min(window, 1_000))
     const slice = Math.ceil(window / slices)
-    return { kernel: slidingWindowKernel, policy: { limit, slice, slices }, scale: scaleLimit, capacity: limit }
+    const pace = paceOfWindows(limit, window)
+    return { kernel: slidingWindowKernel, policy: { limit, slice, slices }, scale: scaleLimit, capacity: limit, pace }
   })
 }
 
@@ -231,7 +247,8 @@ export const slidingLog = (options: Rate): Limit => {
   return makeLimit(module, "SlidingLog", options, (options) => {
     const limit = count(module, "limit", options.limit, 1, 1_000)
     const window = millis(module, "window", options.window)
-    return { kernel: slidingLogKernel, policy: { limit, window }, scale: scaleLimit, capacity: limit }
+    const pace = paceOfWindows(limit, window)
+    return { kernel: slidingLogKernel, policy: { limit, window }, scale: scaleLimit, capacity: limit, pace }
   })
 }
 
@@ -240,8 +257,9 @@ export const slidingLog = (options: Rate): Limit => {
  *
  * Everything else is as with the limits above: keys, waiting, refunds, `every`, stores. `KernelLaws` of
  * effect-resilience-testing says whether the kernel keeps what all that relies on. A kernel may have `span` and `rank`
- * (`Kernel`). Without `span` it believes each state, also one from a clock that was an hour ahead; without `rank` a key's
- * place in the order of forgetting is its `expiresAt`.
+ * (`Kernel`), and `reach` (`LimiterKernel`). Without `span` it believes each state, also one from a clock that was an hour
+ * ahead; without `rank` a key's place in the order of forgetting is its `expiresAt`; without `reach` an arriving call is told
+ * its wait by the turn of the first in the queue and by `limit` per `window`.
  *
  * @category constructors
  * @since 0.1.0
@@ -272,9 +290,10 @@ export const fromKernel = <Policy, State, Receipt>(
     such(module, "kernel", kernel, isKernel, "an id, and functions initial, step and expiresAt")
     callback(module, "kernel.span", kernel.span)
     callback(module, "kernel.rank", kernel.rank)
+    callback(module, "kernel.reach", kernel.reach)
     const scale = callback(module, "scale", options.scale)
     const limit = count(module, "limit", options.limit)
-    millis(module, "window", options.window)
-    return { kernel, policy, scale, capacity: count(module, "capacity", options.capacity ?? limit) }
+    const pace = paceOfWindows(limit, millis(module, "window", options.window))
+    return { kernel, policy, scale, capacity: count(module, "capacity", options.capacity ?? limit), pace }
   })
 }

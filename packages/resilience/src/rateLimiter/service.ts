@@ -10,7 +10,7 @@ import type { RateLimitExceeded, StoreError } from "../Rejection.ts"
 import type { Store, StoreView } from "../StoreModel.ts"
 import { ambientOf } from "../internal/ambient.ts"
 import { heard } from "../internal/answers.ts"
-import { emit, sinkOf } from "../internal/events.ts"
+import { builtSink, emit, sinkOf } from "../internal/events.ts"
 import { type Key, nameOf, type ReadKey, readKey } from "../internal/key.ts"
 import type { Policy } from "./Limit.ts"
 import { type LimitEntry, LimitGate } from "./LimitGate.ts"
@@ -85,6 +85,7 @@ const build = (id: string, policy: Policy, store: Local | Guarded): RateLimiterS
   const opened = policy.open(envOf(id, label, store))
   const limits = opened instanceof LimitGate ? opened : new LimitGate([], id, store, label) // without a limit
   const run = single<RateLimitExceeded>(id, limits, store)
+  const built = builtSink()
 
   /** One decision without a wait. It joins the transaction that it stands in, and its events follow the commit. */
   const decide = (
@@ -97,7 +98,7 @@ const build = (id: string, policy: Policy, store: Local | Guarded): RateLimiterS
     const judge = (allowed: boolean): RateLimitExceeded | undefined =>
       allowed ? undefined : entry.refusal(now, true)?.error
     const tell = (rejection: RateLimitExceeded | undefined, fiber: Fiber.Fiber<unknown, unknown>) => {
-      const sink = sinkOf(fiber)
+      const sink = sinkOf(fiber) ?? built
       if (sink === undefined) return
       const base = { service: id, key: nameOf(key), attempt: 1 }
       emit(
@@ -131,7 +132,7 @@ const build = (id: string, policy: Policy, store: Local | Guarded): RateLimiterS
       const read = readKey(key)
       const { sync } = store
       const { clock, maybeInTransaction, sink } = ambientOf(fiber)
-      if (sync === undefined || maybeInTransaction || sink !== undefined) {
+      if (sync === undefined || maybeInTransaction || (sink ?? built) !== undefined) {
         return Effect.map(decide(limits.entry(read, cost, 0), read, fiber), (rejection) => rejection === undefined)
       }
       // the same decision, but nobody wants to know why

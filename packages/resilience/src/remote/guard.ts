@@ -15,8 +15,8 @@ import {
   type Store,
   type StorePolicy
 } from "../StoreModel.ts"
-import { resets, takes, undoing } from "./abandoned.ts"
-import { emit, sinkOf } from "../internal/events.ts"
+import { takes, undoing } from "./abandoned.ts"
+import { builtSink, emit, sinkOf } from "../internal/events.ts"
 import { isolated } from "../internal/isolated.ts"
 import * as memoryStore from "../internal/memoryStore.ts"
 import { transactions } from "../internal/memoryTransactions.ts"
@@ -135,6 +135,7 @@ class Guard implements Shared {
   private abandoned = 0
   /** How many resets this process sent: what was taken before one is not given back after it. */
   private resets = 0
+  private readonly sink = builtSink()
 
   constructor(store: Store["Service"], policy: StorePolicy) {
     this.remote = { store, spaceOf: whole }
@@ -193,13 +194,15 @@ class Guard implements Shared {
 
   private question(steps: ReadonlyArray<Step>): Question<Reply> {
     const { remote } = this
-    if (resets(steps)) this.resets++
+    if (steps.some(({ isReset }) => isReset)) this.resets++
     const copies = copiesFor(remote, steps)
     const asked = this.resets
-    const giveBack = (reply: Reply) => {
-      const back = this.resets === asked ? undoing(copies, reply) : []
-      return back.length === 0 ? Effect.void : Effect.ignore(remote.store.commit(back))
-    }
+    // an effect from the first: what a kernel throws is nothing to the store that answers
+    const giveBack = (reply: Reply) =>
+      Effect.suspend(() => {
+        const back = this.resets === asked ? undoing(copies, reply) : []
+        return back.length === 0 ? Effect.void : Effect.ignore(remote.store.commit(back))
+      })
     return {
       keyed: steps,
       remote: committing(remote.store, copies),
@@ -292,7 +295,7 @@ class Guard implements Shared {
     return Effect.withFiber((fiber) => {
       if (this.available !== available) {
         this.available = available
-        const sink = sinkOf(fiber)
+        const sink = sinkOf(fiber) ?? this.sink
         if (sink !== undefined) emit(sink, { _tag: "StoreFlipped", service, key: service, available }, fiber)
       }
       return Effect.void

@@ -160,7 +160,7 @@ class Loop {
       const delay = hint === 0 ? own : Math.min(hint + spread + own, left - 1)
       if (delay >= left || hint >= left) return exit
       if (sink !== undefined) {
-        emit(sink, { _tag: "RetryScheduled", service: call.service, key: call.name, attempt: n, delay }, fiber)
+        emit(sink, { _tag: "RetryScheduled", service: call.service, key: call.name, attempt: n, error, delay }, fiber)
       }
       return Effect.flatMap(delay > 0 ? backOff(call, delay) : this.turn(), () => {
         const now = nowOf(fiber)

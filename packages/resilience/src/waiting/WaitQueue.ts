@@ -8,20 +8,23 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { nowOf } from "../internal/time.ts"
-import { startTimer } from "../internal/timers.ts"
+import { push, remove, type Timed } from "../internal/heap.ts"
+import { MOST_AT_ONCE, startTimer } from "../internal/timers.ts"
 
 let arrivals = 0
 
 /** One waiting call. It stands in at most one queue at a time, and keeps its age when it moves. */
-export class Waiter {
+export class Waiter implements Timed {
   readonly order = ++arrivals
   readonly fiber: Fiber.Fiber<unknown, unknown>
   readonly arrivedAt: number
-  /** What a limit says of it: how much it waits for, and for which keys. */
+  /** Units that it waits for. */
   cost = 1
-  set = ""
   /** When it must be asked for the last time. */
   deadline = Infinity
+  /** Its place among the deadlines of the queue, and the deadline by which it has that; -1: it has none. */
+  index = -1
+  at = Infinity
   queue: WaitQueue | undefined
   previous: Waiter | undefined
   next: Waiter | undefined
@@ -52,8 +55,8 @@ export class Waiter {
     this.resume = undefined
   }
 
-  leave(admitted: boolean): void {
-    this.queue?.remove(this, admitted)
+  leave(_admitted: boolean): void {
+    this.queue?.remove(this)
   }
 }
 
@@ -61,15 +64,24 @@ export class WaitQueue {
   head: Waiter | undefined
   tail: Waiter | undefined
   size = 0
-  /** When the head may be admitted, as it was told when it last asked. */
+  /** The costs of all waiters. */
+  units = 0
+  /** When the head may be admitted, as it was told last; a head that has not asked since it is the head was not told. */
+  private headAt = -Infinity
+  /** When the head asks again. */
   private retryAt = Infinity
-  /** No deadline in the queue is before this. It may be earlier than all of them: then a timer fires for nothing. */
-  private earliest = Infinity
+  /** The waiters that must be asked for the last time, by when; of one time, by age. */
+  private readonly deadlines: Array<Waiter> = []
+  /** The waiter to wake next, where more are due than may be woken at once. */
+  private next: Waiter | undefined
   private timerAt = Infinity
   private cancelTimer: (() => void) | undefined
-  private readonly onLeave: (inTurn: boolean) => void
+  /** How many may wait at the same time. */
+  private readonly maxQueued: number
+  private readonly onLeave: () => void
 
-  constructor(onLeave: (inTurn: boolean) => void) {
+  constructor(maxQueued: number, onLeave: () => void) {
+    this.maxQueued = maxQueued
     this.onLeave = onLeave
   }
 
@@ -78,17 +90,40 @@ export class WaitQueue {
     return this.head !== undefined && (waiter === undefined || this.head.order < waiter.order)
   }
 
-  /** Stand in line by age. `retryAt` counts while the waiter is the head. */
-  stand(waiter: Waiter, retryAt: number): void {
+  /** Whether the queue is full, and all calls in it are older than this waiter; a call that just arrives is the youngest. */
+  isFullFor(waiter: Waiter | undefined): boolean {
+    if (this.size < this.maxQueued || (waiter !== undefined && waiter.queue === this)) return false
+    return waiter === undefined || this.tail === undefined || this.tail.order < waiter.order
+  }
+
+  /**
+   * Stand in line by age. `retryAt` counts while the waiter is the head: then it may be admitted, as it was told. It asks again
+   * at `askAt`, which may be sooner.
+   */
+  stand(waiter: Waiter, retryAt: number, cost = 1, askAt = retryAt): void {
     if (waiter.queue !== this) {
       waiter.queue?.remove(waiter)
+      waiter.cost = cost
       this.insert(waiter)
     }
-    this.earliest = Math.min(this.earliest, waiter.deadline)
-    if (this.head === waiter) this.retryAt = retryAt
+    this.expire(waiter, waiter.deadline)
+    if (this.head === waiter) {
+      this.headAt = retryAt
+      this.retryAt = askAt
+    }
     this.arm(waiter.fiber)
   }
 
+  /** A call that was woken, and waits on, may have another deadline; it has none while it is about to ask for the last time. */
+  private expire(waiter: Waiter, at: number): void {
+    if (waiter.at === at && waiter.index >= 0) return
+    if (waiter.index >= 0) remove(this.deadlines, waiter)
+    waiter.index = -1
+    waiter.at = at
+    if (at < Infinity) push(this.deadlines, waiter)
+  }
+
+  /** Into a queue that is not full for it. Of a full one, the youngest waiter leaves, and asks again: it is refused. */
   private insert(waiter: Waiter): void {
     let before = this.tail
     while (before !== undefined && before.order > waiter.order) before = before.previous
@@ -101,25 +136,41 @@ export class WaitQueue {
     else after.previous = waiter
     waiter.queue = this
     this.size++
+    this.units += waiter.cost
+    if (this.size <= this.maxQueued) return
+    const youngest = this.tail! // there are at least two
+    this.remove(youngest)
+    youngest.wake()
   }
 
-  remove(waiter: Waiter, admitted = false): void {
+  remove(waiter: Waiter): void {
     const wasHead = this.head === waiter
+    this.expire(waiter, Infinity)
+    if (this.next === waiter) this.next = waiter.next
     if (waiter.previous === undefined) this.head = waiter.next
     else waiter.previous.next = waiter.next
     if (waiter.next === undefined) this.tail = waiter.previous
     else waiter.next.previous = waiter.previous
     waiter.previous = waiter.next = waiter.queue = undefined
     this.size--
+    this.units -= waiter.cost
     if (wasHead) {
+      this.headAt = -Infinity
       this.retryAt = Infinity
       this.head?.wake()
     }
-    if (this.head === undefined) {
-      this.earliest = Infinity
-      this.disarm()
-    }
-    this.onLeave(admitted && wasHead)
+    if (this.head === undefined) this.disarm()
+    this.onLeave()
+  }
+
+  /** In how many ms the head may be admitted, as far as is known. */
+  headAfter(now: number): number {
+    return Math.max(0, this.headAt - now)
+  }
+
+  /** So many units are free: the head asks, if they are enough for it. */
+  wakeFor(units: number): void {
+    if (this.head !== undefined && this.head.cost <= units) this.head.wake()
   }
 
   wakeHead(): void {
@@ -127,7 +178,7 @@ export class WaitQueue {
   }
 
   private arm(fiber: Fiber.Fiber<unknown, unknown>): void {
-    const at = Math.min(this.retryAt, this.earliest)
+    const at = Math.min(this.retryAt, this.deadlines[0]?.at ?? Infinity)
     if (this.timerAt <= at) return
     this.disarm()
     this.timerAt = at
@@ -140,8 +191,9 @@ export class WaitQueue {
     this.timerAt = Infinity
   }
 
-  private onTime(): void {
-    // whoever set the timer may have gone, and an ended fiber knows no clock; without a waiter there is no timer
+  /** Answers how many it woke. */
+  private onTime(): number {
+    // the call that set the timer may have left, and an ended fiber knows no clock; without a waiter there is no timer
     const head = this.head!
     const { fiber } = head
     const now = nowOf(fiber)
@@ -152,27 +204,42 @@ export class WaitQueue {
       this.retryAt = Infinity
       head.wake()
     }
-    if (this.earliest <= now) this.wakeDue(now, headIsDue)
-    // a head that asks again either stands again, which sets the timer, or leaves, which wakes the next
-    if (!headIsDue) this.arm(fiber)
+    const woken = this.wakeDue(now, headIsDue ? head : undefined)
+    if (this.isDue(now)) {
+      this.timerAt = now
+      this.cancelTimer = startTimer(fiber, 0, () => this.onTime()) // in the next stretch
+    } else if (!headIsDue) {
+      // a head that asks again either stands again, which sets the timer, or leaves, which wakes the next
+      this.arm(fiber)
+    }
+    return woken
+  }
+
+  private isDue(now: number): boolean {
+    const [first] = this.deadlines
+    return first !== undefined && first.at <= now
   }
 
   /**
-   * Wakes those who must be asked for the last time. Where the head may be admitted, their turn may come with it: then
-   * everybody in front of them is asked first.
+   * Wakes those who must be asked for the last time, but no more than may be woken at once. Where the head is woken, since it
+   * may be admitted, their turn may come with it: then all in front of them are asked first.
    */
-  private wakeDue(now: number, headIsDue: boolean): void {
-    let inFront: Array<Waiter> = []
-    this.earliest = Infinity
-    for (let waiter = this.head; waiter !== undefined; waiter = waiter.next) {
-      if (waiter.deadline > now) {
-        this.earliest = Math.min(this.earliest, waiter.deadline)
-        if (headIsDue) inFront.push(waiter)
-        continue
-      }
-      for (const older of inFront) older.wake()
-      inFront = []
-      waiter.wake()
+  private wakeDue(now: number, head: Waiter | undefined): number {
+    let woken = 0
+    let waiter = this.next ?? head
+    while (waiter !== undefined && woken < MOST_AT_ONCE && this.isDue(now)) {
+      if (waiter.at <= now) this.expire(waiter, Infinity)
+      if (waiter !== head) waiter.wake()
+      woken++
+      waiter = waiter.next
     }
+    this.next = this.isDue(now) ? waiter : undefined
+    while (woken < MOST_AT_ONCE && this.isDue(now)) {
+      const due = this.deadlines[0]! // it is due
+      this.expire(due, Infinity)
+      due.wake()
+      woken++
+    }
+    return woken
   }
 }

@@ -134,7 +134,7 @@ describe("a circuit that takes over", () => {
     ] as const) {
       const state = adopt(policy(longest), open)
       const { generation, openings, since } = open
-      assert.deepInclude(state, { phase: "Open", generation, since, openings, openFor })
+      assert.deepInclude(state, { phase: "Open", generation, since, openings, openFor, openedBy: "consecutive" })
       const [answer] = breaker.step(policy(longest), state, { op: "admit", draw: 0 }, AT + 1_000)
       assert.deepInclude(answer, { allowed: false, retryAfter: openFor - 1_000 })
     }

@@ -18,6 +18,11 @@ const counted = (trip: Trip, all: ReadonlyArray<Outcome>, now: number): Readonly
     const latest = row.reduce((time, outcome) => Math.max(time, outcome.at), now)
     return row.filter((outcome) => trip.within === 0 || latest - outcome.at < trip.within)
   }
+  if (trip.kind === "failures") {
+    const failures = all.filter(({ bad }) => bad)
+    const latest = failures.reduce((time, outcome) => Math.max(time, outcome.at), now)
+    return failures.filter((outcome) => latest - outcome.at < trip.within)
+  }
   if (trip.calls > 0) return all.slice(-trip.calls)
   const sliceOf = (time: number) => Math.floor(time / trip.slice)
   const latest = all.reduce((slice, outcome) => Math.max(slice, sliceOf(outcome.at)), sliceOf(now))
@@ -26,7 +31,8 @@ const counted = (trip: Trip, all: ReadonlyArray<Outcome>, now: number): Readonly
 
 /** A time before one already seen counts as that one. */
 const append = (trip: Trip, all: ReadonlyArray<Outcome>, at: number, bad: boolean): ReadonlyArray<Outcome> => {
-  const sameClock = trip.kind === "rate" ? all : all.slice(all.findLastIndex((outcome) => !outcome.bad) + 1)
+  const row = trip.kind === "consecutive" ? all.slice(all.findLastIndex((outcome) => !outcome.bad) + 1) : all
+  const sameClock = trip.kind === "failures" ? all.filter((outcome) => outcome.bad) : row
   return [...all, { at: sameClock.reduce((time, outcome) => Math.max(time, outcome.at), at), bad }]
 }
 
@@ -55,10 +61,12 @@ describe("laws", () => {
       let now = 100
       for (const { ms, bad, later } of history) {
         now += ms
+        const before = window
         window = add(trip, window, bad, now)
         all = append(trip, all, now, bad)
         const expected = trip.kind === "consecutive" && !bad ? { calls: 0, bad: 0 } : summary(counted(trip, all, now))
-        assert.deepEqual({ calls: window.calls, bad: window.bad }, expected)
+        if (trip.kind === "failures" && !bad) assert.strictEqual(window, before)
+        else assert.deepEqual({ calls: window.calls, bad: window.bad }, expected)
         const aged = age(trip, window, now + later)
         assert.deepEqual({ calls: aged.calls, bad: aged.bad }, summary(counted(trip, all, now + later)))
         if (aged.calls === 0) assert.deepStrictEqual(aged, EMPTY)
@@ -89,7 +97,7 @@ describe("laws", () => {
   )
 
   it.prop(
-    "a closed circuit opens on the first bad outcome that makes any of its windows say so",
+    "a closed circuit opens on the first bad outcome that makes any of its windows say so, by the first of them",
     { policy: Lives.policy, history, slow: Arbitrary.array(Lives.int(0, 25), { minLength: 200, maxLength: 200 }) },
     ({ policy, history, slow }) => {
       let state = breaker.initial(policy)
@@ -109,19 +117,22 @@ describe("laws", () => {
           draw: 0
         } as const
         state = breaker.step(policy, state, { op: "record", ...report }, now)[1]
-        let opens = false
+        let opens: string | undefined
         lists = lists.map((all, t) => {
           const trip = policy.trips[t] ?? consecutive(1)
           const isBad = trip.kind === "rate" && trip.slowAfter > 0 ? duration >= trip.slowAfter : bad
           const list = append(trip, all, now, isBad)
           const { bad: n, calls } = summary(counted(trip, list, now))
           const over =
-            trip.kind === "consecutive" ? n >= trip.failures : calls >= trip.minimumCalls && n / calls >= trip.threshold
-          opens ||= isBad && over
+            trip.kind !== "rate" ? n >= trip.failures : calls >= trip.minimumCalls && n / calls >= trip.threshold
+          const isSlow = trip.kind === "rate" && trip.slowAfter > 0
+          const name = trip.kind !== "rate" ? trip.kind : isSlow ? "slowCallRate" : "failureRate"
+          if (isBad && over) opens ??= name
           return list
         })
-        assert.strictEqual(state.phase, opens ? "Open" : "Closed")
-        if (opens) {
+        assert.strictEqual(state.phase, opens === undefined ? "Closed" : "Open")
+        assert.strictEqual(state.openedBy, opens ?? "none")
+        if (opens !== undefined) {
           state = breaker.step(policy, state, { op: "close" }, now)[1]
           lists = policy.trips.map(() => [])
           return

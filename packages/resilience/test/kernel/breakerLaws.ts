@@ -38,7 +38,7 @@ const EDGES: Record<string, (input: BreakerInput) => boolean> = {
 
 /** Only legal moves, each told once and in order; generations grow; an opening lasts what the policy says. */
 export const movesLegally: Law = (policy, commands) => {
-  let last: Transition = { from: "Closed", to: "Closed", at: 0, generation: 0, openFor: 0 }
+  let last: Transition = { from: "Closed", to: "Closed", at: 0, generation: 0, openFor: 0, openedBy: "none" }
   let openings = 0
   let previous = 0
   live(policy, commands, ({ state, input, answer, next }) => {
@@ -64,6 +64,8 @@ export const movesLegally: Law = (policy, commands) => {
         assert.strictEqual(move.openFor, 0)
       }
       if (move.to === "Closed") openings = 0
+      assert.strictEqual(move.openedBy === "none", move.to !== "Open")
+      if (move.to === "Open") assert.strictEqual(move.openedBy === "probe", move.from === "HalfOpen")
       last = move
     }
     if (next.phase === "Open" && next.openFor > last.openFor) {
@@ -75,6 +77,8 @@ export const movesLegally: Law = (policy, commands) => {
       last = { ...last, openFor: next.openFor }
     }
     assert.strictEqual(next.phase, last.to)
+    if (next.phase === "Open") assert.strictEqual(next.openedBy, last.openedBy)
+    assert.strictEqual(next.openedBy === "none", next.phase === "Closed" || next.phase === "Isolated")
     if (next.generation !== last.generation) {
       assert.strictEqual(input.op, "reset")
       assert.isAbove(next.generation, state.generation)
@@ -320,7 +324,7 @@ export const outlivesClocks: Law = (policy, commands) => {
       assert.strictEqual(seen.generation, isOpen ? next.generation + 1 : next.generation)
       assert.strictEqual(seen.probesInFlight, 0)
       policy.trips.forEach((trip, i) => {
-        const isTimed = trip.kind === "consecutive" ? trip.within > 0 : trip.calls === 0
+        const isTimed = trip.kind === "rate" ? trip.calls === 0 : trip.within > 0
         if (isTimed) assert.deepEqual(seen.windows[i], { calls: 0, bad: 0 })
       })
       for (const { id: probe } of next.trial.probes) {

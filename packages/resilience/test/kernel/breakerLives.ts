@@ -13,7 +13,7 @@ export const int = (minimum: number, maximum: number) =>
 
 /** Any trip policy, small enough that a short life fills its window and overfills it. */
 export const trip: Arbitrary.Arbitrary<Trip> = Arbitrary.all({
-  kind: int(0, 4),
+  kind: int(0, 5),
   failures: int(1, 4),
   within: int(1, 30),
   slowAfter: int(1, 20),
@@ -25,6 +25,7 @@ export const trip: Arbitrary.Arbitrary<Trip> = Arbitrary.all({
 }).pipe(
   Arbitrary.map((r): Trip => {
     if (r.kind < 2) return { kind: "consecutive", failures: r.failures, within: r.kind * r.within }
+    if (r.kind === 5) return { kind: "failures", failures: r.failures, within: r.within }
     const window =
       r.calls % 2 === 0 ? { calls: r.calls, slice: 1, slices: 1 } : { calls: 0, slice: r.slice, slices: r.slices }
     const slowAfter = r.kind === 2 ? 0 : r.slowAfter

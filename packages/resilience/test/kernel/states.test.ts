@@ -14,7 +14,7 @@ const bucket = { limit: 1, window: 10, burst: 4 } // a token is 10 units, and ta
 it("a kernel's name and version stand next to its states: changed by accident, a store would forget everything", () => {
   assert.deepStrictEqual(
     [breaker, fixedWindow, slidingLog, slidingWindow, tokenBucket].map(({ id }) => id),
-    ["circuit-breaker@2", "fixed-window@2", "sliding-log@2", "sliding-window@2", "token-bucket@2"]
+    ["circuit-breaker@3", "fixed-window@2", "sliding-log@2", "sliding-window@2", "token-bucket@2"]
   )
 })
 
@@ -30,6 +30,7 @@ it("an absent key means these states", () => {
     since: 0,
     openFor: 0,
     openings: 0,
+    openedBy: "none",
     draw: 0,
     windows: [EMPTY, EMPTY],
     trial: { issued: 0, successes: 0, failures: 0, probes: [] }

@@ -36,22 +36,24 @@ export interface Asked {
   readonly running: number
   /** When a wait ends at the latest: an attempt that begins then has the time that attempts take. */
   readonly ends: number
-  /** The service's own estimates, where they need not be exact. */
-  readonly atMost?: ((limit: string) => number | undefined) | undefined
   /** All who wait, oldest first. */
   readonly waiting: ReadonlyArray<CallModel>
 }
 
-/** When a call at the end of this line would go, if those before it go as early as they can. */
+/** When a call at the end of this line would go, if all before it, and it, go unit by unit and as early as they can. */
 const waitBehind = (meter: Meter, line: ReadonlyArray<CallModel>, cost: number, now: number): number => {
   const copy = meter.copy()
   let at = now
-  for (const before of line) {
-    at += copy.wait(before.cost, at) ?? 0
-    copy.take(before.cost, at)
+  for (let units = line.reduce((sum, before) => sum + before.cost, cost); units > 0; units--) {
+    at += copy.wait(1, at) ?? 0
+    copy.take(1, at)
   }
-  return at + (copy.wait(cost, at) ?? 0) - now
+  return at - now
 }
+
+/** Whether a call stands in this line, where another one would stand in it. */
+export const standsWith = (call: CallModel, other: CallModel, queue: Line): boolean =>
+  call.queue === queue && (queue !== "limit" || call.user === other.user)
 
 const judgeLimit = (asked: Asked, limit: AskedLimit, now: number) => {
   const { call, waiting } = asked
@@ -65,16 +67,11 @@ const judgeLimit = (asked: Asked, limit: AskedLimit, now: number) => {
   const own = meter.wait(call.cost, now)
   if (own === undefined) return refuse("cost-exceeds-capacity", undefined, true)
   if (!limit.hasRoom) return refuse("too-many-keys", undefined, true)
-  const line = waiting.filter(
-    (other) => other.queue === limit.field && (limit.field === "shared" || other.user === call.user)
-  )
+  const line = waiting.filter((other) => standsWith(other, call, limit.field))
   const older = line.filter(({ order }) => order < call.order)
   if (own === 0 && older.length === 0) return undefined
   const arrives = call.order === Infinity
-  const sameKeys = older.filter(({ user }) => user === call.user || asked.limits.length === 1)
-  const longest = arrives && older.length > 0 ? Math.max(own, waitBehind(meter, sameKeys, call.cost, now)) : own
-  // with several limits, what is told on arrival is only a lower bound
-  const wait = asked.limits.length === 1 ? longest : Math.max(own, Math.min(longest, asked.atMost?.(name) ?? Infinity))
+  const wait = Math.max(1, own, arrives && older.length > 0 ? waitBehind(meter, older, call.cost, now) : 0)
   const maxWait = call.maxWait ?? numbers.maxWait
   const until = Math.min(call.arrivedAt + maxWait, asked.ends)
   if (maxWait === 0) return refuse("limit", wait, true)
@@ -104,6 +101,7 @@ export const judge = (asked: Asked, now: number): Verdict => {
       _tag: "CircuitOpen",
       key: asked.circuitLabel,
       state: circuit.phase,
+      openedBy: circuit.openedBy,
       retryAfterMillis: closedFor
     })
   }
@@ -121,8 +119,27 @@ export const judge = (asked: Asked, now: number): Verdict => {
   }
   if (slot?.reason !== undefined) return reject({ _tag: "BulkheadFull", key: label, reason: slot.reason })
   const until = Math.min(slot?.until ?? Infinity, ...limits.map((limit) => limit.until))
-  if (limits.length === 0) return { is: "waits", queue: "slots", lines: [{ queue: "slots", name: "bulkhead" }], until }
+  /** Whether a call that would move there is younger than all in a full line. */
+  const isFull = (queue: Line, maxQueued: number) => {
+    if (call.queue === queue) return false
+    const line = asked.waiting.filter((other) => other !== call && standsWith(other, call, queue))
+    return line.length >= maxQueued && line.every(({ order }) => order < call.order)
+  }
+  if (limits.length === 0) {
+    if (isFull("slots", asked.slots!.maxQueued)) {
+      return reject({ _tag: "BulkheadFull", key: label, reason: "queue-full" })
+    }
+    return { is: "waits", queue: "slots", lines: [{ queue: "slots", name: "bulkhead" }], until }
+  }
   const longest = limits.reduce((a, b) => (b.refused.retryAfterMillis! > a.refused.retryAfterMillis! ? b : a))
+  const { field } = longest
+  if (isFull(field, asked.limits.find((limit) => limit.field === field)!.numbers.maxQueued)) {
+    const refused = limits.map((limit) =>
+      limit === longest ? { ...limit.refused, reason: "queue-full" } : limit.refused
+    )
+    const { retryAfterMillis } = longest.refused
+    return reject({ _tag: "RateLimitExceeded", key: label, reason: "queue-full", retryAfterMillis, limits: refused })
+  }
   const lines = limits.map(({ field, refused }) => ({ queue: field, name: refused.limit }))
   return { is: "waits", queue: longest.field, lines, until }
 }

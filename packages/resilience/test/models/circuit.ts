@@ -22,6 +22,12 @@ interface Seen {
   readonly bad: boolean
 }
 
+/** What opened a circuit, in the words of its inspection. */
+const openerOf = (trip: TripNumbers): string => {
+  if (trip.kind !== "rate") return trip.kind
+  return trip.slowAfter > 0 ? "slowCallRate" : "failureRate"
+}
+
 export const slowAfter = (trip: TripNumbers): number => (trip.kind === "rate" ? trip.slowAfter : 0)
 const sliceOf = (window: number): number => Math.ceil(window / Math.min(10, window))
 
@@ -31,6 +37,7 @@ const counted = (trip: TripNumbers, seen: ReadonlyArray<Seen>, now: number): Rea
     const row = seen.slice(seen.findLastIndex(({ bad }) => !bad) + 1)
     return trip.within === 0 ? row : row.filter(({ at }) => now - at < trip.within)
   }
+  if (trip.kind === "failures") return seen.filter(({ at, bad }) => bad && now - at < trip.within)
   if (trip.calls > 0) return seen.slice(-trip.calls)
   const slice = sliceOf(trip.window)
   return seen.filter(({ at }) => Math.floor(at / slice) > Math.floor(now / slice) - Math.min(10, trip.window))
@@ -46,6 +53,8 @@ export class CircuitModel {
   private since = 0
   private openFor = 0
   private openings = 0
+  /** The trip policy that brought the opening, or a probe. */
+  openedBy: string | undefined
   private seen: Array<Array<Seen>>
   private probes: Array<{ readonly id: number; readonly deadline: number }> = []
   private issued = 0
@@ -65,7 +74,7 @@ export class CircuitModel {
     this.seen = numbers.trips.map(() => [])
   }
 
-  private enter(to: Phase, at: number, openFor = 0): void {
+  private enter(to: Phase, at: number, openFor = 0, openedBy?: string): void {
     const generation = Math.max(this.generation + 1, at)
     if (to !== this.phase) {
       this.untold.push({ from: this.phase, to, generation, openFor: to === "Open" ? openFor : 0 })
@@ -73,20 +82,30 @@ export class CircuitModel {
     this.ended = to === "Open" ? this.generation : undefined
     if (to === "Closed") this.seen = this.numbers.trips.map(() => [])
     this.openings = to === "Closed" ? 0 : to === "Open" ? this.openings + 1 : this.openings
-    Object.assign(this, { phase: to, generation, since: at, openFor, probes: [], issued: 0, successes: 0, failures: 0 })
+    Object.assign(this, {
+      phase: to,
+      generation,
+      since: at,
+      openFor,
+      openedBy,
+      probes: [],
+      issued: 0,
+      successes: 0,
+      failures: 0
+    })
   }
 
-  private open(at: number, hint: number): void {
+  private open(at: number, hint: number, by: string): void {
     const { cap, growth, open } = this.numbers
-    this.enter("Open", at, Math.max(grown(open, growth, this.openings + 1, cap), Math.min(hint, cap)))
+    this.enter("Open", at, Math.max(grown(open, growth, this.openings + 1, cap), Math.min(hint, cap)), by)
   }
 
   private conclude(id: number, outcome: Outcome, at: number, hint: number): void {
     const { permitted, required } = this.numbers
     this.probes = this.probes.filter((probe) => probe.id !== id)
     if (outcome === "success" && ++this.successes >= required) this.enter("Closed", at)
-    else if (outcome === "throttled") this.open(at, hint)
-    else if (outcome === "failure" && ++this.failures > permitted - required) this.open(at, hint)
+    else if (outcome === "throttled") this.open(at, hint, "probe")
+    else if (outcome === "failure" && ++this.failures > permitted - required) this.open(at, hint, "probe")
   }
 
   /** Everything that is due by time. */
@@ -95,7 +114,7 @@ export class CircuitModel {
       const first = this.probes[0]
       if (first !== undefined && first.deadline <= now) this.conclude(first.id, "failure", first.deadline, 0)
       else if (this.phase === "Open" && this.since + this.openFor <= now) {
-        this.enter("HalfOpen", this.since + this.openFor, this.openFor)
+        this.enter("HalfOpen", this.since + this.openFor, this.openFor, this.openedBy)
       } else return
     }
   }
@@ -208,7 +227,7 @@ export class CircuitModel {
         this.seen[i]!.push({ at: now, bad: isBad })
         return isBad && this.trips(trip, counted(trip, this.seen[i]!, now))
       })
-      if (tripped.length > 0) this.open(now, hint)
+      if (tripped.length > 0) this.open(now, hint, openerOf(tripped[0]!))
     } else {
       if (!this.probes.some(({ id }) => id === probe)) return
       this.conclude(probe, outcome, now, hint)
@@ -217,7 +236,7 @@ export class CircuitModel {
   }
 
   private trips(trip: TripNumbers, seen: ReadonlyArray<Seen>): boolean {
-    if (trip.kind === "consecutive") return seen.length >= trip.failures
+    if (trip.kind !== "rate") return seen.length >= trip.failures
     return seen.length >= trip.minimumCalls && bad(seen) >= trip.threshold * seen.length
   }
 
@@ -243,6 +262,8 @@ export class CircuitModel {
     return this.numbers.trips.map((trip, i) => {
       const last = this.seen[i]!.at(-1)
       if (last === undefined || (trip.kind === "consecutive" && !last.bad)) return 0
+      if (trip.kind === "failures")
+        return Math.max(0, ...this.seen[i]!.map(({ at, bad }) => (bad ? at + trip.within : 0)))
       if (trip.kind === "consecutive") return trip.within === 0 ? Infinity : last.at + trip.within
       const slice = sliceOf(trip.window)
       return trip.calls > 0 ? Infinity : (Math.floor(last.at / slice) + Math.min(10, trip.window)) * slice
@@ -257,7 +278,8 @@ export class CircuitModel {
     if (this.phase === "HalfOpen") return 1_023 * ages
     const failures = this.numbers.trips.map((trip, i) => {
       const seen = this.seen[i]!
-      return bad(counted(trip, seen, seen.at(-1)?.at ?? 0))
+      const counts = trip.kind === "failures" ? seen.filter((one) => one.bad) : seen // a success leaves that window as it is
+      return bad(counted(trip, seen, counts.at(-1)?.at ?? 0))
     })
     return failures.reduce((sum, some) => sum + some, 0) * ages + Math.min(Math.max(0, ...this.windowsEnd()), ages - 1)
   }
@@ -269,6 +291,7 @@ export class CircuitModel {
       state: this.phase,
       generation: this.generation,
       openForMillis: this.phase === "Open" ? this.openFor : 0,
+      openedBy: this.openedBy,
       retryAfterMillis: this.wait(now),
       probesInFlight: this.probes.length,
       windows: this.numbers.trips.map((trip, i) => {

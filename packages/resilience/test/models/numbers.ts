@@ -16,6 +16,7 @@ export interface LimitNumbers {
 
 export type TripNumbers =
   | { readonly kind: "consecutive"; readonly failures: number; readonly within: number }
+  | { readonly kind: "failures"; readonly failures: number; readonly within: number }
   | {
       readonly kind: "rate"
       /** 0: the rate of failures. */

@@ -2,18 +2,11 @@
  * The life of a call as a reference: it is told in order what happened, and throws at the first thing that should not
  * have. At rest it says what is overdue. How an effect ends is known by the test; of the rest, only what is seen.
  */
-import type { RefusedLimit } from "../../src/Rejection.ts"
-import { judge } from "./admission.ts"
+import { judge, standsWith } from "./admission.ts"
 import { type CallModel, type Ending, outcomeOf } from "./call.ts"
 import { type Outcome, slowAfter } from "./circuit.ts"
 import { CAP, grown } from "./numbers.ts"
 import { must, PoliciesModel, same } from "./policies.ts"
-
-/** The waits that a refusal tells. */
-const waitsIn = (rejection: unknown): ((name: string) => number | undefined) => {
-  const { limits = [] } = rejection as { readonly limits?: ReadonlyArray<RefusedLimit> } // a rejection of ours
-  return (name) => limits.find(({ limit }) => limit === name)?.retryAfterMillis
-}
 
 export class PipelineModel extends PoliciesModel {
   private arrivals = 0
@@ -39,7 +32,7 @@ export class PipelineModel extends PoliciesModel {
 
   queued(call: CallModel, policy: string, limit: string, now: number): void {
     this.proceed(call, now)
-    const verdict = this.judge(call, now, () => 0)
+    const verdict = this.judge(call, now)
     must(call.phase === "asking" && verdict.is === "waits", "a call waits, and should be", verdict)
     // which wait is the longest is only known where the estimates are exact
     const line = verdict.lines.find(({ name }) => name === limit)
@@ -55,7 +48,18 @@ export class PipelineModel extends PoliciesModel {
     const verdict = this.judge(call, now)
     if (verdict.is !== "waits") return
     if (verdict.queue !== call.queue) this.note("changed lines")
+    this.leavesRoom(call, verdict.queue)
     Object.assign(call, { queue: verdict.queue, waitsUntil: verdict.until })
+  }
+
+  /** The youngest call in a full line leaves it for an older one. It asks again. */
+  private leavesRoom(call: CallModel, queue: NonNullable<CallModel["queue"]>): void {
+    const { limit, shared, slots } = this.numbers
+    const { maxQueued } = { limit, shared, slots }[queue]!
+    const line = this.waiting.filter((other) => other !== call && standsWith(other, call, queue))
+    if (call.queue === queue || line.length < maxQueued) return
+    this.note("left for an older call")
+    line.at(-1)!.queue = undefined
   }
 
   admitted(call: CallModel, attempt: number, waited: number, now: number): void {
@@ -90,7 +94,7 @@ export class PipelineModel extends PoliciesModel {
   rejected(call: CallModel, attempt: number, rejection: unknown, now: number): void {
     this.proceed(call, now)
     must(attempt === call.attempt, "the attempt", attempt, call.attempt)
-    const verdict = this.judge(call, now, waitsIn(rejection))
+    const verdict = this.judge(call, now)
     must(call.phase === "asking" || call.phase === "queued", "who is refused", call.phase)
     must(
       verdict.is === "rejected" && same(verdict.rejection, rejection),

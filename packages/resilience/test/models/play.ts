@@ -62,11 +62,18 @@ export class Play {
     if (this.broken !== undefined) throw this.broken.error
   }
 
+  /** Only what was known to be other than closed is reported, once no circuit of that name is kept. */
+  private forgets(label: string, from: string): void {
+    must(from !== "Closed", "a closed circuit is forgotten silently", label)
+    this.tally.add("circuit forgotten")
+  }
+
   private hear(event: Event, fiber: Fiber.Fiber<unknown, unknown>): void {
     const { model, now } = this
     this.tally.event(event)
     if (event._tag === "CircuitTransition") {
       const { from, generation, key, openFor, to } = event
+      if (to === "Forgotten") return this.forgets(key, from)
       const told = this.told.get(key) ?? []
       this.told.set(key, [...told, { from, to, generation, openFor }])
       return

@@ -169,10 +169,10 @@ export class PoliciesModel {
     return call.deadline === Infinity ? Infinity : call.deadline - (this.expects(now) ?? 0)
   }
 
-  protected judge(call: CallModel, now: number, atMost?: Asked["atMost"]): Verdict {
+  protected judge(call: CallModel, now: number): Verdict {
     this.circuit(call.user, now)?.feed(now)
     if (call.whole) this.useCircuit(call.user, now)
-    return judge({ ...this.asked(call, now), atMost }, now)
+    return judge(this.asked(call, now), now)
   }
 
   protected useCircuit(user: string, now: number): void {

@@ -56,6 +56,7 @@ const rateOf = (slowAfter: Arbitrary.Arbitrary<number>): Arbitrary.Arbitrary<Tri
 const slow = rateOf(pick(5, 20))
 const trip: Arbitrary.Arbitrary<TripNumbers> = oneOf<TripNumbers>(
   Arbitrary.all({ kind: Arbitrary.Constant("consecutive" as const), failures: int(1, 3), within: pick(0, 0, 20, 60) }),
+  Arbitrary.all({ kind: Arbitrary.Constant("failures" as const), failures: int(1, 3), within: pick(20, 60, 1) }),
   rateOf(pick(0, 0, 5, 20))
 )
 

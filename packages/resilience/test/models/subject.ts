@@ -58,6 +58,9 @@ const circuitOf = (numbers: CircuitNumbers): CircuitBreaker.Policy => {
         if (trip.kind === "consecutive") {
           return CircuitBreaker.consecutive(trip.failures, trip.within === 0 ? {} : { within: trip.within })
         }
+        if (trip.kind === "failures") {
+          return CircuitBreaker.failures({ count: trip.failures, within: trip.within })
+        }
         const rate = { ...trip, window: trip.calls > 0 ? { calls: trip.calls } : trip.window }
         return trip.slowAfter === 0 ? CircuitBreaker.failureRate(rate) : CircuitBreaker.slowCallRate(rate)
       })

@@ -238,3 +238,21 @@ it.effect("a call that was on its way already when another began to wait is let 
     yield* Fiber.interrupt(two)
   })
 )
+
+it.effect("a call that waited says how long, and one that did not says 0", () =>
+  Effect.gen(function* () {
+    const { events, record } = recorder()
+    const { resilient } = yield* Resilience.make("app/Api", {
+      rateLimiter: RateLimiter.fixedWindow({ limit: 1, window: "1 second", maxWait: "1 minute" })
+    })
+    yield* TestClock.adjust(300)
+    yield* record(resilient(Effect.void, "a"))
+    const call = yield* start(record(resilient(Effect.void, "a")))
+    yield* TestClock.adjust("1 second")
+    yield* Fiber.join(call)
+    assert.deepStrictEqual(
+      events.flatMap((event) => (event._tag === "Admitted" ? [event.waited] : [])),
+      [0, 700]
+    )
+  })
+)

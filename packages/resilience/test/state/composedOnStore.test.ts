@@ -38,7 +38,7 @@ describe("layerFrom, over services on one store elsewhere", () => {
         assert.strictEqual(yield* resilient(Effect.succeed(1), "a"), 1)
         assert.deepStrictEqual(
           seen.commits.map((steps) => steps.map(({ space }) => space.kernel.id)),
-          [["circuit-breaker@2", "token-bucket@2"], ["circuit-breaker@2"]]
+          [["circuit-breaker@3", "token-bucket@2"], ["circuit-breaker@3"]]
         )
         yield* Effect.exit(resilient(Effect.fail("down"), "b"))
         yield* Effect.exit(resilient(Effect.fail("down"), "b"))

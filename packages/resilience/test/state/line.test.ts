@@ -45,10 +45,11 @@ class Line {
     return { fiber, seen }
   }
 
-  act({ gap, n, what }: Act): void {
+  act({ gap, n, what }: Act, mixed: boolean): void {
     const { world } = this
     this.waiting = this.waiting.filter(({ fiber }) => fiber.pollUnsafe() === undefined)
-    if (what < 12) this.waiting = [...this.waiting, this.arrive(1 + (n % 3), MAX_WAITS[what % 3]!)]
+    if (what < 12)
+      this.waiting = [...this.waiting, this.arrive(mixed ? 1 + (n % 3) : 1, mixed ? day : MAX_WAITS[what % 3]!)]
     else if (what < 15) this.waiting[n % this.waiting.length]?.fiber.interruptUnsafe()
     else if (what === 15) world.fork(this.limiter.reset("a"))
     else if (what === 16) world.get(this.limiter.allow("a", { cost: 1 + (n % 3) }))
@@ -67,9 +68,14 @@ const kinds = {
 }
 
 describe("what a newcomer is told on arrival", () => {
-  for (const [name, policy] of Object.entries(kinds)) {
+  const stories = Object.entries(kinds).flatMap(([name, policy]) =>
+    [false, true].map((mixed) => ({ name, policy, mixed }))
+  )
+  for (const { mixed, name, policy } of stories) {
     it.effect.prop(
-      `of a ${name} is how long it waits, whatever became of those before`,
+      mixed
+        ? `of a ${name} is no longer than it waits, where calls ask for several units`
+        : `of a ${name} is how long it waits, whatever became of those before, where each asks for one unit`,
       {
         acts: Arbitrary.array(Arbitrary.all({ what: int(0, 19), n: int(0, 9), gap: int(0, 700) }), {
           minLength: 2,
@@ -80,28 +86,36 @@ describe("what a newcomer is told on arrival", () => {
       ({ acts, cost }) =>
         Effect.sync(() => {
           const line = new Line(policy)
-          for (const act of acts) line.act(act)
-          const { seen: now } = line.arrive(cost, 1)
-          const { seen: later } = line.arrive(cost, day)
+          for (const act of acts) line.act(act, mixed)
+          const { seen: now } = line.arrive(mixed ? cost : 1, 1)
+          const { seen: later } = line.arrive(mixed ? cost : 1, day)
           line.world.runOut()
-          if (now.waited === undefined) assert.strictEqual(later.waited, now.told)
+          if (now.waited !== undefined || now.told === undefined) return
+          if (mixed) assert.isAtMost(now.told, later.waited!)
+          else assert.strictEqual(later.waited, now.told)
         }),
       { arbitrary: { runs: 200 } }
     )
   }
 
-  it.effect("costs no more to know behind a long line than behind a short one", () =>
+  it.effect("takes two looks at the state at most, however long the line, and none to leave again", () =>
     Effect.sync(() => {
       let steps = 0
       const step: typeof tokenBucket.step = (...args) => (steps++, tokenBucket.step(...args))
+      const reach: typeof tokenBucket.reach = (...args) => (steps++, tokenBucket.reach!(...args))
       const policy = { limit: 1, window: 1_000, burst: 1 }
-      const kernel = { ...tokenBucket, step }
+      const kernel = { ...tokenBucket, step, reach }
       const line = new Line(RateLimiter.fromKernel({ limit: 1, window: "1 second", kernel, policy, maxWait: day }))
       for (let i = 0; i < 60; i++) {
         line.world.advance(i % 5 === 0 ? 1_000 : 0) // the line grows, though some are let through
         steps = 0
-        line.arrive(1, day)
-        assert.isAtMost(steps, 5)
+        const { fiber } = line.arrive(1, day)
+        assert.isAtMost(steps, 2)
+        if (i % 2 === 0) continue
+        steps = 0
+        fiber.interruptUnsafe()
+        line.world.settle()
+        assert.strictEqual(steps, 0)
       }
     })
   )
@@ -204,21 +218,21 @@ describe("a line", () => {
 
   it.effect("asks who has no more time exactly then, and nobody else", () =>
     Effect.sync(() => {
-      const user = RateLimiter.tokenBucket({ limit: 4, window: "4 seconds", maxWait: day })
-      const tenant = RateLimiter.fixedWindow({ limit: 9, window: "1 hour" })
-      const { asked, stage } = counted({ rateLimiter: RateLimiter.every({ user, tenant }) })
-      // of different key sets: none of them can know how long those before will take
-      const come = (tenant: string, cost: number, maxWait = day) =>
-        arrive(stage, { key: { user: "u", tenant }, cost, maxWait })
-      const callers = [come("a", 4), come("b", 4), come("c", 1), come("d", 1, 1_500), come("e", 1, 2_500)]
-      assert.strictEqual(asked.times, 5)
-      stage.world.advance(1_500)
-      assert.strictEqual(asked.times, 6)
-      stage.world.advance(1_000)
-      assert.strictEqual(asked.times, 7)
+      const { asked, stage } = counted({
+        rateLimiter: RateLimiter.fixedWindow({ limit: 4, window: "1 second", maxWait: day })
+      })
+      const edge = 1_000 - (stage.world.now % 1_000)
+      // a unit of each window is of no use to those in front, which a lower bound does not see
+      const callers = [4, 3, 3, 3, 3, 3].map((cost) => arrive(stage, { cost }))
+      const late = arrive(stage, { cost: 1, maxWait: edge + 3_500 })
+      stage.world.advance(edge + 3_499)
+      assert.deepStrictEqual([asked.times, late.ended], [7 + 2 * 4, undefined])
+      stage.world.advance(1)
+      assert.strictEqual(asked.times, 7 + 2 * 4 + 1)
       stage.world.runOut()
-      assert.deepStrictEqual(ends(callers), [0, 4_000, 5_000, 1_500, 2_500])
-      for (const late of callers.slice(3)) assert.deepInclude(late.ended!.error, { reason: "wait-too-long" })
+      assert.deepStrictEqual(ends(callers), [0, edge, edge + 1_000, edge + 2_000, edge + 3_000, edge + 4_000])
+      assert.deepInclude(late.ended, { at: edge + 3_500 })
+      assert.deepInclude(late.ended!.error, { reason: "wait-too-long" })
     })
   )
 

@@ -28,7 +28,7 @@ const asked = <const P extends Policies.Policies>(policies: P & Policies.Known<P
       })
     )
     const { resilient } = yield* Effect.provide(Resilience.makeFromStore<P>("service", policies), layer)
-    const call: Effect.Effect<string, never> = Effect.succeed("ran")
+    const call = Effect.succeed("ran") as Effect.Effect<never> // the compiler does not know here what policies of type P judge
     yield* Effect.exit(resilient(call, key))
     return { spread: [...seen.spread], keys: [...seen.keys] }
   }).pipe(Effect.provide(layerMemory))

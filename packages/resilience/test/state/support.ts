@@ -66,7 +66,8 @@ export const neverForgets = (): Memory => {
       return () => watches.delete(onChange)
     },
     afterCommit: (effect) => effect,
-    size: (space) => keysOf(space).size
+    size: (space) => keysOf(space).size,
+    entries: (space) => Array.from(keysOf(space), ([key, state]) => [key, state as never]) // as above
   }
   const now = Effect.clockWith((clock) => Effect.sync(() => Math.floor(Number(clock.monotonicTimeNanosUnsafe()) / 1e6)))
   return {

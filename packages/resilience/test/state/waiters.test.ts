@@ -40,7 +40,7 @@ describe("a transaction beside a waiter", () => {
       assert.deepStrictEqual(
         limits.map(({ limit, retryAfterMillis }) => [limit, retryAfterMillis]),
         [
-          ["x", 1_000],
+          ["x", 3_000],
           ["y", 1_000]
         ]
       )
