@@ -375,23 +375,26 @@ const causeOf = (u: object): unknown => {
  * @category guards
  * @since 0.1.0
  */
-export const rejectionIn = (u: unknown): Rejection | undefined => {
+export const rejectionIn = (u: unknown): Rejection | undefined => within(u, LINKS)
+
+const within = (u: unknown, links: number): Rejection | undefined => {
   let at = u
-  for (let i = 0; i <= LINKS; i++) {
+  for (let left = links; left >= 0; left--) {
     if (isRejection(at)) return at
     if (typeof at !== "object" || at === null) return undefined
     if (at instanceof TimeoutExceeded || at instanceof RetryExhausted) return undefined
-    at = Cause.isCause(at) ? rejectionOf(at) : causeOf(at)
+    if (Cause.isCause(at)) return rejectionOf(at, left)
+    at = causeOf(at)
   }
   return undefined
 }
 
 /** Only where nothing else has failed in it. */
-const rejectionOf = (cause: Cause.Cause<unknown>): Rejection | undefined => {
+const rejectionOf = (cause: Cause.Cause<unknown>, links: number): Rejection | undefined => {
   let found: Rejection | undefined
   for (const reason of cause.reasons) {
     if (Cause.isInterruptReason(reason)) continue
-    const rejection = rejectionIn(Cause.isFailReason(reason) ? reason.error : reason.defect)
+    const rejection = within(Cause.isFailReason(reason) ? reason.error : reason.defect, links)
     if (rejection === undefined) return undefined
     found ??= rejection
   }

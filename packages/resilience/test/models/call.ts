@@ -63,6 +63,8 @@ export class CallModel {
   counts = false
   /** How the last attempt ended that failed, and was followed by another, or might have been. */
   failed: Ending | undefined
+  /** And the one before that. */
+  failedBefore: Ending | undefined
   /** How long its longest attempt took, since it was admitted. */
   longest = 0
   /** The circuit moved with its report. */

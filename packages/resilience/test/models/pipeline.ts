@@ -151,7 +151,10 @@ export class PipelineModel extends PoliciesModel {
       this.estimate?.add(isCut ? Infinity : duration, now)
     }
     const tellsFailure = ending.is !== "success" && ending.is !== "interrupt" && !(isCut && ending.scope === "call")
-    if (tellsFailure && this.numbers.retry !== undefined) call.failed = ending
+    if (tellsFailure && this.numbers.retry !== undefined) {
+      call.failedBefore = call.failed
+      call.failed = ending
+    }
     const retried = ending.is === "failure" ? ending.retried : ending.is === "timeout" && ending.scope === "attempt"
     const may = retried && this.numbers.retry !== undefined && (call.permit?.probe ?? 0) === 0
     call.phase = may ? "failed" : "over"
@@ -233,10 +236,11 @@ export class PipelineModel extends PoliciesModel {
   /** The ending that says how the dependency did, for one of the call. */
   private judged(call: CallModel, ending: Ending): ReadonlyArray<Ending> {
     const perAttempt = this.numbers.perAttempt === true
-    const before: Ending = (perAttempt ? undefined : call.failed) ?? { is: "interrupt" }
+    const nothing: Ending = { is: "interrupt" }
+    const before = (perAttempt ? undefined : call.failed) ?? nothing
     if (ending.is === "interrupt") {
       // where turns are short, the call may not have seen yet that its attempt has failed
-      return this.exact || before.is === "interrupt" ? [before] : [before, ending]
+      return this.exact || before === nothing ? [before] : [before, call.failedBefore ?? nothing]
     }
     if (ending.is !== "timeout" || ending.scope !== "call" || call.hadTime === true) return [ending]
     return call.hadTime === undefined ? [ending, before] : [before]

@@ -123,6 +123,12 @@ describe("a rejection that user code has wrapped (case wrapped-rejection)", () =
     const circle = new Error("x")
     circle.cause = circle
     assert.strictEqual(Outcome.fromExit(Exit.fail(circle)), "failure")
+    circle.cause = Cause.fail(circle)
+    assert.strictEqual(Outcome.fromExit(Exit.fail(circle)), "failure")
+    const deepest = (links: number): unknown =>
+      links === 0 ? refusal : new Error("x", { cause: Cause.fail(deepest(links - 1)) })
+    assert.strictEqual(Outcome.fromExit(Exit.fail(deepest(8))), "ignored")
+    assert.strictEqual(Outcome.fromExit(Exit.fail(deepest(9))), "failure")
   })
 
   it("a success is not looked into", () => {

@@ -210,7 +210,7 @@ describe("a call that hangs past its timeout and cannot be interrupted (case uni
           })
         })
         const body = Effect.uninterruptible(Effect.sleep("1 minute"))
-        const fiber = yield* Effect.forkChild(resilient(body, "k"), { startImmediately: true })
+        const fiber = yield* Effect.forkDetach(resilient(body, "k"), { startImmediately: true })
         const look = Effect.map(inspect("k"), ({ bulkhead, circuitBreaker }) => [
           circuitBreaker!.windows[0],
           bulkhead!.running
@@ -233,7 +233,7 @@ describe("a call that hangs past its timeout and cannot be interrupted (case uni
         timeout: "1 second",
         circuitBreaker: tripping()
       })
-      yield* Effect.forkChild(resilient(Effect.uninterruptible(Effect.sleep("1 hour")), "k"), {
+      yield* Effect.forkDetach(resilient(Effect.uninterruptible(Effect.sleep("1 hour")), "k"), {
         startImmediately: true
       })
       yield* TestClock.adjust("1 second")
