@@ -57,7 +57,7 @@ const parts: ReadonlyArray<Part> = [
     name: "the engine alone",
     code: [application, ...engine, "globalThis.part = [assemble, run]"].join("\n"),
     kernels: [],
-    most: 4.5
+    most: 5.8
   },
   { name: "Rejection", code: from("Rejection", "Rejection.isRejection"), kernels: [] },
   {
@@ -105,14 +105,14 @@ const parts: ReadonlyArray<Part> = [
       })]`
     ),
     kernels: ["token-bucket", "circuit-breaker"],
-    most: 27
+    most: 28.3
   },
   {
     name: "one token bucket as a service",
     code: from("RateLimiter", `RateLimiter.make(RateLimiter.tokenBucket({ limit: 1, window: 1 }))`),
     kernels: ["token-bucket"],
     joins: true,
-    most: 14.9
+    most: 16.6
   },
   {
     name: "a pipeline on a store of one's own",

@@ -26,6 +26,7 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import { Base } from "./rejection/Base.ts"
+import { causeOf } from "./rejection/causeOf.ts"
 
 export { InvalidPolicyError } from "./rejection/InvalidPolicyError.ts"
 
@@ -346,14 +347,6 @@ export const isRejection = (u: unknown): u is Rejection => typeof u === "object"
 
 /** How many causes are looked through. */
 const LINKS = 8
-
-const causeOf = (u: object): unknown => {
-  try {
-    return (u as { readonly cause?: unknown }).cause
-  } catch {
-    return undefined // a getter that throws says nothing
-  }
-}
 
 /**
  * The `Rejection` that an error is, or that led to it: through its `cause`, at most 8 of them, and through an Effect `Cause` by

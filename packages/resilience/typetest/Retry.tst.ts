@@ -38,7 +38,7 @@ const free = Effect.succeed(1).pipe(Retry.execute(Retry.policy({ onExhausted: "w
 // A budget that is a service is required by the layer of the service; one that is a value is not.
 class Shared extends RetryBudget.Service<Shared>()("app/Shared", { capacity: 100 }) {}
 const budgeted = Retry.policy({ budget: Shared, while: (error: Busy) => error.n < 3 })
-// => Retry.Policy<Busy, "last"> & Policy.Requires<Shared>
+// => Retry.Policy<Busy, "last", unknown> & Policy.Requires<Shared>
 
 class Orders extends Resilience.Service<Orders>()("app/Orders", { retry: budgeted }) {}
 type OrdersLayer = typeof Orders.layer

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Data, Duration, Effect, Exit, Fiber, Layer, Option, Schedule } from "effect"
+import { Context, Data, type Duration, Effect, Exit, Fiber, Layer, Option, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Backoff,
@@ -398,7 +398,7 @@ describe("numbers that make no sense are refused", () => {
     [/Retry.policy: budget must be a RetryBudget/, () => Retry.policy({ budget: 500 as never })],
     [/Retry.fromSchedule: budget must be/, () => Retry.fromSchedule(Schedule.recurs(1), { budget: "b" as never })]
   ]
-  for (const [message, make] of refused) it(String(message), () => assert.throws(make, message))
+  for (const [message, make] of refused) it(`refuses ${message}`, () => assert.throws(make, message))
 
   it("and a cheap retry makes one with a hint as cheap", () => {
     assert.doesNotThrow(() => RetryBudget.policy({ capacity: 3, retryCost: 2 }))

@@ -75,7 +75,7 @@ const scenarios: Record<string, Omit<Scenario, "policies"> & Case> = {
 
 describe("wherever a call is interrupted, its budget has lost what its retries began with", () => {
   for (const [name, { loses, others, policies = {}, ...scenario }] of Object.entries(scenarios)) {
-    it(name, () => {
+    it(`gives back what it reserved: ${name}`, () => {
       const { last, policy } = watched()
       const retry = Retry.policy({ maxAttempts: 3, backoff: Backoff.constant("100 millis"), budget: policy })
       const budgets = new WeakMap<Stage, RetryBudget.RetryBudgetService>()
