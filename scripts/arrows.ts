@@ -39,6 +39,7 @@ const places: ReadonlyArray<readonly [place: string, files: RegExp]> = [
   ["CircuitBreaker", /^(CircuitBreaker\.ts|circuitBreaker\/)/],
   ["Bulkhead", /^(Bulkhead\.ts|bulkhead\/)/],
   ["Timeout", /^Timeout\.ts/],
+  ["RetryBudget", /^RetryBudget\.ts$/],
   ["Retry", /^(Retry\.ts|retry\/)/],
   ["Backoff", /^Backoff\.ts/],
   ["Resilience", /^(Resilience|Policies)\.ts|^resilience\//],
@@ -49,7 +50,7 @@ const places: ReadonlyArray<readonly [place: string, files: RegExp]> = [
 
 const ground = ["kernel", "values", "StoreModel", "shared"]
 const policy = [...ground, "memory", "waiting", "Policy", "engine"]
-const policies = ["RateLimiter", "CircuitBreaker", "Bulkhead", "Timeout", "Retry", "Backoff", "schedule"]
+const policies = ["RateLimiter", "CircuitBreaker", "Bulkhead", "Timeout", "Retry", "RetryBudget", "Backoff", "schedule"]
 
 /** What each place may import beside itself, always from further down. `index` is in no row: nothing imports it. */
 export const arrows: Record<string, ReadonlyArray<string>> = {
@@ -67,7 +68,8 @@ export const arrows: Record<string, ReadonlyArray<string>> = {
   Bulkhead: policy,
   Timeout: policy,
   CircuitBreaker: [...policy, "Backoff"], // an open duration may be a Backoff, which is plain data
-  Retry: [...policy, "Backoff", "schedule"],
+  RetryBudget: [...ground, "Policy"],
+  Retry: [...policy, "RetryBudget", "Backoff", "schedule"],
   Backoff: [...ground, "schedule"], // for `Backoff.toSchedule`
   schedule: ground,
   Resilience: [...policy, ...policies],

@@ -8,7 +8,7 @@ import type * as Exit from "effect/Exit"
 import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type { Outcome } from "./Outcome.ts"
-import type { AnyPolicy, Policy, TypeId } from "./Policy.ts"
+import type { AnyPolicy, Policy, RequiredBy, TypeId } from "./Policy.ts"
 import type * as RateLimiter from "./RateLimiter.ts"
 import type { RetryExhausted, StoreError, TimeoutExceeded } from "./Rejection.ts"
 import type * as Retry from "./Retry.ts"
@@ -128,6 +128,15 @@ export type Raised<P> =
   ] extends [infer Errors]
     ? Errors
     : never
+
+/**
+ * The services that the policies require: the layer of a service that has them requires these, too. A configuration that is
+ * typed as `Policies` does not say which; its layer dies where one is missing.
+ *
+ * @category utility types
+ * @since 0.1.0
+ */
+export type Required<P> = RequiredBy<Of<P>>
 
 /**
  * The errors of an effect that fails with `E`, run under the policies.

@@ -70,6 +70,20 @@ export interface Policy<
   readonly open: (env: Env) => Member | ReadonlyArray<Member>
 }
 
+/**
+ * Of a policy that takes services from the context in which the service is built: `Policy & Requires<Db>`. The layer of a
+ * service that has it requires them, and `open` finds them in `env.context`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Requires<out R> {
+  readonly [TypeId]: { readonly requires: R }
+}
+
+/** The services that a policy requires. @category utility types @since 0.1.0 */
+export type RequiredBy<P> = P extends Requires<infer R> ? R : never
+
 /** Any policy. @category models @since 0.1.0 */
 export type AnyPolicy = Policy<unknown, never, string, unknown, unknown, unknown>
 
@@ -207,6 +221,8 @@ export interface Env {
   readonly store: Local | Guarded
   /** Milliseconds that one call, and one attempt, may last by the timeouts of the service; `Infinity` without one. */
   readonly longest: Longest
+  /** Where the service is built; `undefined` where the policy is only checked. */
+  readonly context?: Context.Context<never> | undefined
 }
 
 /** @category models @since 0.1.0 */

@@ -46,7 +46,7 @@ import { type AnyCallOptions, readOptions } from "./resilience/callOptions.ts"
 import type { Resilient, ResilientDefault } from "./resilience/Resilient.ts"
 import { compose, type Composed, composeServices, fromPolicies } from "./resilience/compose.ts"
 import { memory } from "./internal/memoryStore.ts"
-import type { Control, Inspection, KeyOf, Known, Policies, Raised } from "./Policies.ts"
+import type { Control, Inspection, KeyOf, Known, Policies, Raised, Required } from "./Policies.ts"
 import type { PolicyService } from "./Policy.ts"
 import type { StoreError } from "./Rejection.ts"
 import { Store } from "./StoreModel.ts"
@@ -133,15 +133,19 @@ const throughTag = <F>(tag: Effect.Effect<AnyService, never, unknown>): F =>
 export const make = <const P extends Policies>(
   id: string,
   policies: P & Known<P>
-): Effect.Effect<ResilienceService<P>> => inMemory(id, policies)
+): Effect.Effect<ResilienceService<P>, never, Required<P>> => inMemory(id, policies)
 
-const inMemory = <P>(id: string, policies: Policies): Effect.Effect<ResilienceService<P>> => {
+/** What the policies require is read from the context while they are opened. */
+const inMemory = <P>(id: string, policies: Policies): Effect.Effect<ResilienceService<P>, never, Required<P>> => {
   const parts = fromPolicies(id, policies)
   return Effect.sync(() => serviceOf<P>(compose(parts, memory)))
 }
 
 /** The same, for a layer: it ends with the scope. */
-const inLayer = <P>(id: string, policies: Policies): Effect.Effect<ResilienceService<P>, never, Scope.Scope> => {
+const inLayer = <P>(
+  id: string,
+  policies: Policies
+): Effect.Effect<ResilienceService<P>, never, Scope.Scope | Required<P>> => {
   const parts = fromPolicies(id, policies)
   const made = Effect.sync(() => compose(parts, memory))
   return Effect.flatMap(made, (composed) => Effect.as(closing(composed.pipeline.members), serviceOf<P>(composed)))
@@ -159,12 +163,12 @@ const inLayer = <P>(id: string, policies: Policies): Effect.Effect<ResilienceSer
 export const makeFromStore = <const P extends Policies>(
   id: string,
   policies: P & Known<P>
-): Effect.Effect<ResilienceService<P>, never, Store | Scope.Scope> => inStore(id, policies)
+): Effect.Effect<ResilienceService<P>, never, Store | Scope.Scope | Required<P>> => inStore(id, policies)
 
 const inStore = <P>(
   id: string,
   policies: Policies
-): Effect.Effect<ResilienceService<P>, never, Store | Scope.Scope> => {
+): Effect.Effect<ResilienceService<P>, never, Store | Scope.Scope | Required<P>> => {
   const parts = fromPolicies(id, policies)
   return Effect.flatMap(Store, (store) => {
     const composed = compose(parts, openStore(store, id, parts.store))
@@ -208,7 +212,7 @@ export const remaining: Effect.Effect<Duration.Duration | undefined> = Effect.wi
 const defaultId = "effect-resilience/Resilience"
 
 /** The default tag's service is the same value, seen with the union of all errors. */
-const asDefault = (service: ResilienceService<unknown>): DefaultService => service as unknown as DefaultService
+const asDefault = <P>(service: ResilienceService<P>): DefaultService => service as unknown as DefaultService
 
 /**
  * Provides the default pipeline, with a memory of its own.
@@ -216,8 +220,8 @@ const asDefault = (service: ResilienceService<unknown>): DefaultService => servi
  * @category layers
  * @since 0.1.0
  */
-export const layer = <const P extends Policies>(policies: P & Known<P>): Layer.Layer<Resilience> =>
-  Layer.effect(Resilience, Effect.map(inLayer(defaultId, policies), asDefault))
+export const layer = <const P extends Policies>(policies: P & Known<P>): Layer.Layer<Resilience, never, Required<P>> =>
+  Layer.effect(Resilience, Effect.map(inLayer<P>(defaultId, policies), asDefault))
 
 /**
  * Provides the default pipeline on a store that others share. It requires the `Store`, so a forgotten one is a compile
@@ -228,8 +232,8 @@ export const layer = <const P extends Policies>(policies: P & Known<P>): Layer.L
  */
 export const layerFromStore = <const P extends Policies>(
   policies: P & Known<P>
-): Layer.Layer<Resilience, never, Store> =>
-  Layer.effect(Resilience, Effect.map(inStore(defaultId, policies), asDefault))
+): Layer.Layer<Resilience, never, Store | Required<P>> =>
+  Layer.effect(Resilience, Effect.map(inStore<P>(defaultId, policies), asDefault))
 
 // oxlint-disable-next-line typescript/no-explicit-any -- any tag: `PolicyTag` checks its service
 type Tag = Context.Key<any, any>
@@ -288,9 +292,9 @@ export interface ServiceClass<Self, Id extends string, P extends Policies> exten
 > {
   readonly policies: P
   /** With a memory of its own. */
-  readonly layer: Layer.Layer<Self>
+  readonly layer: Layer.Layer<Self, never, Required<P>>
   /** On a store that others share. */
-  readonly layerFromStore: Layer.Layer<Self, never, Store>
+  readonly layerFromStore: Layer.Layer<Self, never, Store | Required<P>>
   readonly resilient: Resilient<P, Self>
   /** What the policies know of a key now. */
   readonly inspect: (key: KeyOf<P>) => Effect.Effect<Inspection<P>, Extract<Raised<P>, StoreError>, Self>

@@ -35,11 +35,14 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import { memory } from "./internal/memoryStore.ts"
 import { envOf, isDataFirst, single } from "./engine/service.ts"
-import type { PolicyService } from "./Policy.ts"
+import { buildContext } from "./internal/buildContext.ts"
+import type { PolicyService, TypeId } from "./Policy.ts"
 import type { AnyPolicy, Failure, OnExhausted } from "./retry/RetryPolicy.ts"
 
 export {
   type AnyPolicy,
+  type BudgetOption,
+  type BudgetTag,
   type Driver,
   type Failure,
   fromSchedule,
@@ -51,6 +54,11 @@ export {
 
 const defaultId = "effect-resilience/Retry"
 
+/** What a policy may require: the budget that its retries share. */
+interface MayRequire<out R> {
+  readonly [TypeId]: { readonly requires?: R }
+}
+
 /** Runs effects through a policy alone. The key names the call in events. */
 type Run<PE, Exhausted extends OnExhausted> = <A, E extends PE, R>(
   self: Effect.Effect<A, E, R>,
@@ -59,15 +67,20 @@ type Run<PE, Exhausted extends OnExhausted> = <A, E extends PE, R>(
 
 const runOf = <PE, Exhausted extends OnExhausted>(
   id: string,
-  policy: AnyPolicy<PE, Exhausted, never>
+  policy: AnyPolicy<PE, Exhausted, never>,
+  context?: Context.Context<never>
 ): { readonly members: PolicyService["members"]; readonly run: Run<PE, Exhausted> } => {
-  const member = policy.open(envOf(id, "retry", memory))
+  const member = policy.open({ ...envOf(id, "retry", memory), context })
   // the loop asks the policy about the errors of the effect only; `Failure` says what it makes of them
   return { members: [member], run: single<never>(id, member, memory) as Run<PE, Exhausted> }
 }
 
+/** Whether its budget is a service. */
+const hasTag = ({ options }: AnyPolicy<never, OnExhausted, never>): boolean => Context.isKey(options.budget)
+
 /**
- * Runs one effect through a policy alone. Needs no service: a retry keeps nothing from one call to the next.
+ * Runs one effect through a policy alone. Needs no service, other than a budget that the policy names: a retry keeps nothing
+ * from one call to the next. A `RetryBudget.policy` is one for all that runs through the policy so.
  *
  * A success costs no timer. Between attempts it sleeps on Effect's `Clock`, and an interruption ends it there and then.
  *
@@ -75,19 +88,22 @@ const runOf = <PE, Exhausted extends OnExhausted>(
  * @since 0.1.0
  */
 export const execute: {
-  <PE, Exhausted extends OnExhausted, PA>(
-    policy: AnyPolicy<PE, Exhausted, PA>
-  ): <A extends PA, E extends PE, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, Failure<E, Exhausted>, R>
-  <A extends PA, E extends PE, R, PE, Exhausted extends OnExhausted, PA>(
+  <PE, Exhausted extends OnExhausted, PA, B = never>(
+    policy: AnyPolicy<PE, Exhausted, PA> & MayRequire<B>
+  ): <A extends PA, E extends PE, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, Failure<E, Exhausted>, R | B>
+  <A extends PA, E extends PE, R, PE, Exhausted extends OnExhausted, PA, B = never>(
     self: Effect.Effect<A, E, R>,
-    policy: AnyPolicy<PE, Exhausted, PA>
-  ): Effect.Effect<A, Failure<E, Exhausted>, R>
+    policy: AnyPolicy<PE, Exhausted, PA> & MayRequire<B>
+  ): Effect.Effect<A, Failure<E, Exhausted>, R | B>
 } = dual(
   2,
   <A extends PA, E extends PE, R, PE, Exhausted extends OnExhausted, PA>(
     self: Effect.Effect<A, E, R>,
     policy: AnyPolicy<PE, Exhausted, PA>
-  ): Effect.Effect<A, Failure<E, Exhausted>, R> => runOf(defaultId, policy).run(self, defaultId)
+  ): Effect.Effect<A, Failure<E, Exhausted>, R> =>
+    hasTag(policy)
+      ? Effect.contextWith((context: Context.Context<R>) => runOf(defaultId, policy, context).run(self, defaultId))
+      : runOf(defaultId, policy).run(self, defaultId)
 )
 
 /**
@@ -130,10 +146,22 @@ const executeWith = <E, Exhausted extends OnExhausted, Requires>(
 
 const service = <E, Exhausted extends OnExhausted>(
   id: string,
-  policy: AnyPolicy<E, Exhausted>
+  policy: AnyPolicy<E, Exhausted>,
+  context?: Context.Context<never>
 ): RetryService<E, Exhausted> => {
-  const { members, run } = runOf(id, policy)
+  const { members, run } = runOf(id, policy, context)
   return { policy, members, store: undefined, execute: executeWith<E, Exhausted, never>(id, run) }
+}
+
+/** A policy with a budget is opened where its service is built; one without keeps nothing. */
+const made = <E, Exhausted extends OnExhausted>(
+  id: string,
+  policy: AnyPolicy<E, Exhausted>
+): Effect.Effect<RetryService<E, Exhausted>> => {
+  const plain = service(id, policy) // refuses here what makes no sense
+  return policy.options.budget === undefined
+    ? Effect.succeed(plain)
+    : Effect.sync(() => service(id, policy, buildContext()))
 }
 
 /**
@@ -155,9 +183,9 @@ export class Retry extends Context.Service<Retry, RetryService<unknown, OnExhaus
  * @category constructors
  * @since 0.1.0
  */
-export const make = <E, Exhausted extends OnExhausted>(
-  policy: AnyPolicy<E, Exhausted>
-): Effect.Effect<RetryService<E, Exhausted>> => Effect.succeed(service(defaultId, policy))
+export const make = <E, Exhausted extends OnExhausted, B = never>(
+  policy: AnyPolicy<E, Exhausted> & MayRequire<B>
+): Effect.Effect<RetryService<E, Exhausted>, never, B> => made(defaultId, policy)
 
 /**
  * Provides the default service, `Retry`.
@@ -165,8 +193,9 @@ export const make = <E, Exhausted extends OnExhausted>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = (policy: AnyPolicy<unknown, OnExhausted>): Layer.Layer<Retry> =>
-  Layer.succeed(Retry, service(defaultId, policy))
+export const layer = <B = never>(
+  policy: AnyPolicy<unknown, OnExhausted> & MayRequire<B>
+): Layer.Layer<Retry, never, B> => Layer.effect(Retry, made(defaultId, policy))
 
 /**
  * What `Service` makes: a tag with its layer and `execute`.
@@ -174,12 +203,14 @@ export const layer = (policy: AnyPolicy<unknown, OnExhausted>): Layer.Layer<Retr
  * @category models
  * @since 0.1.0
  */
-export interface ServiceClass<Self, Id extends string, E, Exhausted extends OnExhausted> extends Context.ServiceClass<
+export interface ServiceClass<
   Self,
-  Id,
-  RetryService<E, Exhausted>
-> {
-  readonly layer: Layer.Layer<Self>
+  Id extends string,
+  E,
+  Exhausted extends OnExhausted,
+  B = never
+> extends Context.ServiceClass<Self, Id, RetryService<E, Exhausted>> {
+  readonly layer: Layer.Layer<Self, never, B>
   readonly execute: Execute<E, Exhausted, Self>
 }
 
@@ -206,13 +237,13 @@ export interface ServiceClass<Self, Id extends string, E, Exhausted extends OnEx
  */
 export const Service =
   <Self>() =>
-  <const Id extends string, E, Exhausted extends OnExhausted>(
+  <const Id extends string, E, Exhausted extends OnExhausted, B = never>(
     id: Id,
-    policy: AnyPolicy<E, Exhausted>
-  ): ServiceClass<Self, Id, E, Exhausted> => {
+    policy: AnyPolicy<E, Exhausted> & MayRequire<B>
+  ): ServiceClass<Self, Id, E, Exhausted, B> => {
     const tag = Context.Service<Self, RetryService<E, Exhausted>>()(id)
     const execute = executeWith<E, Exhausted, Self>(id, (self, key) =>
       Effect.flatMap(tag, (retry) => retry.execute(self, key))
     )
-    return Object.assign(tag, { layer: Layer.succeed(tag, service(id, policy)), execute })
+    return Object.assign(tag, { layer: Layer.effect(tag, made(id, policy)), execute })
   }

@@ -1,8 +1,8 @@
 /**
  * A policy that judges some errors takes only the calls that fail with those.
  */
-import { Data, Effect, Schedule } from "effect"
-import { Retry } from "effect-resilience"
+import { Data, Effect, type Layer, Schedule } from "effect"
+import { type Policy, Resilience, Retry, RetryBudget } from "effect-resilience"
 
 class Busy extends Data.TaggedError("Busy")<{ readonly n: number }> {}
 const busy = Effect.fail(new Busy({ n: 1 }))
@@ -35,4 +35,36 @@ export const layer = Retry.layer(policy)
 const free = Effect.succeed(1).pipe(Retry.execute(Retry.policy({ onExhausted: "wrap" })))
 // => Effect.Effect<number, never, never>
 
-export { free }
+// A budget that is a service is required by the layer of the service; one that is a value is not.
+class Shared extends RetryBudget.Service<Shared>()("app/Shared", { capacity: 100 }) {}
+const budgeted = Retry.policy({ budget: Shared, while: (error: Busy) => error.n < 3 })
+// => Retry.Policy<Busy, "last"> & Policy.Requires<Shared>
+
+class Orders extends Resilience.Service<Orders>()("app/Orders", { retry: budgeted }) {}
+type OrdersLayer = typeof Orders.layer
+// => Layer.Layer<Orders, never, Shared>
+
+const made = Resilience.make("app/Orders", { retry: budgeted, timeout: "1 second" })
+type Needs = Effect.Services<typeof made>
+// => Shared
+
+class Alone extends Retry.Service<Alone>()("app/Alone", budgeted) {}
+type AloneLayer = typeof Alone.layer
+// => Layer.Layer<Alone, never, Shared>
+
+const run = Retry.execute(busy, budgeted)
+// => Effect.Effect<never, Busy, Shared>
+
+class Own extends Resilience.Service<Own>()("app/Own", {
+  retry: Retry.policy({ budget: RetryBudget.policy({ retryCost: 10 }) })
+}) {}
+type OwnLayer = typeof Own.layer
+// => Layer.Layer<Own, never, never>
+
+// error: 'capacty' does not exist
+RetryBudget.policy({ capacty: 100 })
+
+// error: is not assignable to
+Retry.policy({ budget: 500 })
+
+export { free, run, type AloneLayer, type Needs, type OrdersLayer, type OwnLayer }

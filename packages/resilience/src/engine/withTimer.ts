@@ -110,20 +110,28 @@ const timesOut = (attempt: CallAttempt, wholeCall: boolean, counts: boolean): Ti
   const error = call.timeoutOf(wholeCall)
   if (counts) expected!.add(Infinity, nowOf(call.fiber)) // as for `took`
   const due = perAttempt ? attempt : wholeCall ? call.main : undefined
-  if (due?.isOpen === true) {
-    const exit = Exit.fail(error)
-    try {
-      call.outcome = outcomeOf(call, exit, due.started)
-      due.recorded = true
-      for (const ticket of due.tickets) {
-        const ended = ticket.record?.(call.outcome, exitOf(call, exit))
-        if (ended !== undefined) Effect.runForkWith(call.fiber.context)(ended)
-      }
-    } catch {
-      // a function of the user threw: it will again when the call ends, and is reported there
-    }
-  }
+  if (due?.isOpen === true) recordNow(due, due === attempt, Exit.fail(error))
   return error
+}
+
+/** Reports the outcome of an attempt whose body still runs. `isLast`: further attempts of the call have tickets of their own. */
+const recordNow = (due: CallAttempt, isLast: boolean, exit: Exit.Exit<never, unknown>): void => {
+  const { call } = due
+  const { context } = call.fiber
+  try {
+    call.outcome = outcomeOf(call, exit, due.started)
+  } catch {
+    return // a function of the user threw: it will again when the call ends, and is reported there
+  }
+  due.recorded = true
+  const { outcome } = call
+  const told = exitOf(call, exit)
+  due.tickets.forEach((ticket, i) => {
+    if (ticket.record === undefined || (!isLast && due.gates[i]!.scope === "attempt")) return
+    const reported = Effect.suspend(() => ticket.record!(outcome, told) ?? Effect.void)
+    // not awaited: a defect in it has no call to end
+    Effect.runForkWith(context)(Effect.ignoreCause(reported, { log: "Unhandled", message: "A report threw" }))
+  })
 }
 
 /** The field is not in Effect's type of a fiber. Where it is missing, the fiber is interrupted at once. */

@@ -1,10 +1,12 @@
 /**
  * From policies to a pipeline. A policy opens its own members, so only the type `Member` is known here.
  */
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { assemble, type AssembleOptions, longestOf } from "../engine/assemble.ts"
 import { run } from "../engine/run.ts"
 import type { CallOptions, Pipeline } from "../engine/Pipeline.ts"
+import { buildContext } from "../internal/buildContext.ts"
 import { type Key, readKey } from "../internal/key.ts"
 import { memory } from "../internal/memoryStore.ts"
 import { between, callback, millis, refuse, such } from "../Validate.ts"
@@ -143,11 +145,12 @@ const membersOf = (
   id: string,
   policies: Labelled,
   { longest, timers }: Rest,
-  store: Local | Guarded
+  store: Local | Guarded,
+  context?: Context.Context<never>
 ): LabelledMembers => [
   ...timers.map((member) => [undefined, member] as const),
   ...policies.flatMap(([label, policy]) =>
-    [policy.open({ service: id, label, store, longest })].flat().map((member) => [label, member] as const)
+    [policy.open({ service: id, label, store, longest, context })].flat().map((member) => [label, member] as const)
   )
 ]
 
@@ -174,7 +177,7 @@ export const fromPolicies = (id: string, policies: Policies): Parts => {
 
 /** A remote store comes with its guard, so programs without a remote store do not bundle it. */
 export const compose = ({ id, policies, rest }: Parts, store: Local | Guarded): Composed => {
-  const members = membersOf(id, policies, rest, store)
+  const members = membersOf(id, policies, rest, store, buildContext())
   spread(plain(members))
   return composed(assemble(id, plain(members), store, rest.assemble), members)
 }

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import type { Option } from "effect/Option"
 import type { Schedule } from "effect/Schedule"
@@ -13,6 +14,7 @@ import * as RetrySchedule from "./RetrySchedule.ts"
 import { memory } from "../internal/memoryStore.ts"
 import type { Member } from "../Policy.ts"
 import * as Policies from "../Policy.ts"
+import type { Policy as BudgetPolicy, RetryBudgetService } from "../RetryBudget.ts"
 import type { Driver } from "./driver.ts"
 import { loop, type OwnRetry } from "./loop.ts"
 
@@ -75,12 +77,12 @@ export interface AnyPolicy<in E, out Exhausted extends OnExhausted, in A = unkno
 > {
   readonly [Policies.TypeId]: RetryPhantom<E, Exhausted, A>
   readonly kind: "retry"
-  readonly options: Options<E, Exhausted> & {
-    readonly retryIf?: ((value: A) => boolean) | undefined
-    readonly maxAttempts?: number | undefined
-    readonly backoff?: Backoff.Backoff | undefined
-    readonly schedule?: Schedule<unknown, E> | undefined
-  }
+  readonly options: Options<E, Exhausted> &
+    Attempts &
+    BudgetOption<unknown> & {
+      readonly retryIf?: ((value: A) => boolean) | undefined
+      readonly schedule?: Schedule<unknown, E> | undefined
+    }
   readonly open: (env: Policies.Env) => RetryMember<E>
 }
 
@@ -174,6 +176,57 @@ export interface Options<in E, out Exhausted extends OnExhausted> {
   readonly onExhausted?: Exhausted | undefined
 }
 
+/** With a `retryIf`: it, and what reads a hint from a value, too. */
+interface ByResult<A, E, Exhausted extends OnExhausted> extends Omit<Options<E, Exhausted>, "retryAfter"> {
+  /**
+   * Whether a value is worth another attempt: a 503 in a response. To the circuit it is a failure, unless `classify` says
+   * otherwise. When no attempt is left, the call succeeds with the last value. It is no `while`: errors and timeouts are
+   * repeated as before.
+   */
+  readonly retryIf: (value: A) => boolean
+  /** Reads from an error, or from a value that `retryIf` rejected, how long the server asks to be left alone. */
+  readonly retryAfter?: ((from: E | A) => Option<Duration.Input>) | undefined
+}
+
+/** The tag of a budget, as `RetryBudget.Service` makes it. @category models @since 0.1.0 */
+export type BudgetTag<R> = Context.Key<R, RetryBudgetService>
+
+/**
+ * Which budget the retries take from. `R` is what the layer of a service then requires.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BudgetOption<out R> {
+  /**
+   * How many retries there may be in all: a `RetryBudget.Service`, which all services share that name it and whose layer they
+   * require, or a `RetryBudget.policy`, of which each service has one of its own. A retry that it refuses ends the call with
+   * the last error as it was. Default: none.
+   */
+  readonly budget?: BudgetTag<R> | BudgetPolicy | undefined
+}
+
+/** One that each service has for itself. */
+interface OwnBudget {
+  readonly budget?: BudgetPolicy | undefined
+}
+
+const isBudgetPolicy = (u: unknown): u is BudgetPolicy =>
+  typeof u === "object" && u !== null && "open" in u && typeof u.open === "function"
+
+/** The budget that the options name. Where a policy is only checked, that of the context is not known yet. */
+const budgetOf = (
+  module: string,
+  { budget }: BudgetOption<unknown>,
+  context: Context.Context<never> | undefined
+): RetryBudgetService | undefined => {
+  if (budget === undefined) return undefined
+  if (isBudgetPolicy(budget)) return budget.open()
+  such(module, "budget", budget, Context.isKey(budget), "a RetryBudget.Service, or a RetryBudget.policy")
+  // the layer of the service requires it
+  return context && Context.getUnsafe(context as Context.Context<unknown>, budget)
+}
+
 const isOnExhausted = (u: unknown): u is OnExhausted => u === "last" || u === "wrap"
 
 type Said<E, Exhausted extends OnExhausted> = AnyPolicy<E, Exhausted, never>["options"]
@@ -183,26 +236,29 @@ const build = <E, Exhausted extends OnExhausted>(
   options: Said<E, Exhausted>,
   delaysOf: (options: Said<E, Exhausted>) => { readonly maxAttempts: number; readonly delays: () => Driver<E> }
 ): Policy<E, Exhausted> => {
-  const openedOf = (options: Said<E, Exhausted>): RetryMember<E> => {
+  const openedOf = (options: Said<E, Exhausted>, context?: Context.Context<never>): RetryMember<E> => {
     const { delays, maxAttempts } = delaysOf(options)
-    return opened(judgeOf(module, maxAttempts, options, delays))
+    return opened(judgeOf(module, maxAttempts, options, delays), budgetOf(module, options, context))
   }
   const own = openedOf(options) // refuses here what makes no sense
   const policy: AnyPolicy<E, Exhausted, never> = Policies.make<AnyPolicy<E, Exhausted, never>>({
     kind: "retry",
     options,
-    // its own options never change, and the loop keeps nothing: `execute` opens it for each call
-    open() {
-      return this.options === policy.options ? own : openedOf(this.options)
+    // its own options never change, and without a budget the loop keeps nothing: `execute` opens it for each call
+    open({ context }) {
+      const isOwn = this.options === policy.options
+      return isOwn && (this.options.budget === undefined || context === undefined)
+        ? own
+        : openedOf(this.options, context)
     }
   })
   return new Policy(policy) as Policy<E, Exhausted> // where there is a `retryIf`, the overload says what it knows
 }
 
-const opened = <E>(judge: Judge<E>): RetryMember<E> => {
+const opened = <E>(judge: Judge<E>, budget: RetryBudgetService | undefined): RetryMember<E> => {
   const { hintOf } = judge
   // `resilient` takes only effects whose errors the policy knows
-  return { ...loop(judge as Judge<unknown>, hintOf as (error: unknown) => number), judge }
+  return { ...loop(judge as Judge<unknown>, hintOf as (error: unknown) => number, budget), judge }
 }
 
 const judgeOf = <E>(
@@ -287,22 +343,21 @@ export interface Attempts {
  */
 export const policy: {
   <A, E = unknown, Exhausted extends OnExhausted = "last">(
-    options: Omit<Options<E, Exhausted>, "retryAfter"> &
-      Attempts & {
-        /**
-         * Whether a value is worth another attempt: a 503 in a response. To the circuit it is a failure, unless `classify` says
-         * otherwise. When no attempt is left, the call succeeds with the last value. It is no `while`: errors and timeouts are
-         * repeated as before.
-         */
-        readonly retryIf: (value: A) => boolean
-        /** Reads from an error, or from a value that `retryIf` rejected, how long the server asks to be left alone. */
-        readonly retryAfter?: ((from: E | A) => Option<Duration.Input>) | undefined
-      }
+    options: ByResult<A, E, Exhausted> & Attempts & OwnBudget
   ): Policy<E, NoInfer<Exhausted>, A>
   <E = unknown, Exhausted extends OnExhausted = "last">(
-    options?: Options<E, Exhausted> & Attempts
+    options?: Options<E, Exhausted> & Attempts & OwnBudget
   ): Policy<E, NoInfer<Exhausted>>
-} = <E, Exhausted extends OnExhausted>(options: Said<E, Exhausted> = {}): Policy<E, Exhausted> => {
+  <A, E = unknown, Exhausted extends OnExhausted = "last", R = never>(
+    options: ByResult<A, E, Exhausted> & Attempts & BudgetOption<R>
+  ): Policy<E, NoInfer<Exhausted>, A> & Policies.Requires<R>
+  <E = unknown, Exhausted extends OnExhausted = "last", R = never>(
+    options: Options<E, Exhausted> & Attempts & BudgetOption<R>
+  ): Policy<E, NoInfer<Exhausted>> & Policies.Requires<R>
+  // what it requires is in the type alone
+} = <E, Exhausted extends OnExhausted>(
+  options: Said<E, Exhausted> = {}
+): Policy<E, Exhausted> & Policies.Requires<never> => {
   const module = "Retry.policy"
   return build<E, Exhausted>(module, options, (options) => {
     const maxAttempts = countOrInfinity(module, "maxAttempts", options.maxAttempts ?? 3)
@@ -315,7 +370,7 @@ export const policy: {
       }
     }
     return { maxAttempts, delays }
-  })
+  }) as Policy<E, Exhausted> & Policies.Requires<never>
 }
 
 /**
@@ -341,13 +396,23 @@ export const policy: {
  * @category constructors
  * @since 0.1.0
  */
-export const fromSchedule = <E = unknown, Exhausted extends OnExhausted = "last">(
+export const fromSchedule: {
+  <E = unknown, Exhausted extends OnExhausted = "last">(
+    schedule: Schedule<unknown, E>,
+    options?: Options<E, Exhausted> & OwnBudget
+  ): Policy<E, NoInfer<Exhausted>>
+  <E = unknown, Exhausted extends OnExhausted = "last", R = never>(
+    schedule: Schedule<unknown, E>,
+    options: Options<E, Exhausted> & BudgetOption<R>
+  ): Policy<E, NoInfer<Exhausted>> & Policies.Requires<R>
+} = <E, Exhausted extends OnExhausted>(
   schedule: Schedule<unknown, E>,
   options: Options<E, Exhausted> = {}
-): Policy<E, NoInfer<Exhausted>> => {
+  // what it requires is in the type alone
+): Policy<E, Exhausted> & Policies.Requires<never> => {
   const module = "Retry.fromSchedule"
   return build(module, { ...options, schedule }, ({ schedule }) => {
     const known = such(module, "schedule", schedule, RetrySchedule.isSchedule(schedule), "a Schedule")!
     return { maxAttempts: Infinity, delays: () => RetrySchedule.driver(known) }
-  })
+  }) as Policy<E, Exhausted> & Policies.Requires<never>
 }

@@ -12,6 +12,7 @@ import { emit } from "../internal/events.ts"
 import { nowOf } from "../internal/time.ts"
 import { type Attempt, type Call, type Member, type Run, Stage } from "../Policy.ts"
 import { RetryExhausted, TimeoutExceeded } from "../Rejection.ts"
+import type { Account, RetryBudgetService } from "../RetryBudget.ts"
 import { backOff } from "./backOff.ts"
 import type { Driver } from "./driver.ts"
 import { Metadata } from "./Metadata.ts"
@@ -59,13 +60,15 @@ class Loop {
   readonly next: Run
   readonly driver: Driver<unknown>
   readonly own: OwnRetry
+  private readonly account: Account | undefined
   private readonly errors: Array<unknown> = []
   private readonly metadata = new Metadata()
   private paused = false
   /** Of the last attempt that failed, or of the first refusal. */
   private last: Failed | undefined
 
-  constructor(policy: LoopPolicy, call: Call, next: Run) {
+  constructor(policy: LoopPolicy, call: Call, next: Run, account?: Account) {
+    this.account = account
     this.policy = policy
     this.call = call
     this.next = next
@@ -74,6 +77,7 @@ class Loop {
   }
 
   failed(attempt: Attempt, cause: AnyCause): ReturnType<Run> {
+    this.account?.ended(attempt)
     if (!attempt.admitted) return this.notAdmitted(attempt, cause)
     const exit = (this.last = Exit.failCause(cause))
     return this.ended(attempt, exit, () => this.decide(attempt, exit, cause))
@@ -82,6 +86,7 @@ class Loop {
   /** The attempt has succeeded with a value that is worth another one. */
   rejected(attempt: Attempt, value: unknown): ReturnType<Run> {
     const { call } = this
+    this.account?.ended(attempt)
     const exit = (this.last = Exit.succeed(value))
     call.rejected = { value }
     return this.ended(attempt, exit, () => (call.timedOut || call.single ? exit : this.again(attempt, exit, value)))
@@ -141,9 +146,10 @@ class Loop {
   }
 
   /** Waits for the next attempt, unless there is none, or the deadline comes before it. */
-  private again({ n }: Attempt, exit: Failed, error: unknown): ReturnType<Run> {
+  private again(failed: Attempt, exit: Failed, error: unknown): ReturnType<Run> {
     const { call, driver, policy } = this
     const { fiber, sink } = call
+    const { n } = failed
     if (n >= policy.maxAttempts) return this.exhausted(exit)
     if (call.left(nowOf(fiber))) return exit
     const asked = call.ask(() => policy.hintOf(error, this.own))
@@ -159,6 +165,7 @@ class Loop {
       const spread = hint === 0 ? 0 : Math.floor((draw() * hint) / 10)
       const delay = hint === 0 ? own : Math.min(hint + spread + own, left - 1)
       if (delay >= left || hint >= left) return exit
+      if (this.account?.reserve(failed, asked > 0, failedAt) === false) return exit
       if (sink !== undefined) {
         emit(sink, { _tag: "RetryScheduled", service: call.service, key: call.name, attempt: n, error, delay }, fiber)
       }
@@ -166,7 +173,9 @@ class Loop {
         const now = nowOf(fiber)
         if (call.left(now)) return exit
         const context = this.metadata.next(error, delay, failedAt, now, fiber)
-        return this.round(call.further(n + 1, 0, context), now)
+        const attempt = call.further(n + 1, 0, context)
+        this.account?.begins(attempt)
+        return this.round(attempt, now)
       })
     }
     return Effect.isEffect(own) ? Effect.flatMap(call.guard(own), after) : after(own)
@@ -199,14 +208,19 @@ const judged = ({ rejects }: LoopPolicy, run: ReturnType<Run>, attempt: Attempt,
   })
 }
 
-export const loop = (policy: LoopPolicy, hint: Member["hint"]): Member => ({
+export const loop = (policy: LoopPolicy, hint: Member["hint"], budget?: RetryBudgetService): Member => ({
   kind: "retry",
   stage: Stage.retry,
   hint,
-  around: (next) => (attempt, now) => {
-    const run = next(attempt, now)
-    return ownOf(attempt.call) === false
-      ? run
-      : judged(policy, run, attempt, () => new Loop(policy, attempt.call, next))
+  around: (next) => {
+    const looped =
+      (account?: Account): Run =>
+      (attempt, now) => {
+        const run = next(attempt, now)
+        return ownOf(attempt.call) === false
+          ? run
+          : judged(policy, run, attempt, () => new Loop(policy, attempt.call, next, account))
+      }
+    return budget === undefined ? looped() : budget.around(looped)
   }
 })

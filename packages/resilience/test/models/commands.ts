@@ -97,7 +97,7 @@ export const ended = (exit: Exit.Exit<unknown, unknown>, ending: Ending): boolea
 /** A rejection without its message and its service, in the order in which the model says it. */
 export const plain = (error: unknown): unknown => {
   if (!(error instanceof Rejection)) return typeof error === "object" ? { ...error } : error
-  const { _tag, key, limits, reason, retryAfterMillis, service: _, ...rest } = { limits: undefined, ...error }
-  const more = Object.entries(rest).filter(([field]) => field !== "message")
-  return { _tag, key, ...Object.fromEntries(more), reason, retryAfterMillis, limits }
+  const fields: Readonly<Record<string, unknown>> = { limits: undefined, ...error }
+  const { _tag, key, limits, message: _, reason, retryAfterMillis, service: __, ...more } = fields
+  return { _tag, key, ...more, reason, retryAfterMillis, limits }
 }

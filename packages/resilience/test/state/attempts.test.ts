@@ -135,8 +135,7 @@ it.effect("a call is classified once, however many attempts it makes", () =>
     yield* TestClock.adjust("2 seconds")
     assert.strictEqual((yield* inspect("a")).bulkhead?.running, 1)
     yield* Fiber.interrupt(call)
-    // asked about the attempt that failed before the caller left
-    assert.deepStrictEqual([asked, (yield* inspect("a")).bulkhead?.running], [1, 0], "its last attempt has its slot")
+    assert.deepStrictEqual([asked, (yield* inspect("a")).bulkhead?.running], [1, 0], "of its last failed attempt")
     const next = yield* start(Effect.exit(resilient(Effect.fail("down"), "a")))
     yield* TestClock.adjust("2 seconds")
     assert.deepStrictEqual([yield* Fiber.join(next), asked], [Exit.fail("down"), 2])

@@ -132,27 +132,33 @@ it.effect("calls that are slow already are told to a circuit of this process bef
   })
 )
 
-it.effect("a call that backs off counts the slow calls beside it, and not itself, before it goes on", () =>
-  Effect.gen(function* () {
-    for (const [slowOnes, runs] of [
-      [1, 2],
-      [2, 1]
-    ] as const) {
-      let ran = 0
-      const { resilient } = yield* Resilience.make("app", {
-        circuitBreaker: consecutive(1, { tripPolicy: slow(2) }),
-        retry: Retry.policy({ maxAttempts: 2, backoff: Backoff.constant("5 seconds") })
+for (const [others, runs] of [
+  [1, 2],
+  [2, 1]
+] as const) {
+  it.effect(
+    `a call that backs off counts the slow calls beside it (${others}), and not itself, before it goes on`,
+    () =>
+      Effect.gen(function* () {
+        let ran = 0
+        const { resilient } = yield* Resilience.make("app", {
+          circuitBreaker: consecutive(1, { tripPolicy: slow(2) }),
+          retry: Retry.policy({ maxAttempts: 2, backoff: Backoff.constant("5 seconds") })
+        })
+        const slowOnes = yield* start(
+          Effect.all(
+            Array.from({ length: others }, () => resilient(Effect.never, "a")),
+            { concurrency: "unbounded" }
+          )
+        )
+        const failing = Effect.suspend(() => (ran++, down))
+        const call = yield* start(Effect.exit(resilient(failing, "a")))
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual([yield* Fiber.join(call), ran], [Exit.fail("down"), runs])
+        yield* Fiber.interrupt(slowOnes)
       })
-      const others: Array<Fiber.Fiber<unknown, unknown>> = []
-      for (let i = 0; i < slowOnes; i++) others.push(yield* start(resilient(Effect.never, "a")))
-      const failing = Effect.suspend(() => (ran++, down))
-      const call = yield* start(Effect.exit(resilient(failing, "a")))
-      yield* TestClock.adjust("5 seconds")
-      assert.deepStrictEqual([yield* Fiber.join(call), ran], [Exit.fail("down"), runs], `${slowOnes} of 2 are slow`)
-      yield* Fiber.interruptAll(others)
-    }
-  })
-)
+  )
+}
 
 const broken = () => {
   throw new Error("a bug of the user")
