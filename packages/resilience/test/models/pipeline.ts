@@ -252,6 +252,10 @@ export class PipelineModel extends PoliciesModel {
     return isAsked === true ? longest : 0
   }
 
+  feeds(circuit: string, now: number): void {
+    this.circuits!.get(circuit).feed(now)
+  }
+
   /** The time of an attempt is up: what that decides is reported before the effect has ended. */
   private timesOut(call: CallModel, now: number): void {
     must(now >= this.attemptEnds(call), "a report of a call that runs")

@@ -33,6 +33,7 @@ export class Play {
       event: (event, fiber) => this.guard(() => this.hear(event, fiber)),
       commit: (step, fiber) => this.guard(() => this.hearCommit(step, fiber)),
       untold: (pass, fiber) => this.guard(() => this.hearSuccess(pass, fiber)),
+      slow: (circuit) => this.guard(() => this.model.feeds(circuit, this.now)),
       release: (fiber) => this.guard(() => this.model.releases(this.callOf.get(fiber)!))
     })
     const exact = sequence.maxOps === undefined

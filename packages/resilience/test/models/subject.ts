@@ -27,6 +27,8 @@ export interface Ear {
   /** A success that its circuit need not be told. */
   readonly untold: (pass: CircuitPass, fiber: AnyFiber) => void
   readonly release: (fiber: AnyFiber) => void
+  /** A circuit is told of a call in flight that has become slow: wherever anything looks at it. */
+  readonly slow: (circuit: string) => void
 }
 
 /** Without `by` its one member is the slots of the service. */
@@ -170,6 +172,7 @@ export class Subject {
         commit: (steps, now, write) => {
           for (const step of steps) {
             const { op } = step.input as { readonly op: string }
+            if (op === "slow") ear.slow(step.key)
             // a timer reports outside of all fibers
             if (op === "record" && step instanceof CircuitPass) ear.commit(step, step.call!.fiber)
             else if (op === "refund" || op === "take") ear.commit(step, Fiber.getCurrent()!)
