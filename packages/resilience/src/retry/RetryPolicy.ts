@@ -165,16 +165,20 @@ const build = <E, Exhausted extends OnExhausted>(
     const { delays, maxAttempts } = delaysOf(options)
     return opened(judgeOf(module, maxAttempts, options, delays), budgetOf(module, options, context))
   }
+  const alone = new WeakMap<object, RetryMember<E>>()
   const own = openedOf(options) // refuses here what makes no sense
   const policy: AnyPolicy<E, Exhausted, never> = Policies.make<AnyPolicy<E, Exhausted, never>>({
     kind: "retry",
     options,
     // its own options never change, and without a budget the loop keeps nothing: `execute` opens it for each call
     open({ context }) {
-      const isOwn = this.options === policy.options
-      return isOwn && (this.options.budget === undefined || context === undefined)
-        ? own
-        : openedOf(this.options, context)
+      const { options } = this
+      if (options.budget === undefined) return options === policy.options ? own : openedOf(options)
+      if (context !== undefined) return openedOf(options, context)
+      // by itself, without a service: one budget for all calls of the policy, and one for those of a copy
+      const member = alone.get(options) ?? openedOf(options)
+      alone.set(options, member)
+      return member
     }
   })
   return new Policy(policy) as Policy<E, Exhausted> // where there is a `retryIf`, the overload says what it knows

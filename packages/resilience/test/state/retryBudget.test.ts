@@ -302,6 +302,9 @@ describe("a budget", () => {
       const own = Retry.policy({ ...every100, budget: RetryBudget.policy({ capacity: 28 }) })
       assert.strictEqual(failedAt(yield* finish(Retry.execute(always(), own))), 3)
       assert.strictEqual(failedAt(yield* finish(Retry.execute(always(), own))), 1)
+      const copy = { ...own, options: { ...own.options, budget: RetryBudget.policy({ capacity: 14 }) } }
+      assert.strictEqual(failedAt(yield* finish(Retry.execute(always(), copy))), 2)
+      assert.strictEqual(failedAt(yield* finish(Retry.execute(always(), copy))), 1)
     })
   )
 
