@@ -7,7 +7,7 @@ import * as Bulkhead from "../../src/Bulkhead.ts"
 import * as CircuitBreaker from "../../src/CircuitBreaker.ts"
 import * as RateLimiter from "../../src/RateLimiter.ts"
 import * as Resilience from "../../src/Resilience.ts"
-import { BURST, type Door, filled, LIMIT, type Nature, natureOf, roomOf, SLOTS, slotsFor } from "./capacity.ts"
+import { BURST, type Door, filled, LIMIT, natureOf, roomOf, SLOTS, slotsFor } from "./capacity.ts"
 import { drawOf, type Shape, timeOf } from "./times.ts"
 
 /** From `from` (milliseconds) on, until the next phase. */
@@ -94,9 +94,12 @@ export const play = (setup: Setup, seed: number): Figures => {
   const world = new World({ maxTurns: Infinity })
   const through = serviceOf(door, world, limit, timeout)
   const [arrives, takes] = [drawOf(seed), drawOf(seed + 1_000_003)] // a call that does not start draws no time
-  const meanAt = (time: number): number => phases.findLast(({ from }) => from <= time)!.mean
-  const natureAt = (time: number): Nature =>
-    natureOf(shape, phases.findLast(({ from, mean }) => from <= time && mean !== Infinity)!.mean, timeout)
+  const parts = phases.map((phase, i) => {
+    const mean = phase.mean === Infinity ? phases[i - 1]!.mean : phase.mean
+    const nature = natureOf(shape, mean, timeout)
+    return { ...phase, nature, room: roomOf(door, nature, limit) }
+  })
+  const partAt = (time: number) => parts.findLast(({ from }) => from <= time)!
 
   const [counted, others] = [new Counted(), new Counted()]
   let refusedByCircuit = 0
@@ -106,7 +109,7 @@ export const play = (setup: Setup, seed: number): Figures => {
     into.offered++
     let time: number | undefined
     const body = Effect.suspend(() => {
-      const mean = meanAt(world.elapsed)
+      const { mean } = partAt(world.elapsed)
       into.started++
       time = mean === Infinity ? Infinity : timeOf(shape, mean, takes)
       return time === Infinity ? Effect.never : Effect.sleep(time)
@@ -124,8 +127,7 @@ export const play = (setup: Setup, seed: number): Figures => {
     world.fork(Effect.match(through(body, Math.floor(arrives() * USERS)), { onSuccess, onFailure }))
   }
 
-  const gap = (now: number): number =>
-    batches?.every ?? (-Math.log(1 - arrives()) * 1000) / (load * roomOf(door, natureAt(now), limit))
+  const gap = (now: number): number => batches?.every ?? (-Math.log(1 - arrives()) * 1000) / (load * partAt(now).room)
   for (let next = gap(0); next < seconds * 1000; next += gap(next)) {
     world.advance(Math.floor(next) - world.elapsed)
     for (let i = 0; i < (batches?.size ?? 1); i++) call()
@@ -134,9 +136,9 @@ export const play = (setup: Setup, seed: number): Figures => {
 
   let [room, allowed] = [0, 0]
   for (let time = countsFrom; time < seconds * 1000; time += 1000) {
-    if (meanAt(time) === Infinity) continue
-    const nature = natureAt(time)
-    const successes = nature.ends * roomOf(door, nature, limit)
+    const { mean, nature, room: attempts } = partAt(time)
+    if (mean === Infinity) continue
+    const successes = nature.ends * attempts
     room += Math.min(1, load) * successes
     allowed += filled(door, nature, load, timeout) * successes
   }
