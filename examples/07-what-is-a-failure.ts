@@ -1,10 +1,11 @@
 /** What counts against the dependency: a 404 is an answer, a 503 in a body is not. */
-import { Data, Effect, Exit, pipe } from "effect"
+import { Data, Effect, Exit, Option, pipe } from "effect"
 import { CircuitBreaker, Resilience } from "effect-resilience"
 
 class NotFound extends Data.TaggedError("NotFound")<{}> {}
 
 class Catalog extends Resilience.Service<Catalog>()("app/Catalog", {
+  timeout: "5 seconds",
   circuitBreaker: CircuitBreaker.policy({
     tripPolicy: CircuitBreaker.anyOf(
       CircuitBreaker.consecutive(2),
@@ -22,7 +23,11 @@ const get = (path: string) =>
   pipe(
     fetch(path),
     Catalog.resilient("catalog", {
-      classify: (exit) => (Exit.isSuccess(exit) ? (exit.value.status < 500 ? "success" : "failure") : "success") // NotFound is an answer
+      classify: (exit) => {
+        if (Exit.isSuccess(exit)) return exit.value.status >= 500 ? "failure" : undefined
+        const isAnswer = Option.exists(Exit.findErrorOption(exit), (error) => error._tag === "NotFound")
+        return isAnswer ? "success" : undefined // the default of all else: a timeout and a defect are failures
+      }
     }),
     Effect.result
   )
