@@ -28,7 +28,7 @@ const draw = async (example: string): Promise<string> => {
   return fail([`${example} has nothing to draw`])
 }
 
-const numbers = "examples/{27,3[1-5]}-*.ts"
+const numbers = "examples/{27,3[1-5],47}-*.ts"
 const howItWorks = "examples/*-{clocks-that-step,one-step-or-two,a-store-that-hangs}.ts"
 const examples = globSync([numbers, howItWorks], { cwd: root }).toSorted()
 
@@ -45,6 +45,6 @@ for (const [name, source, draw] of pictures) {
   if (check) stale.push(`${file} is not what ${source} says: run pnpm pictures`)
   else writeFileSync(join(root, file), text)
 }
-if (examples.length !== 9) stale.push(`${examples.length} examples with a picture, and not 9`)
+if (examples.length !== 10) stale.push(`${examples.length} examples with a picture, and not 10`)
 if (stale.length > 0) fail(stale)
 console.log(`pictures: ${pictures.length} ${check ? "are what their sources say" : "drawn"}`)

@@ -97,10 +97,14 @@ export const groups = {
       "rateLimiter/{LimitGate,OneLimit,resets}.ts",
       "circuitBreaker/{CircuitGate,CircuitPass}.ts",
       "bulkhead/*.ts",
-      "retry/{loop,backOff}.ts",
+      "retry/{loop,backOff,budget}.ts",
+      "RetryBudget.ts",
       "Timeout.ts"
     ],
-    tests: [...state("keyedSlots", "keyedSlotsSweep", "keyedSlotsModel"), ...executor]
+    tests: [
+      ...state("keyedSlots", "keyedSlotsSweep", "keyedSlotsModel", "retryBudget", "retryBudgetSweep"),
+      ...executor
+    ]
   }
 } satisfies Record<string, Group>
 

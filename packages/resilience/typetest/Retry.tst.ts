@@ -61,10 +61,13 @@ class Own extends Resilience.Service<Own>()("app/Own", {
 type OwnLayer = typeof Own.layer
 // => Layer.Layer<Own, never, never>
 
+const byResult = Retry.policy({ budget: Shared, retryIf: (status: number) => status >= 500 })
+// => Retry.Policy<unknown, "last", number> & Policy.Requires<Shared>
+
 // error: 'capacty' does not exist
 RetryBudget.policy({ capacty: 100 })
 
 // error: is not assignable to
 Retry.policy({ budget: 500 })
 
-export { free, run, type AloneLayer, type Needs, type OrdersLayer, type OwnLayer }
+export { byResult, free, run, type AloneLayer, type Needs, type OrdersLayer, type OwnLayer }

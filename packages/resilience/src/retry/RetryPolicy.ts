@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import type { Option } from "effect/Option"
 import type { Schedule } from "effect/Schedule"
@@ -14,11 +14,13 @@ import * as RetrySchedule from "./RetrySchedule.ts"
 import { memory } from "../internal/memoryStore.ts"
 import type { Member } from "../Policy.ts"
 import * as Policies from "../Policy.ts"
-import type { Policy as BudgetPolicy, RetryBudgetService } from "../RetryBudget.ts"
+import type { RetryBudgetService } from "../RetryBudget.ts"
+import { type BudgetOption, budgetOf, type OwnBudget } from "./budget.ts"
 import type { Driver } from "./driver.ts"
 import { loop, type OwnRetry } from "./loop.ts"
 import type { OnExhausted, Options } from "./options.ts"
 
+export type { BudgetOption, BudgetTag } from "./budget.ts"
 export type { Driver } from "./driver.ts"
 export type { OnExhausted, Options } from "./options.ts"
 
@@ -150,45 +152,6 @@ interface ByResult<A, E, Exhausted extends OnExhausted> extends Omit<Options<E, 
   readonly retryAfter?: ((from: E | A) => Option<Duration.Input>) | undefined
 }
 
-/** The tag of a budget, as `RetryBudget.Service` makes it. @category models @since 0.1.0 */
-export type BudgetTag<R> = Context.Key<R, RetryBudgetService>
-
-/**
- * Which budget the retries take from. `R` is what the layer of a service then requires.
- *
- * @category models
- * @since 0.1.0
- */
-export interface BudgetOption<out R> {
-  /**
-   * How many retries there may be in all: a `RetryBudget.Service`, which all services share that name it and whose layer they
-   * require, or a `RetryBudget.policy`, of which each service has one of its own. A retry that it refuses ends the call with
-   * the last error as it was. Default: none.
-   */
-  readonly budget?: BudgetTag<R> | BudgetPolicy | undefined
-}
-
-/** One that each service has for itself. */
-interface OwnBudget {
-  readonly budget?: BudgetPolicy | undefined
-}
-
-const isBudgetPolicy = (u: unknown): u is BudgetPolicy =>
-  typeof u === "object" && u !== null && "open" in u && typeof u.open === "function"
-
-/** The budget that the options name. Where a policy is only checked, that of the context is not known yet. */
-const budgetOf = (
-  module: string,
-  { budget }: BudgetOption<unknown>,
-  context: Context.Context<never> | undefined
-): RetryBudgetService | undefined => {
-  if (budget === undefined) return undefined
-  if (isBudgetPolicy(budget)) return budget.open()
-  such(module, "budget", budget, Context.isKey(budget), "a RetryBudget.Service, or a RetryBudget.policy")
-  // the layer of the service requires it
-  return context && Context.getUnsafe(context as Context.Context<unknown>, budget)
-}
-
 const isOnExhausted = (u: unknown): u is OnExhausted => u === "last" || u === "wrap"
 
 type Said<E, Exhausted extends OnExhausted> = AnyPolicy<E, Exhausted, never>["options"]
@@ -202,16 +165,20 @@ const build = <E, Exhausted extends OnExhausted>(
     const { delays, maxAttempts } = delaysOf(options)
     return opened(judgeOf(module, maxAttempts, options, delays), budgetOf(module, options, context))
   }
+  const alone = new WeakMap<object, RetryMember<E>>()
   const own = openedOf(options) // refuses here what makes no sense
   const policy: AnyPolicy<E, Exhausted, never> = Policies.make<AnyPolicy<E, Exhausted, never>>({
     kind: "retry",
     options,
     // its own options never change, and without a budget the loop keeps nothing: `execute` opens it for each call
     open({ context }) {
-      const isOwn = this.options === policy.options
-      return isOwn && (this.options.budget === undefined || context === undefined)
-        ? own
-        : openedOf(this.options, context)
+      const { options } = this
+      if (options.budget === undefined) return options === policy.options ? own : openedOf(options)
+      if (context !== undefined) return openedOf(options, context)
+      // by itself, without a service: one budget for all calls of the policy, and one for those of a copy
+      const member = alone.get(options) ?? openedOf(options)
+      alone.set(options, member)
+      return member
     }
   })
   return new Policy(policy) as Policy<E, Exhausted> // where there is a `retryIf`, the overload says what it knows

@@ -155,6 +155,44 @@ describe("a success", () => {
   )
 })
 
+describe("a value that retryIf rejects", () => {
+  const answers = (...values: ReadonlyArray<number>) => {
+    let n = 0
+    return Effect.sync(() => values[Math.min(n++, values.length - 1)]!)
+  }
+  const options = { backoff: Backoff.constant("100 millis"), retryIf: (status: number) => status >= 500 }
+
+  it.effect("is no success: its retries are spent, and a success after it returns what the last took", () =>
+    Effect.gen(function* () {
+      const retry = Retry.policy({ ...options, budget: Budget })
+      const shop = yield* Resilience.make("test/Shop", { retry })
+      assert.deepStrictEqual(yield* finish(shop.resilient(answers(503), "k")), Exit.succeed(503))
+      assert.strictEqual(yield* balance, 50 - 28)
+      assert.deepStrictEqual(yield* finish(shop.resilient(answers(503, 200), "k")), Exit.succeed(200))
+      assert.strictEqual(yield* balance, 22)
+      yield* finish(shop.resilient(answers(503), "k"))
+      assert.strictEqual(yield* balance, 8)
+      assert.deepStrictEqual(yield* finish(shop.resilient(answers(503), "k")), Exit.succeed(503))
+      assert.strictEqual(yield* balance, 8, "the value of a refused retry returns nothing")
+    }).pipe(provided)
+  )
+
+  it.effect("is no success where the next attempt finds no slot, either", () =>
+    Effect.gen(function* () {
+      const retry = Retry.policy({ ...options, budget: Budget })
+      const shop = yield* Resilience.make("test/Shop", { retry, bulkhead: Bulkhead.policy({ maxConcurrent: 1 }) })
+      yield* finish(shop.resilient(answers(503), "k"))
+      const call = yield* Effect.forkChild(shop.resilient(answers(503), "k"))
+      yield* TestClock.adjust("50 millis")
+      const other = yield* Effect.forkChild(shop.resilient(Effect.never, "k"))
+      yield* TestClock.adjust("50 millis")
+      assert.strictEqual(yield* Fiber.join(call), 503)
+      assert.strictEqual(yield* balance, 22)
+      yield* Fiber.interrupt(other)
+    }).pipe(provided)
+  )
+})
+
 describe("what was taken is given back where the attempt does not begin", () => {
   it.effect("since the call was interrupted in its backoff", () =>
     Effect.gen(function* () {
@@ -264,6 +302,9 @@ describe("a budget", () => {
       const own = Retry.policy({ ...every100, budget: RetryBudget.policy({ capacity: 28 }) })
       assert.strictEqual(failedAt(yield* finish(Retry.execute(always(), own))), 3)
       assert.strictEqual(failedAt(yield* finish(Retry.execute(always(), own))), 1)
+      const copy = { ...own, options: { ...own.options, budget: RetryBudget.policy({ capacity: 14 }) } }
+      assert.strictEqual(failedAt(yield* finish(Retry.execute(always(), copy))), 2)
+      assert.strictEqual(failedAt(yield* finish(Retry.execute(always(), copy))), 1)
     })
   )
 
