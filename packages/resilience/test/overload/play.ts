@@ -97,7 +97,7 @@ export const play = (setup: Setup, seed: number): Figures => {
   const parts = phases.map((phase, i) => {
     const mean = phase.mean === Infinity ? phases[i - 1]!.mean : phase.mean
     const nature = natureOf(shape, mean, timeout)
-    return { ...phase, nature, room: roomOf(door, nature, limit) }
+    return { ...phase, nature, room: roomOf(door, nature, limit), offered: 0, started: 0, ends: 0, occupies: 0 }
   })
   const partAt = (time: number) => parts.findLast(({ from }) => from <= time)!
 
@@ -105,13 +105,19 @@ export const play = (setup: Setup, seed: number): Figures => {
   let refusedByCircuit = 0
   let openedAt: number | undefined
   const call = (): void => {
-    const into = world.elapsed >= countsFrom ? counted : others
+    const counts = world.elapsed >= countsFrom
+    const into = counts ? counted : others
     into.offered++
+    if (counts) partAt(world.elapsed).offered++
     let time: number | undefined
     const body = Effect.suspend(() => {
-      const { mean } = partAt(world.elapsed)
+      const part = partAt(world.elapsed)
+      const { mean } = part
       into.started++
       time = mean === Infinity ? Infinity : timeOf(shape, mean, takes)
+      part.started++
+      if (time < timeout) part.ends++
+      part.occupies += Math.min(time, timeout)
       return time === Infinity ? Effect.never : Effect.sleep(time)
     })
     const onFailure = ({ _tag }: { readonly _tag: string }) => {
@@ -134,14 +140,16 @@ export const play = (setup: Setup, seed: number): Figures => {
   }
   world.advance(2 * timeout)
 
+  // of the calls that came and the times that were drawn: else chance would decide, where a seed has few of them
   let [room, allowed] = [0, 0]
-  for (let time = countsFrom; time < seconds * 1000; time += 1000) {
-    const { mean, nature, room: attempts } = partAt(time)
-    if (mean === Infinity) continue
-    const successes = nature.ends * attempts
-    room += Math.min(1, load) * successes
-    allowed += filled(door, nature, load, timeout) * successes
-  }
+  parts.forEach(({ ends, from, mean, nature, occupies, offered, started }, i) => {
+    const lasts = ((parts[i + 1]?.from ?? seconds * 1000) - Math.max(from, countsFrom)) / 1000
+    if (mean === Infinity || lasts <= 0 || started === 0) return
+    const drawn = { p95: nature.p95, ends: ends / started, occupies: occupies / started }
+    const attempts = lasts * roomOf(door, drawn, limit)
+    room += Math.min(attempts, offered) * drawn.ends
+    allowed += filled(door, drawn, offered / attempts, timeout) * attempts * drawn.ends
+  })
   if (batches !== undefined) room = allowed = counted.offered
   const part = (of: number) => (counted.started === 0 ? 0 : of / counted.started)
   return {
