@@ -154,7 +154,7 @@ export class CircuitGate implements Member, Circuits {
     ) {
       return last
     }
-    const duration = isTimed ? pass.duration : 0 // nobody asks for it
+    const duration = isTimed ? pass.duration : 0 // it is read only where calls are timed
     const draw = this.draw(pass.call!.fiber) // what is reported was admitted, for a call
     return (this.last = { op: "record", generation, probe, outcome, duration, slowFed, retryAfter, draw })
   }

@@ -136,5 +136,5 @@ export const ownStates = (
     trips.map(({ id, initial }, i) => [
       id,
       state === undefined ? (initial as unknown) : (state as OwnState).own[i]!.state
-    ]) // as above
+    ]) // only states of this kernel come here
   )

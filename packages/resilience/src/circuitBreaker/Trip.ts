@@ -45,7 +45,7 @@ const isCalls = (window: Window): window is { readonly calls: number } =>
 
 /**
  * Opens after `failures` failures in a row, of which `within` (default: no bound) is the longest span. With a `within`
- * a run of failures is forgotten in time, and so is the key of a circuit that nobody uses.
+ * a run of failures is forgotten in time, and so is the key of a circuit without calls.
  *
  * @category constructors
  * @since 0.1.0
@@ -64,7 +64,7 @@ export const consecutive = (
 
 /**
  * Opens at `count` failures within `within`, whatever came between them: for a dependency that fails now and then, and is
- * asked too seldom for a rate. A failure counts for exactly that long, and so does the key of a circuit that nobody uses.
+ * asked too seldom for a rate. A failure counts for exactly that long, and so does the key of a circuit without calls.
  *
  * **Example** (Three failures in ten minutes, however many calls succeed)
  *

@@ -76,7 +76,7 @@ const clocked = (timed: Run, attempt: CallAttempt, now: number): ReturnType<Run>
 export const bareRun =
   (run: Run): Run =>
   (attempt, now) => {
-    const call = attempt.call as WholeCall // as above
+    const call = attempt.call as WholeCall // the engine makes all attempts
     if (attempt !== call || call.context !== undefined || !beginsNext(call.fiber)) return run(attempt, now)
     call.attempts = 1
     call.started = call.unseen = true

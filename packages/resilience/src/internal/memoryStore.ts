@@ -102,9 +102,9 @@ export const make = (transactions?: (tableOf: TableOf) => Joined): Store["Servic
       table.sweep(now)
       const entry = (step.place = table.find(step.key))
       table.used(entry, now)
-      return stateOf(entry) as never // as above
+      return stateOf(entry) as never // as in `read`
     },
-    held: (step) => (step.place as Cell).value as never, // `hold` left it; and as above
+    held: (step) => (step.place as Cell).value as never, // `hold` left it; typed as in `read`
     hold: (step, now) => {
       const cell = (step.place = tableOf(step.space).cell(step.key, now))
       cell.hold()
@@ -119,7 +119,7 @@ export const make = (transactions?: (tableOf: TableOf) => Joined): Store["Servic
       return step.place instanceof Cell ? kept === step.place : kept !== undefined
     },
     size: (space) => tableOf(space).size,
-    entries: (space) => Array.from(tableOf(space).entries(), ([key, entry]) => [key, stateOf(entry) as never]), // as above
+    entries: (space) => Array.from(tableOf(space).entries(), ([key, entry]) => [key, stateOf(entry) as never]), // as in `read`
     watch: joined?.watch ?? (() => () => {}),
     afterCommit: joined?.afterCommit ?? ((effect) => effect)
   }

@@ -1,5 +1,5 @@
 /**
- * Questions that nobody waits for any more: what a late answer took is given back, as its kernel says.
+ * Questions whose call has left: what a late answer took is given back, as its kernel says.
  */
 import * as Limiter from "../kernel/Limiter.ts"
 import { type AnySpace, Step } from "../StoreModel.ts"

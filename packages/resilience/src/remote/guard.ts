@@ -26,7 +26,7 @@ import { admit } from "./admit.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
-/** So many questions may be on their way that nobody waits for any more. */
+/** How many questions of calls that have left may be on their way. */
 const MOST_ABANDONED = 1_000
 
 /** On a step that was allowed: who answered. What is told of it later is told there, and to nobody else. */
