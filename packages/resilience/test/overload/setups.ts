@@ -11,12 +11,12 @@ const allShapes = Object.keys(shapes) as ReadonlyArray<Shape>
 const loads = [1.2, 2, 5]
 const fewLoads = [1.2, 5]
 
-/** Chance has to be small beside the bounds: so many attempts, and at least 6 s. */
-const ATTEMPTS = 1200
+/** Chance has to be small beside the bounds: so many attempts, and at least 6 s. Near the load it is the gaps between calls. */
+const attemptsOf = (load: number): number => (load < 2 ? 4800 : 1200)
 
 export const steady = (door: Door, shape: Shape, mean: number, load: number, timeout = 1000): Setup => {
   const room = roomOf(door, natureOf(shape, mean, timeout), LIMIT)
-  const seconds = Math.ceil(Math.max(6, ATTEMPTS / room))
+  const seconds = Math.ceil(Math.max(6, attemptsOf(load) / room))
   const varied = timeout === 1000 ? "" : `, timeout ${timeout} ms`
   const name = `${door}, ${shape} ${mean} ms${varied}, x ${load}`
   return { name, door, shape, phases: [{ from: 0, mean }], load, timeout, seconds }
