@@ -50,13 +50,12 @@ export const withTimer = (
     const context = Context.add(parent.context, AttemptDeadline, own)
     // the parent's fiber has all that `self` requires, or it could not run this
     const child = Effect.runForkWith(context)(self as Effect.Effect<unknown, unknown>, dispatchedBy(parent))
-    const ended = (exit: Exit.Exit<unknown, unknown>) => {
-      own.over = true
-      if (counts && exit._tag === "Success") took(call, begunAt)
-      resume(exit)
-    }
     const done = child.pollUnsafe()
-    if (done !== undefined) return ended(done)
+    if (done !== undefined) {
+      own.over = true
+      if (counts && done._tag === "Success") took(call, begunAt)
+      return resume(done)
+    }
     let timeout: TimeoutExceeded | undefined
     let interrupted = false
     const interrupt = (again: number) => {
@@ -70,8 +69,11 @@ export const withTimer = (
     })
     child.addObserver((exit) => {
       cancel()
-      if (timeout === undefined) return ended(exit)
       own.over = true
+      if (timeout === undefined) {
+        if (counts && exit._tag === "Success") took(call, begunAt)
+        return resume(exit)
+      }
       const died = exit._tag === "Failure" && exit.cause.reasons.some(Cause.isDieReason)
       resume(!interrupted || died ? exit : Exit.fail(timeout))
     })
