@@ -20,7 +20,7 @@ export interface Line {
   readonly theirs?: Figure | undefined
   /** The most that the ratio (with `theirs`) or the figure may be; absent where nothing is asked. */
   readonly bar?: number | undefined
-  /** Of a figure that is no ratio, and misses its bar for a reason that the page tells: a short run holds it near this. */
+  /** Of a line that misses its bar for a reason that is told: a short run holds it near this. */
   readonly known?: number | undefined
 }
 

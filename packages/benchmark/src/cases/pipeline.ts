@@ -102,11 +102,16 @@ export const insideFull: Case = {
   }
 }
 
-/** What is wrapped, for both worlds. */
+/** What is wrapped, for both worlds. `known`: bars that are missed by more than half; they grew with the promises to callers. */
 const kinds = [
-  { kind: "sync", effect: sync, f: () => 1, cockatiel: 1.25 },
-  { kind: "async", effect: async, f: async () => 1, cockatiel: 1.9 }
+  { kind: "sync", effect: sync, f: () => 1, cockatiel: 1.25, known: { [FLOOR]: 1.77, [COCKATIEL]: 1.94 } },
+  { kind: "async", effect: async, f: async () => 1, cockatiel: 1.9, known: {} }
 ] as const
+
+const withKnown = (result: Result, known: Readonly<Record<string, number>>): Result => ({
+  ...result,
+  lines: result.lines.map((line) => ({ ...line, known: known[line.theirs?.name ?? ""] }))
+})
 
 /** Breaker, token bucket and retry through `Effect.runPromise`. */
 export const outside: Case = {
@@ -118,7 +123,7 @@ export const outside: Case = {
     const cockatiel = promises.makeCockatiel()
     const opossum = promises.makeOpossumPipeline()
     const results: Array<Result> = []
-    for (const { cockatiel: bar, effect, f, kind } of kinds) {
+    for (const { cockatiel: bar, effect, f, kind, known } of kinds) {
       const contestants = [
         awaited(OURS, () => Effect.runPromise(ourPipeline(effect, key)), one),
         awaited(FLOOR, () => Effect.runPromise(floor(effect, key)), one),
@@ -127,7 +132,8 @@ export const outside: Case = {
         awaited(EFFECT, () => Effect.runPromise(parts(effect, key)), one)
       ]
       const title = `breaker + token bucket + retry through \`Effect.runPromise\`, awaited, ${kind}`
-      results.push(await compare(title, thorough, contestants, { [FLOOR]: 1.15, [COCKATIEL]: bar }))
+      const result = await compare(title, thorough, contestants, { [FLOOR]: 1.15, [COCKATIEL]: bar })
+      results.push(withKnown(result, known))
     }
     return results
   }

@@ -192,21 +192,26 @@ class Loop {
   }
 
   private round(attempt: Attempt, now: number): ReturnType<Run> {
+    const { rejects } = this.policy
     this.call.rejected = undefined
-    return judged(this.policy, this.next(attempt, now), attempt, () => this)
+    const run = this.next(attempt, now)
+    if (rejects !== undefined) return judged(rejects, run, attempt, () => this)
+    return Effect.catchCause(run, (cause) => this.failed(attempt, cause))
   }
 }
 
 /** Runs an attempt, and goes on with the loop where another one may follow. */
-const judged = ({ rejects }: LoopPolicy, run: ReturnType<Run>, attempt: Attempt, loop: () => Loop): ReturnType<Run> => {
-  const onFailure = (cause: AnyCause) => loop().failed(attempt, cause)
-  if (rejects === undefined) return Effect.catchCause(run, onFailure)
-  return Effect.matchCauseEffect(run, {
-    onFailure,
+const judged = (
+  rejects: NonNullable<LoopPolicy["rejects"]>,
+  run: ReturnType<Run>,
+  attempt: Attempt,
+  loop: () => Loop
+): ReturnType<Run> =>
+  Effect.matchCauseEffect(run, {
+    onFailure: (cause) => loop().failed(attempt, cause),
     onSuccess: (value) =>
       attempt.call.ask(() => rejects(value)) ? loop().rejected(attempt, value) : Effect.succeed(value)
   })
-}
 
 export const loop = (policy: LoopPolicy, hint: Member["hint"], budget?: RetryBudgetService): Member => ({
   kind: "retry",
@@ -217,9 +222,12 @@ export const loop = (policy: LoopPolicy, hint: Member["hint"], budget?: RetryBud
       (account?: Account): Run =>
       (attempt, now) => {
         const run = next(attempt, now)
-        return ownOf(attempt.call) === false
-          ? run
-          : judged(policy, run, attempt, () => new Loop(policy, attempt.call, next, account))
+        if (ownOf(attempt.call) === false) return run
+        // most policies judge no value: then one function is all that a call makes here
+        if (policy.rejects === undefined) {
+          return Effect.catchCause(run, (cause) => new Loop(policy, attempt.call, next, account).failed(attempt, cause))
+        }
+        return judged(policy.rejects, run, attempt, () => new Loop(policy, attempt.call, next, account))
       }
     return budget === undefined ? looped() : budget.around(looped)
   }
