@@ -1,18 +1,7 @@
 /**
- * Runs a case of `../shared/cases/redis` on the layout and the connections of today: with the edits below, each of which
- * has to find its text exactly once. It prints, and asserts nothing.
+ * Runs a case of `../shared/cases/redis` on the layout and the connections of today.
  */
-import { execFileSync } from "node:child_process"
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
-
-interface Edit {
-  readonly why: string
-  readonly from: string
-  /** Where it ends, if not with `from`: all before this goes, too. */
-  readonly until?: string
-  readonly to: string
-}
+import { type Cases, type Edit, runCase } from "../../../../scripts/editedCase.ts"
 
 /** What `prefix` was before it had to be said. */
 const prefix: Edit = {
@@ -45,8 +34,7 @@ const strategy = "an own reconnectStrategy is refused: the layer connects again 
 /** A damage that is made of the value which the layout of today wrote: its head, and other words behind it. */
 const poison = (from: string, to: string): Edit => ({ why: "made of the value of today", from, to })
 
-/** By the name that is asked for: the case, and what changes in it. */
-const cases: Readonly<Record<string, readonly [name: string, edits: ReadonlyArray<Edit>]>> = {
+const cases: Cases = {
   "charged-twice": [
     "charged-twice",
     [
@@ -134,8 +122,8 @@ const cases: Readonly<Record<string, readonly [name: string, edits: ReadonlyArra
         why: "a layer that is provided to one effect is closed after it: here, both limiters stay open",
         from: "    const search = yield*",
         until: "  }\n})\nEffect.runPromise",
-        to: `    const open = (policy: any) => Effect.exit(Layer.build(Layer.provide(RateLimiter.layerFromStore(policy), storeA)))
-    const words = (exit: any) => exit._tag === "Success" ? "is open" : String(exit.cause.reasons[0].defect)
+        to: `    const open = (policy: RateLimiter.Policy) => Effect.exit(Layer.build(Layer.provide(RateLimiter.layerFromStore(policy), storeA)))
+    const words = (exit: { readonly _tag: string }) => exit._tag === "Success" ? "is open" : String(exit)
     console.log("4 search (1000/min):", words(yield* open(RateLimiter.tokenBucket({ limit: 1000, window: "1 minute" }))))
     console.log("4 login (5/h) beside it:", words(yield* open(RateLimiter.tokenBucket({ limit: 5, window: "1 hour" }))))
 `
@@ -159,28 +147,4 @@ const cases: Readonly<Record<string, readonly [name: string, edits: ReadonlyArra
   ]
 }
 
-const home = join(import.meta.dirname, "../..")
-const asked = process.argv[2] ?? ""
-const found = cases[asked]
-if (found === undefined) throw new Error(`cases are ${Object.keys(cases).join(", ")}`)
-const [name, edits] = found
-const folder = mkdtempSync(join(home, "cases."))
-try {
-  const handed = join(home, "../../../shared/cases/redis")
-  cpSync(join(handed, "common.ts"), join(folder, "common.ts"))
-  const text = edits.reduce(
-    (text, { from, to, until, why }) => {
-      const start = text.indexOf(from)
-      const end = until === undefined ? start + from.length : text.indexOf(until)
-      const once = start >= 0 && text.lastIndexOf(from) === start && end > start
-      if (!once) throw new Error(`${name}: the text of "${why}" is not there exactly once: ${from}`)
-      return text.slice(0, start) + to + text.slice(end)
-    },
-    readFileSync(join(handed, `${name}.ts`), "utf8")
-  )
-  writeFileSync(join(folder, `${name}.ts`), text)
-  const flags = ["--conditions=effect-resilience-source", "--expose-gc", "--no-warnings"]
-  execFileSync(process.execPath, [...flags, join(folder, `${name}.ts`)], { cwd: home, stdio: "inherit" })
-} finally {
-  rmSync(folder, { recursive: true })
-}
+runCase("redis", cases, ["common.ts"])
