@@ -5,7 +5,7 @@ import { Dependency, Simulation, Traffic } from "effect-resilience-testing"
 import { table, tryEach } from "./choosing/study.ts"
 
 // #region simulate
-/** Who ends a call after a second: its service, or its caller, of whom the service knows nothing. */
+/** A call ends after a second: by the timeout of its service, or by one that its caller sets around it. */
 const run = (maxWait: number, by: { readonly service?: "1 second"; readonly caller?: "1 second" }) =>
   Effect.map(
     Simulation.run({

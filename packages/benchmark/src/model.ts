@@ -20,7 +20,7 @@ export interface Line {
   readonly theirs?: Figure | undefined
   /** The most that the ratio (with `theirs`) or the figure may be; absent where nothing is asked. */
   readonly bar?: number | undefined
-  /** Of a line that misses its bar for a reason that is told: a short run holds it near this. */
+  /** The ratio or figure of a line that misses its bar, when it was last looked at: a short run fails above a tenth more. */
   readonly known?: number | undefined
 }
 

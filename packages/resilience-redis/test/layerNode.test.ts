@@ -191,10 +191,8 @@ describe("the options of a connection", () => {
     refused({ socket: { reconnectStrategy: 5 } }, "options.socket.reconnectStrategy")
     refused({ disableOfflineQueue: false }, "options.disableOfflineQueue")
     refused({ commandOptions: { timeout: 5 } }, "options.commandOptions")
-    // @ts-expect-error -- the layer connects again by itself
-    assert.throws(() => RedisStore.layerNode({ prefix: "own", socket: { host: "redis", reconnectStrategy: false } }))
-    // @ts-expect-error -- the layer never queues
-    assert.throws(() => RedisStore.layerNode({ prefix: "own", disableOfflineQueue: true }))
+    refused({ socket: { host: "redis", reconnectStrategy: false } }, "options.socket.reconnectStrategy")
+    refused({ disableOfflineQueue: true }, "options.disableOfflineQueue")
   })
 
   it("are refused where they are no duration, and where node-redis refuses them, without a password", () => {

@@ -355,7 +355,7 @@ export interface Member {
   readonly control?: object | undefined
   /** Whether a call may wait in its queue. Then the engine keeps an estimate of how long attempts take. */
   readonly waits?: boolean | undefined
-  /** Whether its tickets are told when attempts begin and end. */
+  /** Whether the engine calls `attemptBegan` and `attemptEnded` of its tickets. */
   readonly clocksAttempts?: boolean | undefined
   /** Milliseconds that a ticket of it may take at least: no timeout may be longer. */
   readonly lease?: number | undefined

@@ -81,7 +81,7 @@ export const breaker: Kernel<BreakerPolicy, BreakerState, BreakerInput, BreakerD
   isState: isState,
   rank: circuitRank,
   takes: ({ op }) => op === "admit",
-  // where nothing but a probe leaves a trace, nothing else is told
+  // a closed circuit keeps nothing of a call that it admits: only a probe has a slot to give back
   undo: (input, { generation, probe }) =>
     input.op === "admit" && probe > 0
       ? { op: "record", generation, probe, outcome: "ignored", duration: 0, slowFed: 0, retryAfter: 0, draw: 0 }

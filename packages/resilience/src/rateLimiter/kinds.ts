@@ -258,8 +258,8 @@ export const slidingLog = (options: Rate): Limit => {
  * Everything else is as with the limits above: keys, waiting, refunds, `every`, stores. `KernelLaws` of
  * effect-resilience-testing says whether the kernel keeps what all that relies on. A kernel may have `span` and `rank`
  * (`Kernel`), and `reach` (`LimiterKernel`). Without `span` it believes each state, also one from a clock that was an hour
- * ahead; without `rank` a key's place in the order of forgetting is its `expiresAt`; without `reach` an arriving call is told
- * its wait by the turn of the first in the queue and by `limit` per `window`.
+ * ahead; without `rank` a key's place in the order of forgetting is its `expiresAt`; without `reach` the wait
+ * of an arriving call is computed from the turn of the queue's head and `limit` per `window`.
  *
  * @category constructors
  * @since 0.1.0
