@@ -75,7 +75,5 @@ describe("the options of sentinels", () => {
     refused({ nodeClientOptions: { disableOfflineQueue: true } }, "nodeClientOptions.disableOfflineQueue")
     refused({ sentinelClientOptions: { commandOptions: {} } }, "sentinelClientOptions.commandOptions")
     refused({ silence: NaN }, "silence")
-    // @ts-expect-error -- there is one connection to the master, and none to replicas
-    RedisSentinel.layer({ name: "main", sentinelRootNodes: [{ host: "s", port: 1 }], masterPoolSize: 2 })
   })
 })
